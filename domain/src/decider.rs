@@ -1,0 +1,89 @@
+//! The shape of every aggregate: decide and evolve, both pure.
+
+use crate::{PersonId, Timestamp, access::Scope};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What a decision may know of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// The moment of the decision: the server's clock, stamped on the events as `recorded_at`.
+    pub now: Timestamp,
+    /// Who asked; `None` for the server itself.
+    pub actor: Option<PersonId>,
+    /// The command's id. What a command creates is named by it, so that a repeat creates the same.
+    pub command_id: Uuid,
+}
+
+/// An aggregate: the fold of its stream, and what may be added to it.
+pub trait Decider: Default + Clone + Send + Sync + 'static {
+    /// First part of the stream's name and of every event type of this aggregate.
+    const CATEGORY: &'static str;
+    /// How stored events of older versions become newer ones, oldest first.
+    const UPCASTS: &'static [Upcast] = &[];
+    /// What may be asked.
+    type Command: Named + Send + Sync + 'static;
+    /// What happened; stored for ever.
+    type Event: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug + Send + Sync + Into<crate::Event> + 'static;
+    /// Why a command is refused.
+    type Error: Rejection;
+
+    /// The events that `command` leads to. Empty means: it is so already.
+    fn decide(&self, command: &Self::Command, context: &Context) -> Result<Vec<Self::Event>, Self::Error>;
+
+    /// The state after `event`. Never fails: an event that does not fit leaves the state as it is.
+    #[must_use]
+    fn evolve(self, event: &Self::Event) -> Self;
+
+    /// The scope that this aggregate itself gives to its events; `None` where the command's standing gives it.
+    fn scope(&self, _key: &str) -> Option<Scope> {
+        None
+    }
+}
+
+/// A command knows its name, as the product uses it: `PostQuestion`.
+pub trait Named {
+    /// The name, for metadata, metrics and traces.
+    fn name(&self) -> &'static str;
+}
+
+/// One step from an older stored version of an event to the next, on JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct Upcast {
+    /// The stored type this step reads.
+    pub from: &'static str,
+    /// The stored type it makes.
+    pub to: &'static str,
+    /// The change to the payload.
+    pub step: fn(&mut Value),
+}
+
+/// Why something is refused, in terms that a machine and a person can read.
+pub trait Rejection: std::error::Error + Send + Sync + 'static {
+    /// Stable and `snake_case`; clients switch on it.
+    fn code(&self) -> &'static str;
+    /// What sort of refusal it is.
+    fn kind(&self) -> Kind;
+    /// Facts that help the caller go on, such as the outcome that stands instead.
+    fn details(&self) -> Option<Value> {
+        None
+    }
+}
+
+/// Sorts of refusals; the API maps each to one HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself makes no sense, whatever the state.
+    Invalid,
+    /// Nobody is signed in, and somebody has to be.
+    Unauthenticated,
+    /// The caller may not.
+    Forbidden,
+    /// It does not exist, or the caller may not know that it does.
+    NotFound,
+    /// The state of things forbids it.
+    Conflict,
+    /// Too much of it.
+    TooMany,
+}

@@ -1,0 +1,139 @@
+//! One enum over all aggregates' events, so that an event is decoded once for all its readers.
+
+use crate::{Decider, StreamName, Upcast};
+use serde::{Serialize, de::DeserializeOwned};
+use std::borrow::Cow;
+
+/// Why a stored event cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No aggregate of this binary knows the type.
+    #[error("unknown event type {0}")]
+    UnknownType(String),
+    /// The payload does not have the shape its type promises.
+    #[error("broken payload of {event_type}: {source}")]
+    Broken {
+        /// The stored type.
+        event_type: String,
+        /// What the parser found.
+        source: serde_json::Error,
+    },
+}
+
+/// Type name and payload of an event as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Such as `question.posted.v1`.
+    pub event_type: String,
+    /// The payload, a JSON object.
+    pub data: String,
+}
+
+macro_rules! aggregates {
+    ($($variant:ident($module:ident::$state:ident)),* $(,)?) => {
+        /// Any event of the domain.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
+        pub enum Event {
+            $(
+                #[doc = concat!("An event of a `", stringify!($module), "` stream.")]
+                $variant(crate::$module::Event),
+            )*
+        }
+
+        $(impl From<crate::$module::Event> for Event {
+            fn from(event: crate::$module::Event) -> Self {
+                Self::$variant(event)
+            }
+        })*
+
+        /// The categories of all aggregates.
+        pub const CATEGORIES: &[&str] = &[$(<crate::$module::$state as Decider>::CATEGORY),*];
+
+        impl Event {
+            /// Reads a stored event.
+            pub fn decode(event_type: &str, data: &str) -> Result<Self, DecodeError> {
+                match event_type.split_once('.').map_or(event_type, |(category, _)| category) {
+                    $(<crate::$module::$state as Decider>::CATEGORY => {
+                        decode::<crate::$module::Event>(event_type, data, <crate::$module::$state as Decider>::UPCASTS).map(Self::$variant)
+                    })*
+                    _ => Err(DecodeError::UnknownType(event_type.to_owned())),
+                }
+            }
+        }
+
+        /// The scope that the streams of `stream`'s category give their own events, after folding `events`.
+        #[cfg(test)]
+        pub(crate) const AGGREGATES: usize = CATEGORIES.len();
+    };
+}
+
+// One line per aggregate, sorted.
+aggregates! {
+    Group(group::Group),
+    Membership(membership::Membership),
+    Person(person::Person),
+    Question(question::Question),
+}
+
+impl Event {
+    /// Writes the event as it is stored.
+    pub fn encode(&self) -> Encoded {
+        encode(self)
+    }
+}
+
+/// Writes an event of one aggregate as it is stored.
+///
+/// Events are adjacently tagged enums (`{"type": .., "data": ..}`, in this order), so the two parts are cut out of one
+/// serialisation.
+pub fn encode(event: &impl Serialize) -> Encoded {
+    const HEAD: &str = "{\"type\":\"";
+    const MIDDLE: &str = "\",\"data\":";
+    let json = serde_json::to_string(event).unwrap_or_default();
+    let rest = json.strip_prefix(HEAD).unwrap_or_default();
+    match rest.split_once(MIDDLE) {
+        Some((event_type, data)) => Encoded { event_type: event_type.to_owned(), data: data[..data.len() - 1].to_owned() },
+        None => Encoded { event_type: rest.trim_end_matches("\"}").to_owned(), data: "{}".to_owned() },
+    }
+}
+
+fn decode<E: DeserializeOwned>(event_type: &str, data: &str, upcasts: &[Upcast]) -> Result<E, DecodeError> {
+    let broken = |source| DecodeError::Broken { event_type: event_type.to_owned(), source };
+    let (event_type, data) = match upcasts.iter().position(|upcast| upcast.from == event_type) {
+        None => (event_type, Cow::Borrowed(data)),
+        Some(first) => {
+            let mut value = serde_json::from_str(data).map_err(broken)?;
+            let mut current = event_type;
+            for upcast in &upcasts[first..] {
+                if upcast.from == current {
+                    (upcast.step)(&mut value);
+                    current = upcast.to;
+                }
+            }
+            (current, Cow::Owned(value.to_string()))
+        }
+    };
+    let tagged = if data == "{}" {
+        // An event without facts is a unit variant; it may have gained facts since, so the object is tried as well.
+        match serde_json::from_str(&format!("{{\"type\":\"{event_type}\"}}")) {
+            Ok(event) => return Ok(event),
+            Err(_) => format!("{{\"type\":\"{event_type}\",\"data\":{{}}}}"),
+        }
+    } else {
+        format!("{{\"type\":\"{event_type}\",\"data\":{data}}}")
+    };
+    serde_json::from_str(&tagged).map_err(|source| {
+        // serde reports an unknown tag as data error; tell the two apart for those who must act on it.
+        if source.to_string().starts_with("unknown variant") {
+            DecodeError::UnknownType(event_type.to_owned())
+        } else {
+            broken(source)
+        }
+    })
+}
+
+/// The stream of the aggregate `D` under `key`.
+pub fn stream<D: Decider>(key: impl std::fmt::Display) -> StreamName {
+    StreamName::new(D::CATEGORY, key)
+}

@@ -1,0 +1,135 @@
+//! Text that came from outside: trimmed, NFC-normalised, bounded, free of control characters.
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::borrow::Cow;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// Text of `MIN` to `MAX` Unicode scalar values after trimming and NFC normalisation.
+///
+/// Newline and tab are the only control characters allowed. Reading it from JSON applies the rules, so a value of this
+/// type is always valid; a message that starts with `code: ` tells which rule failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+/// A display name of a person.
+pub type DisplayName = Text<1, 80>;
+/// A name of a group or page.
+pub type Name = Text<2, 80>;
+/// A title of a question.
+pub type Title = Text<1, 200>;
+/// The body of a post or question.
+pub type Body = Text<1, 10_000>;
+/// An answer, a comment or a description.
+pub type Comment = Text<1, 5_000>;
+/// A reason, kept with the decision it explains.
+pub type Reason = Text<1, 5_000>;
+
+/// Why a text is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Nothing is left after trimming.
+    #[error("empty: text is expected here")]
+    Empty,
+    /// Fewer scalar values than the least.
+    #[error("too_short: at least {0} characters are expected")]
+    TooShort(usize),
+    /// More scalar values than the most.
+    #[error("too_long: at most {0} characters are allowed")]
+    TooLong(usize),
+    /// A control character other than newline and tab.
+    #[error("control_character: control characters other than newline and tab are not allowed")]
+    ControlCharacter,
+}
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// Applies the rules to `raw`.
+    pub fn parse(raw: &str) -> Result<Self, TextError> {
+        let trimmed = raw.trim();
+        let text = if is_nfc(trimmed) { trimmed.to_owned() } else { trimmed.nfc().collect() };
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            return Err(TextError::ControlCharacter);
+        }
+        match text.chars().count() {
+            0 => Err(TextError::Empty),
+            n if n < MIN => Err(TextError::TooShort(MIN)),
+            n if n > MAX => Err(TextError::TooLong(MAX)),
+            _ => Ok(Self(text)),
+        }
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&raw).map_err(de::Error::custom)
+    }
+}
+
+/// A language tag such as `it` or `pt-BR` (the shape of BCP 47: subtags of 1-8 letters or digits, 35 characters at most).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Locale(String);
+
+impl Locale {
+    /// Reads a language tag.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let shaped = raw.len() <= 35
+            && raw.split('-').enumerate().all(|(i, tag)| {
+                (1..=8).contains(&tag.len())
+                    && tag.bytes().all(|b| b.is_ascii_alphanumeric())
+                    && (i > 0 || (tag.len() >= 2 && tag.bytes().all(|b| b.is_ascii_alphabetic())))
+            });
+        shaped.then(|| Self(raw.to_owned()))
+    }
+
+    /// The tag itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Locale {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&raw).ok_or_else(|| de::Error::custom("bad_locale: a language tag is expected, such as it or pt-BR"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_trimmed_and_normalised_before_it_is_counted() {
+        assert_eq!(Text::<2, 4>::parse("  cafe\u{301}\n").unwrap().as_str(), "café");
+        assert_eq!(Text::<2, 3>::parse("café"), Err(TextError::TooLong(3)));
+        assert_eq!(Text::<2, 3>::parse(" a "), Err(TextError::TooShort(2)));
+        assert_eq!(Text::<2, 3>::parse(" \n "), Err(TextError::Empty));
+    }
+
+    #[test]
+    fn newline_and_tab_are_the_only_control_characters() {
+        assert!(Text::<1, 9>::parse("a\n\tb").is_ok());
+        assert_eq!(Text::<1, 9>::parse("a\u{0}b"), Err(TextError::ControlCharacter));
+        assert_eq!(Text::<1, 9>::parse("a\u{85}b"), Err(TextError::ControlCharacter));
+    }
+
+    #[test]
+    fn a_locale_has_the_shape_of_a_language_tag() {
+        assert!(Locale::parse("it").is_some() && Locale::parse("zh-Hant-TW").is_some());
+        for bad in ["", "i", "12", "it_IT", "it-", "toolonglanguage"] {
+            assert!(Locale::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Moments: microseconds since 1970-01-01T00:00:00Z, written as RFC 3339 in JSON.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+/// A moment in UTC with microsecond precision, between the years 1 and 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+/// 9999-12-31T23:59:59.999999Z: the last moment RFC 3339 can write.
+const LAST: i64 = 253_402_300_799_999_999;
+/// 0001-01-01T00:00:00Z.
+const FIRST: i64 = -62_135_596_800_000_000;
+
+impl Timestamp {
+    /// From microseconds since the epoch; values RFC 3339 cannot write are clamped to those it can.
+    pub const fn from_micros(micros: i64) -> Self {
+        if micros < FIRST {
+            Self(FIRST)
+        } else if micros > LAST {
+            Self(LAST)
+        } else {
+            Self(micros)
+        }
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// The moment `span` later.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self::from_micros(self.0.saturating_add(span.0))
+    }
+
+    /// The moment `span` earlier.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self::from_micros(self.0.saturating_sub(span.0))
+    }
+
+    /// How long after `earlier` this is (negative if before).
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0 - earlier.0)
+    }
+
+    /// Reads RFC 3339 with any offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
+        i64::try_from(moment.unix_timestamp_nanos() / 1_000).ok().map(Self::from_micros)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Fixed width, so that text sorts as time does: `2026-01-31T12:00:00.000000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).map_err(|_| fmt::Error)?;
+        let (date, time) = (moment.date(), moment.time());
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.microsecond()
+        )
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("bad_time: an RFC 3339 time is expected, such as 2026-01-31T12:00:00Z"))
+    }
+}
+
+/// A length of time in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span(i64);
+
+impl Span {
+    /// From microseconds.
+    pub const fn micros(micros: i64) -> Self {
+        Self(micros)
+    }
+    /// From seconds.
+    pub const fn seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+    /// From minutes.
+    pub const fn minutes(minutes: i64) -> Self {
+        Self::seconds(minutes.saturating_mul(60))
+    }
+    /// From hours.
+    pub const fn hours(hours: i64) -> Self {
+        Self::minutes(hours.saturating_mul(60))
+    }
+    /// From days of 24 hours.
+    pub const fn days(days: i64) -> Self {
+        Self::hours(days.saturating_mul(24))
+    }
+    /// The length in microseconds.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_at_fixed_width_and_read_back() {
+        let moment = Timestamp::parse("2026-01-31T13:00:00.5+01:00").unwrap();
+        assert_eq!(moment.to_string(), "2026-01-31T12:00:00.500000Z");
+        assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+        assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::from_micros(i64::MIN).to_string(), "0001-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+}

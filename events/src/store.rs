@@ -1,0 +1,238 @@
+//! The port of the log: streams of events with revisions, one order over all of them.
+
+use async_trait::async_trait;
+use circolo_domain::{DecodeError, Event, PersonId, StreamName, Timestamp, access::Scope};
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+use uuid::Uuid;
+
+/// Place of an event in the log: unique and strictly increasing, not dense. 0 is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub i64);
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self(0);
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Place of an event in its stream, from 0.
+pub type Revision = u64;
+
+/// Identity of a log: made once, when the log is created.
+pub type LogId = Uuid;
+
+/// What the writer believes of the stream's end. There is no "any".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The stream has no event.
+    NoStream,
+    /// The last event has this revision.
+    Exact(Revision),
+}
+
+impl Expected {
+    /// The revision that the first appended event gets.
+    pub const fn next(self) -> Revision {
+        match self {
+            Self::NoStream => 0,
+            Self::Exact(revision) => revision + 1,
+        }
+    }
+
+    /// The expectation that matches a stream's current last revision.
+    pub const fn of(current: Option<Revision>) -> Self {
+        match current {
+            None => Self::NoStream,
+            Some(revision) => Self::Exact(revision),
+        }
+    }
+}
+
+/// What is known of an event beside its payload. Stored as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Who asked; absent for the server itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<PersonId>,
+    /// The command's name, as the product uses it: `PostQuestion`.
+    pub command: String,
+    /// The command's id; the event ids derive from it.
+    pub command_id: Uuid,
+    /// Fingerprint of the request's body, for commands with an idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What this belongs to: the id of the request or of the first command of a flow.
+    pub correlation: Uuid,
+    /// The event that led to this one, if it was not a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Uuid>,
+    /// The group or page it happened in, and how private that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+}
+
+/// An event that is to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// `uuid5(command_id, index)`: the same command makes the same ids.
+    pub id: Uuid,
+    /// Such as `question.posted.v1`.
+    pub event_type: String,
+    /// The payload, a JSON object.
+    pub data: String,
+    /// The metadata, as JSON of [`Metadata`].
+    pub metadata: String,
+    /// When it was decided: the deciding node's clock, never the database's.
+    pub recorded_at: Timestamp,
+}
+
+/// An event as the log holds it, not yet decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// The event.
+    pub event: NewEvent,
+}
+
+/// An event of the log, decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its id.
+    pub id: Uuid,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// What is known beside the payload.
+    pub metadata: Metadata,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Stored {
+    /// Decodes payload and metadata.
+    pub fn decode(&self) -> Result<Recorded, DecodeError> {
+        let metadata = serde_json::from_str(&self.event.metadata)
+            .map_err(|source| DecodeError::Broken { event_type: format!("metadata of {}", self.event.event_type), source })?;
+        Ok(Recorded {
+            position: self.position,
+            stream: self.stream.clone(),
+            revision: self.revision,
+            id: self.event.id,
+            recorded_at: self.event.recorded_at,
+            metadata,
+            event: Event::decode(&self.event.event_type, &self.event.data)?,
+        })
+    }
+}
+
+/// Events for one stream, appended all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The stream.
+    pub stream: StreamName,
+    /// What the stream must look like.
+    pub expected: Expected,
+    /// At least one event.
+    pub events: Vec<NewEvent>,
+}
+
+/// Where appended events came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Revision of the last of them.
+    pub revision: Revision,
+    /// Position of the last of them.
+    pub position: Position,
+}
+
+/// A part of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The events, in order of position.
+    pub events: Vec<Stored>,
+    /// Up to here the log was read: the checkpoint to go on from, even if no event stands there.
+    pub scanned: Position,
+}
+
+/// What can go wrong with a log. Each variant means one thing for the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else wrote to the stream; nothing was appended.
+    #[error("stream {stream} is at {current:?}, which was not expected")]
+    Conflict {
+        /// The stream.
+        stream: StreamName,
+        /// Its last revision now, where the store tells.
+        current: Option<Revision>,
+    },
+    /// The queue is full; nothing was appended. Try again later.
+    #[error("too many appends are waiting")]
+    Busy,
+    /// The store cannot be reached or refuses; nothing was appended.
+    #[error("the log cannot be reached: {0}")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The append may or may not have happened: look the command id up.
+    #[error("it is unknown whether the append happened: {0}")]
+    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What was to be appended breaks the store's rules (no events, an id twice, an empty name); nothing was appended.
+    #[error("not an append: {0}")]
+    Invalid(&'static str),
+}
+
+/// The log. All adapters keep one contract; the conformance suite in `tests` is its text.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// The log's identity.
+    fn log_id(&self) -> LogId;
+
+    /// Appends events to one stream, all or none.
+    ///
+    /// Once it returns `Ok` the events are durable and every later read sees them.
+    async fn append(&self, append: Append) -> Result<Appended, StoreError>;
+
+    /// Appends to many streams in as few transactions as it can, in the order given; atomic per stream entry, not across.
+    /// Two entries may name the same stream. The outcomes are in the order of the entries.
+    async fn append_many(&self, appends: Vec<Append>) -> Vec<Result<Appended, StoreError>>;
+
+    /// Events of a stream from `from` on, at most `limit`, in order.
+    async fn read(&self, stream: &StreamName, from: Revision, limit: usize) -> Result<Vec<Stored>, StoreError>;
+
+    /// Events of all streams whose name begins with `prefix`, after `after` and up to and including `until`, in order of
+    /// position, at most `limit`.
+    async fn read_prefix(&self, prefix: &str, after: Position, until: Position, limit: usize) -> Result<Page, StoreError>;
+
+    /// Events after `after` in order of position, at most `limit`. No event that is committed later has a position at or
+    /// below [`Page::scanned`].
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError>;
+
+    /// Position of the last event; [`Position::START`] if there is none.
+    async fn head(&self) -> Result<Position, StoreError>;
+
+    /// The first event of the command `command_id` in `stream` and the last position and revision it led to.
+    async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError>;
+
+    /// Waits until the head is beyond `after`, at most `wait`; the head then.
+    async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError>;
+}
+
+/// The id of a command's event number `index`: `uuid5(command_id, index)`.
+pub fn event_id(command_id: Uuid, index: usize) -> Uuid {
+    Uuid::new_v5(&command_id, &index.to_be_bytes())
+}
