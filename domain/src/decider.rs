@@ -32,9 +32,9 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     /// The events that `command` leads to. Empty means: it is so already.
     fn decide(&self, command: &Self::Command, context: &Context) -> Result<Vec<Self::Event>, Self::Error>;
 
-    /// The state after `event`. Never fails: an event that does not fit leaves the state as it is.
+    /// The state after `event`, which was recorded at `at`. Never fails: an event that does not fit leaves the state as it is.
     #[must_use]
-    fn evolve(self, event: &Self::Event) -> Self;
+    fn evolve(self, event: &Self::Event, at: Timestamp) -> Self;
 
     /// The scope that this aggregate itself gives to its events; `None` where the command's standing gives it.
     fn scope(&self, _key: &str) -> Option<Scope> {

@@ -62,9 +62,6 @@ macro_rules! aggregates {
             }
         }
 
-        /// The scope that the streams of `stream`'s category give their own events, after folding `events`.
-        #[cfg(test)]
-        pub(crate) const AGGREGATES: usize = CATEGORIES.len();
     };
 }
 
@@ -125,11 +122,7 @@ fn decode<E: DeserializeOwned>(event_type: &str, data: &str, upcasts: &[Upcast])
     };
     serde_json::from_str(&tagged).map_err(|source| {
         // serde reports an unknown tag as data error; tell the two apart for those who must act on it.
-        if source.to_string().starts_with("unknown variant") {
-            DecodeError::UnknownType(event_type.to_owned())
-        } else {
-            broken(source)
-        }
+        if source.to_string().starts_with("unknown variant") { DecodeError::UnknownType(event_type.to_owned()) } else { broken(source) }
     })
 }
 

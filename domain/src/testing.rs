@@ -24,7 +24,7 @@ pub struct Outcome<D: Decider>(Result<Vec<D::Event>, D::Error>);
 
 /// Folds `events` into a state to decide on.
 pub fn given<D: Decider>(events: impl IntoIterator<Item = D::Event>) -> Given<D> {
-    let state = events.into_iter().fold(D::default(), |state, event| state.evolve(&event));
+    let state = events.into_iter().fold(D::default(), |state, event| state.evolve(&event, NOON));
     Given { state, context: Context { now: NOON, actor: None, command_id: Uuid::from_u128(0xC0) } }
 }
 

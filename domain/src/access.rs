@@ -1,0 +1,325 @@
+//! Who may do and read what: the one pure place that decides it.
+//!
+//! Two computations meet. The *audience* of a thing is a key that never changes: the group it was written in and the
+//! privacy era it was written in. The *keys* of a reader follow from their standing today: for each era of a group,
+//! whether they may read what was written then. Queries only intersect the two, so a change of privacy rewrites no row.
+
+use crate::{Decider, GroupId, Kind, PersonId, Rejection, Timestamp, group::Group, membership::Membership};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How private a group is, from open to hidden; the order is that of strictness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Privacy {
+    /// Everyone finds it and reads it.
+    #[default]
+    Public,
+    /// Everyone finds it; members read it.
+    Closed,
+    /// Members and invited people alone know that it exists.
+    Secret,
+}
+
+/// What a member is in a group; the order is that of rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Takes part.
+    Member,
+    /// Keeps order.
+    Moderator,
+    /// Decides on the group itself.
+    Admin,
+}
+
+/// Whose place a thing was written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// A group's.
+    Group(GroupId),
+}
+
+/// Where and under which privacy something happened. Stored with every event under a group or page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scope {
+    /// Whose place it is.
+    pub owner: Owner,
+    /// How private it was at the decision.
+    pub privacy: Privacy,
+    /// Which privacy era that was, from 0; a change of privacy begins the next.
+    pub era: u32,
+}
+
+impl Scope {
+    /// The audience of what is written in this scope, as stored beside it.
+    pub fn audience(&self) -> String {
+        match self.owner {
+            Owner::Group(group) => format!("group:{group}:{}", self.era),
+        }
+    }
+
+    /// The group it happened in.
+    pub const fn group(&self) -> GroupId {
+        match self.owner {
+            Owner::Group(group) => group,
+        }
+    }
+}
+
+/// Scope and moment of a thing's first event: what decides who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Where it was written.
+    pub scope: Scope,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// A right to read: what has this audience and was written from `since` on and before `until`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The audience, as [`Scope::audience`] writes it.
+    pub audience: String,
+    /// Microseconds since the epoch, inclusive.
+    pub since: i64,
+    /// Microseconds since the epoch, exclusive.
+    pub until: i64,
+}
+
+/// What somebody may want to do in a group, as far as rights differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Know that the group exists.
+    See,
+    /// Read the list of members.
+    ReadMembers,
+    /// Read what was written here: the thing the standing is for.
+    Read,
+    /// Ask to join, or join if it is open.
+    Join,
+    /// Invite somebody.
+    Invite,
+    /// Post, ask, answer.
+    Contribute,
+    /// Approve, refuse, remove, ban, close; read the queues that go with it.
+    Moderate,
+    /// Settings, privacy, roles.
+    Administer,
+}
+
+/// Why an action is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// It does not exist, or the caller may not know that it does.
+    #[error("there is nothing here under this id")]
+    Unknown,
+    /// Somebody who is signed in might; nobody is.
+    #[error("sign in to see this")]
+    Anonymous,
+    /// The caller is banned.
+    #[error("you are banned from this group")]
+    Banned,
+    /// For members.
+    #[error("only members may do this")]
+    MembersOnly,
+    /// For moderators and admins.
+    #[error("only moderators and admins may do this")]
+    ModeratorsOnly,
+    /// For admins.
+    #[error("only admins may do this")]
+    AdminsOnly,
+    /// Written before the caller could read here.
+    #[error("this was written before you could read here")]
+    BeforeYourTime,
+}
+
+impl Rejection for Denied {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "not_found",
+            Self::Anonymous => "unauthenticated",
+            Self::Banned => "banned",
+            Self::MembersOnly => "members_only",
+            Self::ModeratorsOnly => "moderators_only",
+            Self::AdminsOnly => "admins_only",
+            Self::BeforeYourTime => "before_your_time",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Unknown => Kind::NotFound,
+            Self::Anonymous => Kind::Unauthenticated,
+            _ => Kind::Forbidden,
+        }
+    }
+}
+
+/// What a person is to a group, folded from the group's stream and from theirs within it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    person: Option<PersonId>,
+    group_id: GroupId,
+    group: Arc<Group>,
+    membership: Arc<Membership>,
+    now: Timestamp,
+    origin: Option<Origin>,
+}
+
+impl Standing {
+    /// The standing of `person` (or of nobody signed in) at `now`.
+    pub const fn new(person: Option<PersonId>, group_id: GroupId, group: Arc<Group>, membership: Arc<Membership>, now: Timestamp) -> Self {
+        Self { person, group_id, group, membership, now, origin: None }
+    }
+
+    /// The same standing towards a thing that was written in the group.
+    #[must_use]
+    pub const fn towards(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// Who it is, if somebody is signed in.
+    pub const fn person(&self) -> Option<PersonId> {
+        self.person
+    }
+
+    /// The group.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The group's id.
+    pub const fn group_id(&self) -> GroupId {
+        self.group_id
+    }
+
+    /// Their membership in it.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// The scope of what is written now.
+    pub fn scope(&self) -> Option<Scope> {
+        self.group.scope(&self.group_id.to_string())
+    }
+
+    /// Their role, if they are a member. A role counts only for the episode of membership it was given in.
+    pub fn role(&self) -> Option<Role> {
+        let episode = self.membership.present()?;
+        let given = self.person.and_then(|person| self.group.role_of(person, episode.number));
+        Some(given.unwrap_or(Role::Member))
+    }
+
+    /// The id of the caller, if they may do `action`.
+    pub fn may(&self, action: Action) -> Result<PersonId, Denied> {
+        self.allows(action)?;
+        self.person.ok_or(Denied::Anonymous)
+    }
+
+    /// Whether `action` is allowed; for reading, nobody needs to be signed in.
+    pub fn allows(&self, action: Action) -> Result<(), Denied> {
+        if !self.sees() {
+            return Err(Denied::Unknown);
+        }
+        let role = self.role();
+        let privacy = self.group.privacy();
+        let allowed = match action {
+            Action::See => true,
+            Action::Join => !self.banned(),
+            Action::ReadMembers => {
+                role.is_some() || privacy == Privacy::Public || (privacy == Privacy::Closed && self.group.settings().member_list_public)
+            }
+            Action::Read => return self.reads(role),
+            Action::Invite if privacy == Privacy::Secret => role >= Some(Role::Admin),
+            Action::Invite => role >= Some(Role::Moderator) || (role.is_some() && self.group.settings().members_invite),
+            Action::Contribute => role.is_some(),
+            Action::Moderate => role >= Some(Role::Moderator),
+            Action::Administer => role >= Some(Role::Admin),
+        };
+        if allowed { Ok(()) } else { Err(self.denied(action, role)) }
+    }
+
+    fn denied(&self, action: Action, role: Option<Role>) -> Denied {
+        if self.person.is_none() {
+            return Denied::Anonymous;
+        }
+        if self.banned() {
+            return Denied::Banned;
+        }
+        match action {
+            Action::Moderate => Denied::ModeratorsOnly,
+            Action::Administer => Denied::AdminsOnly,
+            Action::Invite if self.group.privacy() == Privacy::Secret => Denied::AdminsOnly,
+            Action::Invite if role.is_some() => Denied::ModeratorsOnly,
+            _ => Denied::MembersOnly,
+        }
+    }
+
+    fn sees(&self) -> bool {
+        match (self.group.exists(), self.group.privacy()) {
+            (false, _) => false,
+            (true, Privacy::Public | Privacy::Closed) => true,
+            (true, Privacy::Secret) => self.membership.present().is_some() || self.membership.invitation().is_some(),
+        }
+    }
+
+    /// Whether a ban is in force.
+    pub fn banned(&self) -> bool {
+        self.membership.banned(self.now)
+    }
+
+    fn reads(&self, role: Option<Role>) -> Result<(), Denied> {
+        let Some(origin) = self.origin else {
+            return if self.windows().is_empty() { Err(self.denied(Action::Read, role)) } else { Ok(()) };
+        };
+        let at = origin.at.micros();
+        match self.windows_of(origin.scope.era, role).iter().any(|(since, until)| (*since..*until).contains(&at)) {
+            true => Ok(()),
+            false if role.is_some() => Err(Denied::BeforeYourTime),
+            false => Err(self.denied(Action::Read, role)),
+        }
+    }
+
+    /// The keys of this reader for everything in the group.
+    pub fn keys(&self) -> Vec<Key> {
+        let Some(scope) = self.scope() else { return vec![] };
+        let key = |(era, since, until)| Key { audience: Scope { era, ..scope }.audience(), since, until };
+        self.windows().into_iter().map(key).collect()
+    }
+
+    fn windows(&self) -> Vec<(u32, i64, i64)> {
+        let role = self.role();
+        let eras = 0..=self.group.era();
+        eras.flat_map(|era| self.windows_of(era, role).into_iter().map(move |(since, until)| (era, since, until))).collect()
+    }
+
+    /// Between which moments somebody of `role` may read what was written in `era`.
+    ///
+    /// The audience of a thing is the stricter of then and now, and a loosening opens nothing that was written before:
+    /// only who was a member already then keeps reading it, and who keeps order.
+    fn windows_of(&self, era: u32, role: Option<Role>) -> Vec<(i64, i64)> {
+        const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+        let Some(then) = self.group.privacy_in(era) else { return vec![] };
+        if then.max(self.group.privacy()) == Privacy::Public || role >= Some(Role::Moderator) {
+            return vec![ALWAYS];
+        }
+        let Some(episode) = self.membership.present() else { return vec![] };
+        if self.group.loosened_after(era).is_some_and(|loosened| episode.era >= loosened) {
+            return vec![];
+        }
+        match self.group.settings().history {
+            crate::group::History::All => vec![ALWAYS],
+            crate::group::History::SinceJoining => {
+                let window = |e: &crate::membership::Episode| (e.from.micros(), e.until.map_or(i64::MAX, Timestamp::micros));
+                self.membership.episodes().iter().map(window).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

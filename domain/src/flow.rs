@@ -1,0 +1,49 @@
+//! Flows: what follows from an event in another stream.
+//!
+//! One append touches one stream. Where a command means more than that, the first append decides on the stream that owns
+//! the invariant, and the rest follows from its event by the pure function here: at once, inline, and again by the
+//! reaction runner should the process have died in between. Ids derived from the event make the second time a repeat.
+
+use crate::{Event, GroupId, PersonId, StreamName, group, membership};
+
+/// A command that follows from an event.
+#[derive(Debug, Clone)]
+pub enum FollowUp {
+    /// On a group's stream.
+    Group(GroupId, group::Command),
+    /// On the stream of a person in a group.
+    Membership(GroupId, PersonId, membership::Command),
+}
+
+/// What follows from `event` in `stream`.
+pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    match event {
+        Event::Group(event) => stream.id().and_then(|id| of_group(GroupId(id), event)).into_iter().collect(),
+        Event::Membership(event) => {
+            membership::ids(stream).and_then(|(group, person)| of_membership(group, person, event)).into_iter().collect()
+        }
+        Event::Person(_) | Event::Question(_) => vec![],
+    }
+}
+
+fn of_group(group: GroupId, event: &group::Event) -> Option<FollowUp> {
+    match event {
+        group::Event::Created { founder, .. } => Some(FollowUp::Membership(group, *founder, membership::Command::FoundGroup)),
+        group::Event::RoleWithdrawn { person, departure: Some(departure) } => {
+            Some(FollowUp::Membership(group, *person, membership::Command::EndMembership { departure: departure.clone() }))
+        }
+        _ => None,
+    }
+}
+
+/// A role given while its holder was leaving must not outlive the episode it was given for.
+fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) -> Option<FollowUp> {
+    match event {
+        membership::Event::Left { episode }
+        | membership::Event::Removed { episode, .. }
+        | membership::Event::Banned { episode: Some(episode), .. } => {
+            Some(FollowUp::Group(group, group::Command::DropRole { person, episode: *episode }))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,500 @@
+//! A group: its name, its privacy and other settings, and who keeps order in it.
+
+use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
+use crate::{Comment, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How one becomes a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// By joining.
+    Open,
+    /// By a request that a moderator approves.
+    #[default]
+    Request,
+    /// By an invitation alone.
+    InviteOnly,
+}
+
+/// What newcomers may read of the time before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// All of it.
+    #[default]
+    All,
+    /// What was written while they were members.
+    SinceJoining,
+}
+
+/// How somebody's membership ends when they hold a role: the role goes first, in this stream, and the rest follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Departure {
+    /// They left.
+    Left,
+    /// They were removed.
+    Removed {
+        /// Why.
+        reason: Option<Personal<String>>,
+    },
+    /// They were banned.
+    Banned {
+        /// Why.
+        reason: Personal<String>,
+        /// Until when; for good if absent.
+        until: Option<Timestamp>,
+    },
+}
+
+/// The settings that a patch may name; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// A new name.
+    pub name: Option<Name>,
+    /// A new description; `Some(None)` takes it away.
+    pub description: Option<Option<Comment>>,
+    /// A new privacy.
+    pub privacy: Option<Privacy>,
+    /// A new way to become a member.
+    pub membership: Option<Policy>,
+    /// Whether members may invite.
+    pub members_invite: Option<bool>,
+    /// Whether outsiders see the member list of a closed group.
+    pub member_list_public: Option<bool>,
+    /// What newcomers may read.
+    pub history: Option<History>,
+}
+
+/// What may be asked of a group's stream.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Creates the group, with the caller as its first admin.
+    CreateGroup {
+        /// Its name; need not be unique.
+        name: Name,
+        /// What it is for.
+        description: Option<Comment>,
+        /// How private it is.
+        privacy: Privacy,
+        /// How one becomes a member.
+        membership: Policy,
+    },
+    /// Changes settings, all or none.
+    ChangeGroup {
+        /// Who asks.
+        by: Standing,
+        /// The changes.
+        changes: Changes,
+    },
+    /// Gives a member a role, or takes it (role `member`).
+    GiveRole {
+        /// Who asks.
+        by: Standing,
+        /// To whom.
+        to: Standing,
+        /// Which.
+        role: Role,
+    },
+    /// Ends the membership of somebody who holds a role: takes the role; their own stream follows.
+    Depart {
+        /// Who asks.
+        by: Standing,
+        /// Who goes.
+        who: Standing,
+        /// How.
+        departure: Departure,
+    },
+    /// Takes a role that outlived its episode of membership.
+    DropRole {
+        /// Whose.
+        person: PersonId,
+        /// The episode that ended.
+        episode: u32,
+    },
+}
+
+impl Named for Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::CreateGroup { .. } => "CreateGroup",
+            Self::ChangeGroup { .. } => "ChangeGroup",
+            Self::GiveRole { .. } => "GiveRole",
+            Self::Depart { .. } => "Depart",
+            Self::DropRole { .. } => "DropRole",
+        }
+    }
+}
+
+/// Stored for ever: rename nothing, add a version instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// The group came to be, with its founder as admin.
+    #[serde(rename = "group.created.v1")]
+    Created {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: Option<String>,
+        /// How private it is.
+        privacy: Privacy,
+        /// How one becomes a member.
+        membership: Policy,
+        /// Its first admin.
+        founder: PersonId,
+    },
+    /// It has another name.
+    #[serde(rename = "group.renamed.v1")]
+    Renamed {
+        /// The new one.
+        name: String,
+    },
+    /// It has another description, or none.
+    #[serde(rename = "group.described.v1")]
+    Described {
+        /// The new one.
+        description: Option<String>,
+    },
+    /// It is more or less private; a new era begins.
+    #[serde(rename = "group.privacy_changed.v1")]
+    PrivacyChanged {
+        /// From now on.
+        privacy: Privacy,
+    },
+    /// One becomes a member in another way.
+    #[serde(rename = "group.membership_policy_changed.v1")]
+    PolicyChanged {
+        /// From now on.
+        membership: Policy,
+    },
+    /// Members may invite, or no longer.
+    #[serde(rename = "group.member_invitations_switched.v1")]
+    MemberInvitationsSwitched {
+        /// Whether they may.
+        on: bool,
+    },
+    /// Outsiders see the member list of a closed group, or no longer.
+    #[serde(rename = "group.member_list_switched.v1")]
+    MemberListSwitched {
+        /// Whether they do.
+        public: bool,
+    },
+    /// Newcomers may read more or less of the past.
+    #[serde(rename = "group.history_changed.v1")]
+    HistoryChanged {
+        /// From now on.
+        history: History,
+    },
+    /// Somebody has a role, for one episode of membership.
+    #[serde(rename = "group.role_given.v1")]
+    RoleGiven {
+        /// Who.
+        person: PersonId,
+        /// Moderator or admin.
+        role: Role,
+        /// Their episode of membership it counts for.
+        episode: u32,
+    },
+    /// Somebody no longer has a role.
+    #[serde(rename = "group.role_withdrawn.v1")]
+    RoleWithdrawn {
+        /// Who.
+        person: PersonId,
+        /// How their membership ends with it, if it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        departure: Option<Departure>,
+    },
+}
+
+/// Settings as they stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How one becomes a member.
+    pub membership: Policy,
+    /// Whether members may invite.
+    pub members_invite: bool,
+    /// Whether outsiders see the member list of a closed group.
+    pub member_list_public: bool,
+    /// What newcomers may read.
+    pub history: History,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: None,
+            membership: Policy::default(),
+            members_invite: true,
+            member_list_public: true,
+            history: History::All,
+        }
+    }
+}
+
+/// The fold of a group's stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    settings: Settings,
+    /// The privacy of each era; empty before the group exists.
+    eras: Vec<Privacy>,
+    /// Moderators and admins, with the episode of membership their role counts for.
+    roles: BTreeMap<PersonId, (Role, u32)>,
+}
+
+/// The stream of a group.
+pub fn stream(id: GroupId) -> StreamName {
+    crate::stream::<Group>(id)
+}
+
+impl Group {
+    /// Whether it has been created.
+    pub const fn exists(&self) -> bool {
+        !self.eras.is_empty()
+    }
+
+    /// Settings as they stand.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How private it is now.
+    pub fn privacy(&self) -> Privacy {
+        self.eras.last().copied().unwrap_or_default()
+    }
+
+    /// The present privacy era, from 0.
+    pub fn era(&self) -> u32 {
+        u32::try_from(self.eras.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// How private it was in `era`.
+    pub fn privacy_in(&self, era: u32) -> Option<Privacy> {
+        self.eras.get(era as usize).copied()
+    }
+
+    /// The first era after `era` that was less private than it.
+    pub fn loosened_after(&self, era: u32) -> Option<u32> {
+        let then = self.privacy_in(era)?;
+        (era + 1..=self.era()).find(|later| self.privacy_in(*later).is_some_and(|privacy| privacy < then))
+    }
+
+    /// The role that was given to `person` for their membership episode `episode`.
+    pub fn role_of(&self, person: PersonId, episode: u32) -> Option<Role> {
+        self.roles.get(&person).filter(|(_, given_for)| *given_for == episode).map(|(role, _)| *role)
+    }
+
+    /// Whether `person` holds a role of whatever episode.
+    pub fn holds_role(&self, person: PersonId) -> bool {
+        self.roles.contains_key(&person)
+    }
+
+    fn is_last_admin(&self, person: PersonId) -> bool {
+        let is_admin = |(role, _): &(Role, u32)| *role == Role::Admin;
+        self.roles.get(&person).is_some_and(is_admin) && self.roles.values().filter(|held| is_admin(held)).count() == 1
+    }
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Rights.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The id is taken by a group.
+    #[error("this group exists already")]
+    AlreadyExists,
+    /// Secret groups grow by invitation alone.
+    #[error("a secret group is invite-only")]
+    SecretIsInviteOnly,
+    /// Somebody must be able to decide.
+    #[error("the last admin can neither leave nor be demoted; make somebody else admin first")]
+    LastAdmin,
+    /// Roles are for members.
+    #[error("this person is not a member of the group")]
+    NotAMember,
+    /// Moderators do not act against admins.
+    #[error("moderators may not act against admins")]
+    NotAgainstAdmins,
+    /// A ban ends in the future.
+    #[error("a ban's end must lie in the future")]
+    UntilInPast,
+}
+
+impl Rejection for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(denied) => denied.code(),
+            Self::AlreadyExists => "already_exists",
+            Self::SecretIsInviteOnly => "secret_is_invite_only",
+            Self::LastAdmin => "last_admin",
+            Self::NotAMember => "not_a_member",
+            Self::NotAgainstAdmins => "not_against_admins",
+            Self::UntilInPast => "until_in_past",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(denied) => denied.kind(),
+            Self::AlreadyExists | Self::LastAdmin => Kind::Conflict,
+            Self::SecretIsInviteOnly | Self::UntilInPast => Kind::Invalid,
+            Self::NotAMember => Kind::NotFound,
+            Self::NotAgainstAdmins => Kind::Forbidden,
+        }
+    }
+}
+
+impl Decider for Group {
+    const CATEGORY: &'static str = "group";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::CreateGroup { name, description, privacy, membership } => {
+                self.create(name, description.as_ref(), *privacy, *membership, context)
+            }
+            Command::ChangeGroup { by, changes } => {
+                by.may(Action::Administer)?;
+                self.change(changes)
+            }
+            Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
+            Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
+            Command::DropRole { person, episode } if self.role_of(*person, *episode).is_some() && !self.is_last_admin(*person) => {
+                Ok(vec![Event::RoleWithdrawn { person: *person, departure: None }])
+            }
+            Command::DropRole { .. } => Ok(vec![]),
+        }
+    }
+
+    fn evolve(mut self, event: &Event, _: Timestamp) -> Self {
+        match event.clone() {
+            Event::Created { name, description, privacy, membership, founder } => {
+                self.settings = Settings { name, description, membership, ..Settings::default() };
+                self.eras = vec![privacy];
+                self.roles.insert(founder, (Role::Admin, 1));
+            }
+            Event::Renamed { name } => self.settings.name = name,
+            Event::Described { description } => self.settings.description = description,
+            Event::PrivacyChanged { privacy } => self.eras.push(privacy),
+            Event::PolicyChanged { membership } => self.settings.membership = membership,
+            Event::MemberInvitationsSwitched { on } => self.settings.members_invite = on,
+            Event::MemberListSwitched { public } => self.settings.member_list_public = public,
+            Event::HistoryChanged { history } => self.settings.history = history,
+            Event::RoleGiven { person, role, episode } => {
+                self.roles.insert(person, (role, episode));
+            }
+            Event::RoleWithdrawn { person, .. } => {
+                self.roles.remove(&person);
+            }
+        }
+        self
+    }
+
+    fn scope(&self, key: &str) -> Option<Scope> {
+        let group = key.parse().ok()?;
+        self.exists().then(|| Scope { owner: Owner::Group(group), privacy: self.privacy(), era: self.era() })
+    }
+}
+
+impl Group {
+    fn create(
+        &self,
+        name: &Name,
+        description: Option<&Comment>,
+        privacy: Privacy,
+        membership: Policy,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        if self.exists() {
+            return Err(Error::AlreadyExists);
+        }
+        if privacy == Privacy::Secret && membership != Policy::InviteOnly {
+            return Err(Error::SecretIsInviteOnly);
+        }
+        Ok(vec![Event::Created {
+            name: name.as_str().to_owned(),
+            description: description.map(|text| text.as_str().to_owned()),
+            privacy,
+            membership,
+            founder: context.actor.ok_or(Denied::Anonymous)?,
+        }])
+    }
+
+    fn change(&self, changes: &Changes) -> Result<Vec<Event>, Error> {
+        let settings = &self.settings;
+        let privacy = changes.privacy.unwrap_or(self.privacy());
+        // Becoming secret takes the policy with it, unless the caller asks for another one, which cannot be had.
+        let becoming = (privacy == Privacy::Secret && changes.privacy.is_some()).then_some(Policy::InviteOnly);
+        let membership = changes.membership.or(becoming).unwrap_or(settings.membership);
+        if privacy == Privacy::Secret && membership != Policy::InviteOnly {
+            return Err(Error::SecretIsInviteOnly);
+        }
+        let name = changes.name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| *name != settings.name);
+        let description = changes.description.as_ref().map(|text| text.as_ref().map(|text| text.as_str().to_owned()));
+        let events = [
+            name.map(|name| Event::Renamed { name }),
+            description.filter(|text| *text != settings.description).map(|description| Event::Described { description }),
+            (privacy != self.privacy()).then_some(Event::PrivacyChanged { privacy }),
+            (membership != settings.membership).then_some(Event::PolicyChanged { membership }),
+            changes.members_invite.filter(|on| *on != settings.members_invite).map(|on| Event::MemberInvitationsSwitched { on }),
+            changes
+                .member_list_public
+                .filter(|public| *public != settings.member_list_public)
+                .map(|public| Event::MemberListSwitched { public }),
+            changes.history.filter(|history| *history != settings.history).map(|history| Event::HistoryChanged { history }),
+        ];
+        Ok(events.into_iter().flatten().collect())
+    }
+
+    fn give_role(&self, by: &Standing, to: &Standing, role: Role) -> Result<Vec<Event>, Error> {
+        by.may(Action::Administer)?;
+        let (Some(person), Some(episode)) = (to.person(), to.membership().present().map(|episode| episode.number)) else {
+            return Err(Error::NotAMember);
+        };
+        let held = self.role_of(person, episode).unwrap_or(Role::Member);
+        match role {
+            _ if role == held => Ok(vec![]),
+            _ if held == Role::Admin && self.is_last_admin(person) => Err(Error::LastAdmin),
+            Role::Member => Ok(vec![Event::RoleWithdrawn { person, departure: None }]),
+            Role::Moderator | Role::Admin => Ok(vec![Event::RoleGiven { person, role, episode }]),
+        }
+    }
+
+    fn depart(&self, by: &Standing, who: &Standing, departure: &Departure, now: Timestamp) -> Result<Vec<Event>, Error> {
+        let Some(person) = who.person() else { return Err(Error::NotAMember) };
+        let episode = who.membership().present().map(|episode| episode.number).unwrap_or_default();
+        let held = self.role_of(person, episode);
+        match departure {
+            Departure::Left if by.person() != Some(person) => return Err(Denied::Unknown.into()),
+            Departure::Left => {}
+            Departure::Removed { .. } | Departure::Banned { .. } => {
+                by.may(Action::Moderate)?;
+                if held == Some(Role::Admin) && by.role() != Some(Role::Admin) {
+                    return Err(Error::NotAgainstAdmins);
+                }
+            }
+        }
+        if matches!(departure, Departure::Banned { until: Some(until), .. } if *until <= now) {
+            return Err(Error::UntilInPast);
+        }
+        match held {
+            None => Ok(vec![]),
+            Some(_) if self.is_last_admin(person) => Err(Error::LastAdmin),
+            Some(_) => Ok(vec![Event::RoleWithdrawn { person, departure: Some(departure.clone()) }]),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;
