@@ -229,6 +229,12 @@ struct Decision {
     approved: bool,
 }
 
+/// A ban, for good or until a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ban {
+    until: Option<Timestamp>,
+}
+
 /// The fold of a membership's stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
@@ -236,8 +242,8 @@ pub struct Membership {
     invitation: Option<Invitation>,
     requested: bool,
     decision: Option<Decision>,
-    /// `Some(until)` while a ban stands that nobody lifted; it may have run out.
-    ban: Option<Option<Timestamp>>,
+    /// A ban that nobody lifted; it may have run out.
+    ban: Option<Ban>,
 }
 
 /// The stream of `person` in `group`.
@@ -274,7 +280,7 @@ impl Membership {
 
     /// Whether a ban is in force at `now`.
     pub fn banned(&self, now: Timestamp) -> bool {
-        self.ban.is_some_and(|until| until.is_none_or(|until| now < until))
+        self.ban.is_some_and(|ban| ban.until.is_none_or(|until| now < until))
     }
 
     /// What an API consumer is told of it: `member`, `requested`, `invited`, `banned` or `none`.
@@ -438,7 +444,7 @@ impl Decider for Membership {
             Event::Left { .. } | Event::Removed { .. } => self.end_episode(at),
             Event::Banned { until, .. } => {
                 self.end_episode(at);
-                (self.requested, self.invitation, self.ban) = (false, None, Some(*until));
+                (self.requested, self.invitation, self.ban) = (false, None, Some(Ban { until: *until }));
             }
             Event::Unbanned => self.ban = None,
         }
@@ -532,7 +538,7 @@ impl Membership {
         if until.is_some_and(|until| until <= now) {
             return Err(Error::UntilInPast);
         }
-        if self.banned(now) && self.ban == Some(until) {
+        if self.banned(now) && self.ban == Some(Ban { until }) {
             return Ok(vec![]);
         }
         let episode = self.present().map(|episode| episode.number);

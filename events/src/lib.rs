@@ -8,7 +8,6 @@
 pub mod memory;
 pub mod store;
 
-pub use memory::Memory;
 pub use store::{
     Append, Appended, EventStore, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError, Stored,
 };

@@ -234,5 +234,5 @@ pub trait EventStore: Send + Sync + 'static {
 
 /// The id of a command's event number `index`: `uuid5(command_id, index)`.
 pub fn event_id(command_id: Uuid, index: usize) -> Uuid {
-    Uuid::new_v5(&command_id, &index.to_be_bytes())
+    Uuid::new_v5(&command_id, &(index as u64).to_be_bytes())
 }
