@@ -36,6 +36,9 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     #[must_use]
     fn evolve(self, event: &Self::Event, at: Timestamp) -> Self;
 
+    /// The event as one of this aggregate's own, if it is.
+    fn own(event: &crate::Event) -> Option<&Self::Event>;
+
     /// The scope that this aggregate itself gives to its events; `None` where the command's standing gives it.
     fn scope(&self, _key: &str) -> Option<Scope> {
         None

@@ -376,6 +376,10 @@ impl Decider for Group {
         }
     }
 
+    fn own(event: &crate::Event) -> Option<&Event> {
+        if let crate::Event::Group(event) = event { Some(event) } else { None }
+    }
+
     fn evolve(mut self, event: &Event, _: Timestamp) -> Self {
         match event.clone() {
             Event::Created { name, description, privacy, membership, founder } => {

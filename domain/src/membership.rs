@@ -424,6 +424,10 @@ impl Decider for Membership {
         }
     }
 
+    fn own(event: &crate::Event) -> Option<&Event> {
+        if let crate::Event::Membership(event) = event { Some(event) } else { None }
+    }
+
     fn evolve(mut self, event: &Event, at: Timestamp) -> Self {
         match event {
             Event::Invited { inviter, may_approve } => self.invitation = Some(Invitation { inviter: *inviter, may_approve: *may_approve }),

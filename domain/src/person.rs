@@ -94,6 +94,10 @@ impl Decider for Person {
         }
     }
 
+    fn own(event: &crate::Event) -> Option<&Event> {
+        if let crate::Event::Person(event) = event { Some(event) } else { None }
+    }
+
     fn evolve(self, event: &Event, _: Timestamp) -> Self {
         match event {
             Event::Registered { .. } => Self { registered: true },

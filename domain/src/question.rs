@@ -227,6 +227,10 @@ impl Decider for Question {
         }
     }
 
+    fn own(event: &crate::Event) -> Option<&Event> {
+        if let crate::Event::Question(event) = event { Some(event) } else { None }
+    }
+
     fn evolve(mut self, event: &Event, _: Timestamp) -> Self {
         match (&mut self, event) {
             (Self::Absent, Event::Posted { author, .. }) => {

@@ -1,0 +1,398 @@
+//! A command on its way: state, decision, append, what follows.
+//!
+//! A cached aggregate is a guess, the append is the proof. An accepted command on a warm stream costs no read; a refusal
+//! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
+
+use crate::slot::{Cached, Slot, Slots};
+use crate::{
+    Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored, store::event_id,
+};
+use circolo_domain::access::{Origin, Scope};
+use circolo_domain::{Context, Decider, DecodeError, Event, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Where the time comes from: the server's clock, or a test's.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Events read at once while a stream is folded.
+const READ_PAGE: usize = 500;
+/// How often a decision is tried again after somebody else wrote to the stream. The turn-taking of this process makes
+/// conflicts with itself impossible, so these rounds are for other nodes.
+const ROUNDS: usize = 3;
+
+/// Bounds of an [`Executor`].
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Aggregates kept in memory.
+    pub cached_streams: usize,
+    /// Commands that may wait for their turn on one stream; more are [`ExecuteError::Busy`].
+    pub queue_per_stream: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cached_streams: 50_000, queue_per_stream: 1_024 }
+    }
+}
+
+/// What comes with a command, whatever the command is.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks; `None` for the server itself.
+    pub actor: Option<PersonId>,
+    /// The command's id; see [`Context::command_id`].
+    pub command_id: Uuid,
+    /// Whether the id derives from something that repeats (an idempotency key, an event): then a first outcome is looked up.
+    pub keyed: bool,
+    /// Fingerprint of the request's body: the same key with another body is refused.
+    pub fingerprint: Option<String>,
+    /// What this belongs to.
+    pub correlation: Uuid,
+    /// The event it follows from.
+    pub causation: Option<Uuid>,
+    /// Where it happens; `None` where the aggregate itself tells.
+    pub scope: Option<Scope>,
+    /// The revision the caller saw (`If-Match`).
+    pub if_match: Option<Revision>,
+}
+
+impl Request {
+    /// A request of `actor` under a fresh command id.
+    pub const fn new(actor: Option<PersonId>, command_id: Uuid) -> Self {
+        Self { actor, command_id, keyed: false, fingerprint: None, correlation: command_id, causation: None, scope: None, if_match: None }
+    }
+
+    /// The same request in `scope`.
+    #[must_use]
+    pub const fn within(mut self, scope: Option<Scope>) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
+/// The outcome of an accepted command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// The stream's revision; `None` if it has no event.
+    pub revision: Option<Revision>,
+    /// Position of the last event it led to, follow-ups included; for a no-op, of the stream's last event.
+    pub position: Position,
+    /// Whether events were appended now.
+    pub changed: bool,
+}
+
+/// Why a command did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<E: Rejection> {
+    /// The domain refuses.
+    #[error(transparent)]
+    Rejected(E),
+    /// The idempotency key was used with another body.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The stream is not at the revision the caller saw.
+    #[error("this has changed since you read it")]
+    PreconditionFailed {
+        /// Where it is.
+        current: Option<Revision>,
+    },
+    /// Too many commands wait for this stream.
+    #[error("too many commands are waiting for this")]
+    Busy,
+    /// Others kept writing to the stream.
+    #[error("others kept changing this at the same time")]
+    Contended,
+    /// An event of the stream cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The log.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl<E: Rejection> From<StoreError> for ExecuteError<E> {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Busy,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// Why a state could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An event of the stream cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+}
+
+impl<E: Rejection> From<LoadError> for ExecuteError<E> {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => error.into(),
+            LoadError::Decode(error) => error.into(),
+        }
+    }
+}
+
+/// An aggregate as it stands.
+#[derive(Debug, Clone)]
+pub struct Loaded<D> {
+    /// The fold of the stream.
+    pub state: Arc<D>,
+    /// Its last revision; `None` if it has no event.
+    pub revision: Option<Revision>,
+    /// Scope and moment of its first event.
+    pub origin: Option<Origin>,
+}
+
+/// Executes commands on the log.
+pub struct Executor {
+    store: Arc<dyn EventStore>,
+    clock: Clock,
+    slots: Slots,
+}
+
+/// An accepted command before its follow-ups ran.
+struct Accepted {
+    done: Done,
+    events: Vec<Recorded>,
+}
+
+impl Executor {
+    /// An executor on `store`.
+    pub fn new(store: Arc<dyn EventStore>, clock: Clock, options: Options) -> Self {
+        Self { store, clock, slots: Slots::new(options) }
+    }
+
+    /// The log.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Now, by the server's clock.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The aggregate behind `stream`, from the cache if it is there. All appends of this process pass through the cache
+    /// before they are acknowledged.
+    pub async fn load<D: Decider>(&self, stream: &StreamName) -> Result<Loaded<D>, LoadError> {
+        let slot = self.slots.of(stream);
+        let cached = match slot.get::<D>() {
+            Some(cached) => cached,
+            None => self.read(stream, &slot, Cached::default()).await?,
+        };
+        Ok(Loaded { state: cached.state, revision: cached.revision, origin: cached.origin })
+    }
+
+    /// Executes `command` on `stream` and runs what follows from it.
+    pub async fn execute<D: Decider>(
+        &self,
+        stream: &StreamName,
+        command: D::Command,
+        request: &Request,
+    ) -> Result<Done, ExecuteError<D::Error>> {
+        let Accepted { mut done, events } = self.accept::<D>(stream, &command, request).await?;
+        for event in &events {
+            match self.follow(event).await {
+                Ok(Some(position)) => done.position = done.position.max(position),
+                Ok(None) => {}
+                // The command is accepted all the same: the reaction runner completes what is missing.
+                Err(error) => tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the reaction runner"),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn accept<D: Decider>(
+        &self,
+        stream: &StreamName,
+        command: &D::Command,
+        request: &Request,
+    ) -> Result<Accepted, ExecuteError<D::Error>> {
+        let slot = self.slots.of(stream);
+        let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
+        let (mut cached, mut current) = match slot.get::<D>() {
+            Some(cached) => (cached, false),
+            None => (self.read(stream, &slot, Cached::default()).await?, true),
+        };
+        if let Some(done) = self.first_outcome(stream, &slot, cached.revision, request).await? {
+            return Ok(Accepted { done, events: vec![] });
+        }
+        let mut conflicts = 0;
+        loop {
+            let context = Context { now: self.now(), actor: request.actor, command_id: request.command_id };
+            let decision = cached.state.decide(command, &context);
+            let believed =
+                matches!(&decision, Ok(events) if !events.is_empty() && request.if_match.is_none_or(|seen| Some(seen) == cached.revision));
+            if !believed && !current {
+                cached = self.read(stream, &slot, cached).await?;
+                current = true;
+                continue;
+            }
+            let events = checked(decision, &cached, request)?;
+            if events.is_empty() {
+                let done = Done { revision: cached.revision, position: cached.position, changed: false };
+                return Ok(Accepted { done, events: vec![] });
+            }
+            let metadata = metadata(stream, &cached, &events, command.name(), &context, request);
+            let expected = Expected::of(cached.revision);
+            let new = new_events(&events, &metadata, context.now);
+            match self.store.append(Append { stream: stream.clone(), expected, events: new }).await {
+                Ok(appended) => {
+                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true };
+                    let recorded = recorded(stream, expected, appended, &events, &metadata, context.now);
+                    slot.appended(cached, &events, appended, &metadata, context.now);
+                    return Ok(Accepted { done, events: recorded });
+                }
+                Err(StoreError::Conflict { .. }) if conflicts < ROUNDS => {
+                    conflicts += 1;
+                    cached = self.read(stream, &slot, cached).await?;
+                    current = true;
+                    if let Some(done) = self.first_outcome(stream, &slot, cached.revision, request).await? {
+                        return Ok(Accepted { done, events: vec![] });
+                    }
+                }
+                Err(StoreError::Conflict { .. }) => return Err(ExecuteError::Contended),
+                Err(unknown @ StoreError::Unknown(_)) => {
+                    slot.forget();
+                    let found = self.store.find(stream, request.command_id).await.ok().flatten();
+                    let (_, appended) = found.ok_or(ExecuteError::Store(unknown))?;
+                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true };
+                    return Ok(Accepted { done, events: vec![] });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What a keyed command came to the first time, if there was one.
+    async fn first_outcome<E: Rejection>(
+        &self,
+        stream: &StreamName,
+        slot: &Slot,
+        revision: Option<Revision>,
+        request: &Request,
+    ) -> Result<Option<Done>, ExecuteError<E>> {
+        if !request.keyed || revision.is_none() {
+            return Ok(None);
+        }
+        let (fingerprint, appended) = match slot.recent(request.command_id) {
+            Some(recent) => recent,
+            None => match self.store.find(stream, request.command_id).await? {
+                None => return Ok(None),
+                Some((stored, appended)) => (stored.decode()?.metadata.fingerprint, appended),
+            },
+        };
+        if fingerprint != request.fingerprint {
+            return Err(ExecuteError::KeyReused);
+        }
+        Ok(Some(Done { revision: Some(appended.revision), position: appended.position, changed: false }))
+    }
+
+    /// Reads the stream on from `cached` to its end and remembers the result.
+    async fn read<D: Decider>(&self, stream: &StreamName, slot: &Slot, mut cached: Cached<D>) -> Result<Cached<D>, LoadError> {
+        let generation = slot.generation();
+        loop {
+            let from = Expected::of(cached.revision).next();
+            let page = self.store.read(stream, from, READ_PAGE).await?;
+            for stored in &page {
+                cached = fold(cached, stored)?;
+            }
+            if page.len() < READ_PAGE {
+                break;
+            }
+        }
+        slot.put(generation, &cached);
+        Ok(cached)
+    }
+}
+
+/// The events of a decision, or why there are none, in the order in which reasons count: rights before the precondition,
+/// the precondition before everything else.
+fn checked<D: Decider>(
+    decision: Result<Vec<D::Event>, D::Error>,
+    cached: &Cached<D>,
+    request: &Request,
+) -> Result<Vec<D::Event>, ExecuteError<D::Error>> {
+    let stale = request.if_match.is_some_and(|seen| Some(seen) != cached.revision);
+    match decision {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Unauthenticated | Kind::Forbidden) => {
+            Err(ExecuteError::Rejected(error))
+        }
+        _ if stale => Err(ExecuteError::PreconditionFailed { current: cached.revision }),
+        Err(error) => Err(ExecuteError::Rejected(error)),
+        Ok(events) => Ok(events),
+    }
+}
+
+fn fold<D: Decider>(mut cached: Cached<D>, stored: &Stored) -> Result<Cached<D>, DecodeError> {
+    let recorded = stored.decode()?;
+    let event = D::own(&recorded.event).ok_or_else(|| DecodeError::UnknownType(stored.event.event_type.clone()))?;
+    cached.origin = cached.origin.or(recorded.metadata.scope.map(|scope| Origin { scope, at: recorded.recorded_at }));
+    cached.state = Arc::new(Arc::unwrap_or_clone(cached.state).evolve(event, recorded.recorded_at));
+    (cached.revision, cached.position) = (Some(stored.revision), stored.position);
+    Ok(cached)
+}
+
+fn metadata<D: Decider>(
+    stream: &StreamName,
+    cached: &Cached<D>,
+    events: &[D::Event],
+    name: &str,
+    context: &Context,
+    request: &Request,
+) -> Metadata {
+    // Where the request does not tell the scope, the aggregate does, as it will be after these events.
+    let scope_after = || {
+        let after = events.iter().fold(D::clone(&cached.state), |state, event| state.evolve(event, context.now));
+        after.scope(stream.key())
+    };
+    Metadata {
+        actor: request.actor,
+        command: name.to_owned(),
+        command_id: request.command_id,
+        fingerprint: request.fingerprint.clone(),
+        correlation: request.correlation,
+        causation: request.causation,
+        scope: request.scope.or_else(scope_after),
+    }
+}
+
+/// The envelopes of a command's events.
+pub fn new_events<E: serde::Serialize>(events: &[E], metadata: &Metadata, now: Timestamp) -> Vec<NewEvent> {
+    let json = serde_json::to_string(metadata).unwrap_or_default();
+    let envelope = |(index, event): (usize, &E)| {
+        let encoded = circolo_domain::encode(event);
+        let id = event_id(metadata.command_id, index);
+        NewEvent { id, event_type: encoded.event_type, data: encoded.data, metadata: json.clone(), recorded_at: now }
+    };
+    events.iter().enumerate().map(envelope).collect()
+}
+
+/// The appended events as a reader will see them. Their positions are not known one by one, and nobody asks for them here.
+fn recorded<E: Clone + Into<Event>>(
+    stream: &StreamName,
+    expected: Expected,
+    appended: Appended,
+    events: &[E],
+    metadata: &Metadata,
+    now: Timestamp,
+) -> Vec<Recorded> {
+    let envelope = |(index, event): (usize, &E)| Recorded {
+        position: appended.position,
+        stream: stream.clone(),
+        revision: expected.next() + index as u64,
+        id: event_id(metadata.command_id, index),
+        recorded_at: now,
+        metadata: metadata.clone(),
+        event: event.clone().into(),
+    };
+    events.iter().enumerate().map(envelope).collect()
+}

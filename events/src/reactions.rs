@@ -1,0 +1,171 @@
+//! Reactions: consumers of the log that issue commands. They have a checkpoint each and are never rebuilt.
+//!
+//! A reaction sees every event at least once. Its commands have ids derived from the event, so seeing one twice changes
+//! nothing.
+
+use crate::execute::{ExecuteError, Executor, Request};
+use crate::{EventStore, Position, Recorded};
+use async_trait::async_trait;
+use circolo_domain::flow::{FollowUp, follow_ups};
+use circolo_domain::{Rejection, group, membership};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Events a reaction reads at once; the checkpoint moves once per page.
+const PAGE: usize = 500;
+/// How long one wait for news lasts at most.
+const WAIT: Duration = Duration::from_secs(5);
+/// Pause after a failure: doubled up to the second value.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Something went wrong that may go right later.
+pub type ReactionError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A consumer of the log that issues commands.
+#[async_trait]
+pub trait Reaction: Send + Sync + 'static {
+    /// Its name: the key of its checkpoint.
+    fn name(&self) -> &'static str;
+
+    /// Issues what follows from `event`. A refusal by the domain is an outcome; an error is tried again.
+    async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError>;
+}
+
+/// Where reactions keep how far they have come.
+#[async_trait]
+pub trait CheckpointStore: Send + Sync + 'static {
+    /// The checkpoint of `name`, if it has one for this log.
+    async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError>;
+    /// Moves the checkpoint of `name`.
+    async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError>;
+}
+
+/// Completes flows whose process died between the first append and the rest.
+pub struct CompleteFlows;
+
+#[async_trait]
+impl Reaction for CompleteFlows {
+    fn name(&self) -> &'static str {
+        "complete_flows"
+    }
+
+    async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
+        executor.follow(event).await.map(|_| ())
+    }
+}
+
+impl Executor {
+    /// Issues what follows from `event` in other streams; the last position that led to.
+    pub fn follow<'a>(&'a self, event: &'a Recorded) -> BoxFuture<'a, Result<Option<Position>, ReactionError>> {
+        Box::pin(async move {
+            let mut last = None;
+            for (index, follow_up) in follow_ups(&event.stream, &event.event).into_iter().enumerate() {
+                let request = following(event, &format!("follow-up {index}"));
+                let position = match follow_up {
+                    FollowUp::Group(id, command) => refusable(self.execute::<group::Group>(&group::stream(id), command, &request).await)?,
+                    FollowUp::Membership(group, person, command) => {
+                        refusable(self.execute::<membership::Membership>(&membership::stream(group, person), command, &request).await)?
+                    }
+                };
+                last = last.max(position);
+            }
+            Ok(last)
+        })
+    }
+}
+
+/// The request of a command that follows from `event`; `what` tells several of them apart.
+pub fn following(event: &Recorded, what: &str) -> Request {
+    Request {
+        actor: event.metadata.actor,
+        command_id: Uuid::new_v5(&event.id, what.as_bytes()),
+        keyed: true,
+        fingerprint: None,
+        correlation: event.metadata.correlation,
+        causation: Some(event.id),
+        scope: event.metadata.scope,
+        if_match: None,
+    }
+}
+
+/// The position a follow-up led to. A refusal is an outcome like any other: it would be the same again.
+pub fn refusable<E: Rejection>(outcome: Result<crate::execute::Done, ExecuteError<E>>) -> Result<Option<Position>, ReactionError> {
+    match outcome {
+        Ok(done) => Ok(Some(done.position)),
+        Err(ExecuteError::Rejected(refusal)) => {
+            tracing::debug!(code = refusal.code(), "a follow-up was refused");
+            Ok(None)
+        }
+        Err(error) => Err(Box::new(error)),
+    }
+}
+
+/// Runs `reaction` until `shutdown` turns true. Failures are tried again, with growing pauses, and never skipped.
+pub async fn run(
+    reaction: Arc<dyn Reaction>,
+    executor: Arc<Executor>,
+    checkpoints: Arc<dyn CheckpointStore>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut pause = BACKOFF.0;
+    let mut position = None;
+    while !*shutdown.borrow() {
+        let step = async {
+            let after = match position {
+                Some(position) => position,
+                None => checkpoints.load(reaction.name()).await?.unwrap_or_default(),
+            };
+            position = Some(after);
+            react_to_page(&*reaction, &executor, &*checkpoints, after).await
+        };
+        tokio::select! {
+            _ = shutdown.wait_for(|down| *down) => return,
+            outcome = step => match outcome {
+                Ok(scanned) => (position, pause) = (Some(scanned), BACKOFF.0),
+                Err(error) => {
+                    tracing::error!(reaction = reaction.name(), %error, "a reaction failed and will be tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(BACKOFF.1);
+                }
+            },
+        }
+    }
+}
+
+async fn react_to_page(
+    reaction: &dyn Reaction,
+    executor: &Executor,
+    checkpoints: &dyn CheckpointStore,
+    after: Position,
+) -> Result<Position, ReactionError> {
+    let store: &Arc<dyn EventStore> = executor.store();
+    let page = store.read_all(after, PAGE).await?;
+    for stored in &page.events {
+        reaction.react(&stored.decode()?, executor).await?;
+    }
+    if page.scanned > after {
+        checkpoints.save(reaction.name(), page.scanned).await?;
+    } else {
+        store.changed(after, WAIT).await?;
+    }
+    Ok(page.scanned.max(after))
+}
+
+/// Checkpoints in memory, for tests and for logs that are in memory themselves.
+#[derive(Debug, Default)]
+pub struct MemoryCheckpoints(std::sync::Mutex<std::collections::HashMap<String, Position>>);
+
+#[async_trait]
+impl CheckpointStore for MemoryCheckpoints {
+    async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
+        Ok(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).copied())
+    }
+
+    async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned(), position);
+        Ok(())
+    }
+}
