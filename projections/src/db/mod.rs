@@ -1,0 +1,174 @@
+//! The one small layer over SQLite and Postgres that read models need: queries, and transactions for the engine.
+
+mod postgres;
+mod sql;
+mod sqlite;
+
+pub use sql::{Dialect, Sql};
+
+use crate::value::{ColumnError, FromValues, Value};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// A database of read models.
+#[derive(Clone)]
+pub struct Db {
+    backend: Backend,
+    /// Declared tables that do not exist yet because their first build is under way, and how far it is.
+    building: Arc<RwLock<BTreeMap<&'static str, Building>>>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// A projection that cannot be queried yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Building {
+    /// Its name.
+    pub projection: &'static str,
+    /// Between 0 and 1.
+    pub progress: f64,
+}
+
+/// What can go wrong with a database of read models.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The read model is being built for the first time.
+    #[error("projection {} is being built ({:.0} %)", .0.projection, .0.progress * 100.0)]
+    Building(Building),
+    /// A row does not have the shape the code expects.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// The database cannot be reached, or refused.
+    #[error("the read models' database failed: {0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else moved a checkpoint: a second projector works on this database. Nothing was written.
+    #[error("another projector moves the same read models")]
+    Moved,
+    /// The database was closed.
+    #[error("the read models' database is closed")]
+    Closed,
+}
+
+/// Who goes first when several wait for the one writer of an SQLite database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// The live lane and operators' switches.
+    Lane,
+    /// Builds.
+    Build,
+}
+
+/// One step of a transaction.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    /// A statement.
+    Run { sql: Sql, params: Vec<Value> },
+    /// A statement that must change this many rows, else the transaction fails with [`DbError::Moved`].
+    Expect { sql: Sql, params: Vec<Value>, rows: u64 },
+    /// One statement, once per set of parameters on SQLite and once for all on Postgres, which gets them as arrays, by column.
+    Each { sql: Sql, kinds: Arc<[crate::value::Kind]>, rows: Vec<Vec<Value>> },
+}
+
+impl Write {
+    pub(crate) fn run(sql: impl Into<Sql>, params: Vec<Value>) -> Self {
+        Self::Run { sql: sql.into(), params }
+    }
+}
+
+impl Db {
+    /// Opens or creates an SQLite file. Commits survive a crash of the process; a power cut may take the last ones, which
+    /// are then folded again.
+    pub async fn sqlite(path: impl AsRef<Path>) -> Result<Self, DbError> {
+        let backend = Backend::Sqlite(sqlite::Sqlite::open(path.as_ref().to_owned()).await?);
+        Ok(Self { backend, building: Arc::default() })
+    }
+
+    /// Connects to a Postgres database.
+    pub async fn postgres(url: &str) -> Result<Self, DbError> {
+        let backend = Backend::Postgres(postgres::Postgres::connect(url).await?);
+        Ok(Self { backend, building: Arc::default() })
+    }
+
+    /// Which SQL it speaks.
+    pub const fn dialect(&self) -> Dialect {
+        match self.backend {
+            Backend::Sqlite(_) => Dialect::Sqlite,
+            Backend::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// The rows of a query. The text uses `$1`, `$2`, .. and, for lists, `column = ANY($1)`; columns are named.
+    ///
+    /// One query sees one moment: either all or nothing of what the lane or a switch does at a time.
+    pub async fn query<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Vec<R>, DbError> {
+        let rows = self.rows(sql.into(), params).await?;
+        Ok(rows.into_iter().map(R::from_values).collect::<Result<_, _>>()?)
+    }
+
+    /// The first row of a query, if there is one.
+    pub async fn one<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Option<R>, DbError> {
+        let rows = self.rows(sql.into(), params).await?;
+        Ok(rows.into_iter().next().map(R::from_values).transpose()?)
+    }
+
+    async fn rows(&self, sql: Sql, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+        let result = match &self.backend {
+            Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Queries).await,
+            Backend::Postgres(db) => db.query(sql.postgres, params).await,
+        };
+        result.map_err(|error| self.explain(error))
+    }
+
+    /// A query that may take long and must not stand in the way of others.
+    pub(crate) async fn long_query(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+        let sql = sql.into();
+        match &self.backend {
+            Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Operators).await,
+            Backend::Postgres(db) => db.query(sql.postgres, params).await,
+        }
+    }
+
+    /// The rows with these keys. `sql` has one parameter: on SQLite a key, on Postgres the list of them.
+    pub(crate) async fn load(&self, sql: &Sql, keys: Vec<String>) -> Result<Vec<Vec<Value>>, DbError> {
+        match &self.backend {
+            Backend::Sqlite(db) => db.load(sql.sqlite.clone(), keys).await,
+            Backend::Postgres(db) => db.query(sql.postgres.clone(), vec![Value::List(keys)]).await,
+        }
+    }
+
+    /// Does all of it or nothing.
+    pub(crate) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        match &self.backend {
+            Backend::Sqlite(db) => db.write(writes, urgency).await,
+            Backend::Postgres(db) => db.write(writes).await,
+        }
+    }
+
+    /// Tells queries that a declared table is not there yet.
+    pub(crate) fn set_building(&self, table: &'static str, building: Option<Building>) {
+        let mut tables = self.building.write().unwrap_or_else(PoisonError::into_inner);
+        match building {
+            Some(building) => tables.insert(table, building),
+            None => tables.remove(table),
+        };
+    }
+
+    /// A missing table that is being built is no failure.
+    fn explain(&self, error: DbError) -> DbError {
+        let DbError::Failed(source) = &error else { return error };
+        let text = source.to_string();
+        let tables = self.building.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = text.contains("no such table") || text.contains("does not exist");
+        match tables.iter().find(|(table, _)| missing && text.contains(**table)) {
+            Some((_, building)) => DbError::Building(*building),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! SQLite through rusqlite on threads of its own: one writer, two readers for queries, one for operators' long ones.
+
+use super::{DbError, Urgency, Write};
+use crate::value::Value;
+use rusqlite::{Connection, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Which readers answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    Queries,
+    Operators,
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Jobs for threads, the urgent ones first.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Jobs>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    urgent: VecDeque<Job>,
+    others: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&self, job: Job, urgency: Urgency) {
+        let mut jobs = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match urgency {
+            Urgency::Lane => jobs.urgent.push_back(job),
+            Urgency::Build => jobs.others.push_back(job),
+        }
+        drop(jobs);
+        self.wake.notify_one();
+    }
+
+    /// The next job; `None` once the queue is closed and empty.
+    fn pop(&self) -> Option<Job> {
+        let mut jobs = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(job) = jobs.urgent.pop_front().or_else(|| jobs.others.pop_front()) {
+                return Some(job);
+            }
+            if jobs.closed {
+                return None;
+            }
+            jobs = self.wake.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.wake.notify_all();
+    }
+}
+
+/// A handle; the threads end when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Sqlite(Arc<Threads>);
+
+struct Threads {
+    writer: Arc<Queue>,
+    queries: Arc<Queue>,
+    operators: Arc<Queue>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for queue in [&self.writer, &self.queries, &self.operators] {
+            queue.close();
+        }
+    }
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
+        let threads = Threads { writer: Arc::default(), queries: Arc::default(), operators: Arc::default() };
+        let db = Self(Arc::new(threads));
+        // The writer first: it makes the file and turns on the write-ahead log.
+        let readers = [(&db.0.queries, false), (&db.0.queries, false), (&db.0.operators, false)];
+        for (queue, writes) in std::iter::once((&db.0.writer, true)).chain(readers) {
+            let (opened, ready) = oneshot::channel();
+            let (path, queue) = (path.clone(), Arc::clone(queue));
+            thread::Builder::new()
+                .name(if writes { "views-writer" } else { "views-reader" }.to_owned())
+                .spawn(move || work(&path, writes, &queue, opened))
+                .map_err(failed)?;
+            ready.await.map_err(|_| DbError::Closed)??;
+        }
+        Ok(db)
+    }
+
+    async fn on<T: Send + 'static>(
+        &self,
+        queue: &Queue,
+        urgency: Urgency,
+        job: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (send, receive) = oneshot::channel();
+        let job = move |connection: &mut Connection| {
+            // Nobody may be waiting any more; then the answer is not needed.
+            let _ = send.send(job(connection));
+        };
+        queue.push(Box::new(job), urgency);
+        receive.await.map_err(|_| DbError::Closed)?
+    }
+
+    pub(super) async fn query(&self, sql: Cow<'static, str>, params: Vec<Value>, readers: Readers) -> Result<Vec<Vec<Value>>, DbError> {
+        let queue = if readers == Readers::Queries { &self.0.queries } else { &self.0.operators };
+        self.on(queue, Urgency::Lane, move |connection| {
+            let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+            rows(&mut statement, &params)
+        })
+        .await
+    }
+
+    /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
+    pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>) -> Result<Vec<Vec<Value>>, DbError> {
+        self.on(&self.0.queries, Urgency::Lane, move |connection| {
+            // One moment for all keys.
+            let snapshot = connection.transaction().map_err(failed)?;
+            let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                found.append(&mut rows(&mut statement, &[Value::Text(key)])?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        self.on(&self.0.writer, urgency, move |connection| {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+            for write in &writes {
+                apply(&transaction, write)?;
+            }
+            transaction.commit().map_err(failed)
+        })
+        .await
+    }
+}
+
+fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
+    match write {
+        Write::Run { sql, params } => {
+            connection.prepare_cached(&sql.sqlite).and_then(|mut s| s.execute(params_from_iter(params))).map_err(failed)?;
+        }
+        Write::Expect { sql, params, rows } => {
+            let changed = connection.prepare_cached(&sql.sqlite).and_then(|mut s| s.execute(params_from_iter(params))).map_err(failed)?;
+            if changed as u64 != *rows {
+                return Err(DbError::Moved);
+            }
+        }
+        Write::Each { sql, rows, .. } => {
+            let mut statement = connection.prepare_cached(&sql.sqlite).map_err(failed)?;
+            for row in rows {
+                statement.execute(params_from_iter(row)).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One thread: opens a connection, says so, works until the queue is closed.
+fn work(path: &Path, writes: bool, queue: &Queue, opened: oneshot::Sender<Result<(), DbError>>) {
+    let mut connection = match connect(path, writes) {
+        Ok(connection) => connection,
+        Err(error) => return drop(opened.send(Err(failed(error)))),
+    };
+    let _ = opened.send(Ok(()));
+    while let Some(job) = queue.pop() {
+        job(&mut connection);
+    }
+}
+
+fn connect(path: &Path, writes: bool) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    // Another process may prepare its own tables in short transactions.
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(512);
+    if writes {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    } else {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    connection.pragma_update(None, "cache_size", if writes { -32_768 } else { -16_384 })?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+fn rows(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<Vec<Vec<Value>>, DbError> {
+    let width = statement.column_count();
+    let mut cursor = statement.query(params_from_iter(params)).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = cursor.next().map_err(failed)? {
+        let values = (0..width).map(|column| Ok(value(row.get_ref(column)?))).collect::<rusqlite::Result<_>>().map_err(failed)?;
+        found.push(values);
+    }
+    Ok(found)
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Float(number),
+        ValueRef::Text(text) | ValueRef::Blob(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Self::Float(number) => ToSqlOutput::Borrowed(ValueRef::Real(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::List(texts) => ToSqlOutput::Owned(serde_json::json!(texts).to_string().into()),
+        })
+    }
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DbError {
+    DbError::Failed(error.into())
+}

@@ -1,0 +1,200 @@
+//! The SQL that the engine makes from declarations: tables and views of builds, loads and writes of rows.
+
+use crate::{
+    db::{Dialect, Sql},
+    row::Table,
+    value::Kind,
+};
+use std::{fmt::Write as _, sync::Arc};
+
+/// The column behind the declared ones: the position up to which events are in the row; negative for a deleted row of a
+/// build under construction.
+pub const FOLDED: &str = "folded_to";
+
+/// A table of one build, and the statements for its rows.
+#[derive(Debug, Clone)]
+pub struct Physical {
+    /// As declared.
+    pub table: Table,
+    /// Its own name: the declared one and the build, `questions_v1__g7`.
+    pub name: String,
+    /// Rows by key, with [`FOLDED`] last.
+    pub load: Sql,
+    /// Inserts or replaces a row.
+    pub upsert: Sql,
+    /// How an upsert's values are stored.
+    pub kinds: Arc<[Kind]>,
+    /// Deletes a row by key.
+    pub delete: Sql,
+    /// Marks a row as deleted, by key and negative position.
+    pub bury: Sql,
+}
+
+impl Physical {
+    /// The table of this build.
+    pub fn new(table: Table, build: i64) -> Self {
+        let name = format!("{}__g{build}", table.name);
+        let key = table.key();
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).chain([FOLDED]).collect();
+        let kinds: Arc<[Kind]> = table.columns.iter().map(|column| column.kind).chain([Kind::Int]).collect();
+        let list = columns.join(", ");
+        let set = columns[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
+        let conflict = format!("ON CONFLICT ({key}) DO UPDATE SET {set}");
+        let places = (1..=columns.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
+        let arrays = unnest(&kinds);
+        Self {
+            load: Sql::per_dialect(
+                format!("SELECT {list} FROM {name} WHERE {key} = $1"),
+                format!("SELECT {list} FROM {name} WHERE {key} = ANY($1)"),
+            ),
+            upsert: Sql::per_dialect(
+                format!("INSERT INTO {name} ({list}) VALUES ({places}) {conflict}"),
+                format!("INSERT INTO {name} ({list}) SELECT {} FROM {arrays} {conflict}", aliases(columns.len())),
+            ),
+            delete: Sql::per_dialect(
+                format!("DELETE FROM {name} WHERE {key} = $1"),
+                format!("DELETE FROM {name} WHERE {key} = ANY($1::text[])"),
+            ),
+            bury: Sql::per_dialect(
+                format!("UPDATE {name} SET {FOLDED} = $2 WHERE {key} = $1"),
+                format!("UPDATE {name} SET {FOLDED} = u.c2 FROM {} WHERE {name}.{key} = u.c1", unnest(&[Kind::Text, Kind::Int])),
+            ),
+            kinds,
+            table,
+            name,
+        }
+    }
+
+    /// What makes the bare table: no index but its key.
+    pub fn create(&self, dialect: Dialect) -> Vec<String> {
+        let mut columns = String::new();
+        for (place, column) in self.table.columns.iter().enumerate() {
+            let null = if column.nullable { "" } else { " NOT NULL" };
+            let key = if place == 0 && !self.numbered(dialect) { " PRIMARY KEY" } else { "" };
+            let unique = if place == 0 && self.numbered(dialect) { " UNIQUE" } else { "" };
+            let _ = write!(columns, "{} {}{null}{key}{unique}, ", column.name, type_name(column.kind, dialect));
+        }
+        let name = &self.name;
+        vec![match dialect {
+            // Full-text search points to rows by number, and only a column of its own keeps that number for ever.
+            Dialect::Sqlite if self.numbered(dialect) => {
+                format!("CREATE TABLE {name} (row_number INTEGER PRIMARY KEY, {columns}{FOLDED} INTEGER NOT NULL) STRICT")
+            }
+            Dialect::Sqlite => format!("CREATE TABLE {name} ({columns}{FOLDED} INTEGER NOT NULL) STRICT, WITHOUT ROWID"),
+            Dialect::Postgres => format!("CREATE TABLE {name} ({columns}{FOLDED} BIGINT NOT NULL)"),
+        }]
+    }
+
+    fn numbered(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::Sqlite && !self.table.search.is_empty()
+    }
+
+    /// What makes secondary indexes and full-text search, once the table is filled. May be repeated.
+    pub fn create_indexes(&self, dialect: Dialect) -> Vec<String> {
+        let name = &self.name;
+        let mut all: Vec<String> = self
+            .table
+            .indexes
+            .iter()
+            .map(|index| format!("CREATE INDEX IF NOT EXISTS {name}__{} ON {name} ({})", index.name, index.columns.join(", ")))
+            .collect();
+        if !self.table.search.is_empty() {
+            all.extend(match dialect {
+                Dialect::Sqlite => self.search_on_sqlite(),
+                Dialect::Postgres => self.search_on_postgres(),
+            });
+        }
+        all
+    }
+
+    /// An FTS5 index over the table's own text, kept by triggers: in the same transaction, whoever writes.
+    fn search_on_sqlite(&self) -> Vec<String> {
+        let name = &self.name;
+        let fts = format!("{name}__search");
+        let columns = self.table.search.join(", ");
+        let values = |row: &str| self.table.search.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
+        let add = format!("INSERT INTO {fts} (rowid, {columns}) VALUES (new.row_number, {});", values("new"));
+        let remove = format!("INSERT INTO {fts} ({fts}, rowid, {columns}) VALUES ('delete', old.row_number, {});", values("old"));
+        vec![
+            format!("DROP TABLE IF EXISTS {fts}"),
+            format!(
+                "CREATE VIRTUAL TABLE {fts} USING fts5({columns}, content='{name}', content_rowid='row_number', \
+                 tokenize='unicode61 remove_diacritics 2')"
+            ),
+            format!("INSERT INTO {fts} ({fts}) VALUES ('rebuild')"),
+            format!("CREATE TRIGGER IF NOT EXISTS {name}__added AFTER INSERT ON {name} BEGIN {add} END"),
+            format!("CREATE TRIGGER IF NOT EXISTS {name}__removed AFTER DELETE ON {name} BEGIN {remove} END"),
+            format!("CREATE TRIGGER IF NOT EXISTS {name}__changed AFTER UPDATE OF {columns} ON {name} BEGIN {remove} {add} END"),
+        ]
+    }
+
+    fn search_on_postgres(&self) -> Vec<String> {
+        let name = &self.name;
+        let text = self.table.search.iter().map(|column| format!("coalesce({column}, '')")).collect::<Vec<_>>().join(" || ' ' || ");
+        vec![
+            format!(
+                "ALTER TABLE {name} ADD COLUMN IF NOT EXISTS terms tsvector GENERATED ALWAYS AS (to_tsvector('simple', {text})) STORED"
+            ),
+            format!("CREATE INDEX IF NOT EXISTS {name}__terms ON {name} USING gin (terms)"),
+        ]
+    }
+
+    /// What makes the declared name stand for this build; columns are named, so that prepared queries go on.
+    pub fn point_view(&self, dialect: Dialect) -> Vec<String> {
+        let (name, view, key) = (&self.name, self.table.name, self.table.key());
+        let columns = self.table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        let mut all =
+            vec![format!("DROP VIEW IF EXISTS {view}"), format!("CREATE VIEW {view} ({columns}) AS SELECT {columns} FROM {name}")];
+        if !self.table.search.is_empty() {
+            all.push(format!("DROP VIEW IF EXISTS {view}_search"));
+            all.push(match dialect {
+                Dialect::Sqlite => format!(
+                    "CREATE VIEW {view}_search ({key}, terms) AS SELECT t.{key}, f.{name}__search \
+                     FROM {name}__search f JOIN {name} t ON t.row_number = f.rowid"
+                ),
+                Dialect::Postgres => format!("CREATE VIEW {view}_search ({key}, terms) AS SELECT {key}, terms FROM {name}"),
+            });
+        }
+        all
+    }
+
+    /// What removes the table and all that hangs on it.
+    pub fn drop(&self, dialect: Dialect) -> Vec<String> {
+        let mut all = vec![format!("DROP TABLE IF EXISTS {}", self.name)];
+        if self.numbered(dialect) {
+            all.push(format!("DROP TABLE IF EXISTS {}__search", self.name));
+        }
+        all
+    }
+}
+
+const fn type_name(kind: Kind, dialect: Dialect) -> &'static str {
+    match (kind, dialect) {
+        (Kind::Text, Dialect::Sqlite) => "TEXT",
+        // Bytes decide the order, as on SQLite, whatever the server's locale.
+        (Kind::Text, Dialect::Postgres) => "TEXT COLLATE \"C\"",
+        (Kind::Int, Dialect::Sqlite) => "INTEGER",
+        (Kind::Int, Dialect::Postgres) => "BIGINT",
+        (Kind::Float, Dialect::Sqlite) => "REAL",
+        (Kind::Float, Dialect::Postgres) => "DOUBLE PRECISION",
+    }
+}
+
+/// `unnest($1::text[], $2::bigint[]) AS u (c1, c2)`.
+fn unnest(kinds: &[Kind]) -> String {
+    let arrays: Vec<String> = kinds
+        .iter()
+        .zip(1..)
+        .map(|(kind, n)| match kind {
+            Kind::Text => format!("${n}::text[]"),
+            Kind::Int => format!("${n}::bigint[]"),
+            Kind::Float => format!("${n}::float8[]"),
+        })
+        .collect();
+    let columns = (1..=kinds.len()).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+    format!("unnest({}) AS u ({columns})", arrays.join(", "))
+}
+
+fn aliases(count: usize) -> String {
+    (1..=count).map(|n| format!("u.c{n}")).collect::<Vec<_>>().join(", ")
+}
