@@ -130,3 +130,7 @@ fn decode<E: DeserializeOwned>(event_type: &str, data: &str, upcasts: &[Upcast])
 pub fn stream<D: Decider>(key: impl std::fmt::Display) -> StreamName {
     StreamName::new(D::CATEGORY, key)
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

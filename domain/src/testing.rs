@@ -1,4 +1,9 @@
 //! Given past events, when a command is asked, then these events follow or it is rejected.
+#![expect(clippy::missing_panics_doc, reason = "the panic is how a test fails")]
+
+mod samples;
+
+pub use samples::samples;
 
 use crate::{Context, Decider, PersonId, Timestamp};
 use uuid::Uuid;
@@ -48,6 +53,7 @@ impl<D: Decider> Given<D> {
     }
 
     /// Asks.
+    #[expect(clippy::needless_pass_by_value, reason = "a test reads better without ampersands")]
     pub fn when(self, command: D::Command) -> Outcome<D> {
         Outcome(self.state.decide(&command, &self.context))
     }

@@ -1,0 +1,74 @@
+//! One sample of every event there is, each field filled: what the golden files hold.
+
+use crate::access::{Privacy, Role};
+use crate::group::{Departure, History, Policy};
+use crate::membership::Way;
+use crate::testing::{NOON, person};
+use crate::{AnswerId, Event, Personal, group, membership, person, question};
+use uuid::Uuid;
+
+macro_rules! one_of_each {
+    ($($module:ident { $($variant:ident { $($field:tt)* })* })*) => {
+        /// One sample of every variant of every aggregate's events.
+        pub fn samples() -> Vec<Event> {
+            // These matches are never run: they make the compiler ask for a sample of every variant.
+            $(let _ = |event: &$module::Event| match event {
+                $($module::Event::$variant { .. } => (),)*
+            };)*
+            vec![$($(Event::from($module::Event::$variant { $($field)* }),)*)*]
+        }
+    };
+}
+
+one_of_each! {
+    group {
+        Created {
+            name: "Alpine Club".to_owned(),
+            description: Some("Walks above 2,000 m".to_owned()),
+            privacy: Privacy::Closed,
+            membership: Policy::Request,
+            founder: person(1),
+        }
+        Renamed { name: "Alpine \"Friends\"".to_owned() }
+        Described { description: Some("Walks\nand huts".to_owned()) }
+        PrivacyChanged { privacy: Privacy::Secret }
+        PolicyChanged { membership: Policy::InviteOnly }
+        MemberInvitationsSwitched { on: false }
+        MemberListSwitched { public: false }
+        HistoryChanged { history: History::SinceJoining }
+        RoleGiven { person: person(2), role: Role::Moderator, episode: 1 }
+        RoleWithdrawn { person: person(2), departure: Some(Departure::Banned { reason: text("sold tickets"), until: Some(NOON) }) }
+    }
+    membership {
+        Invited { inviter: person(1), may_approve: true }
+        InvitationDeclined {}
+        InvitationRevoked {}
+        Requested {}
+        RequestWithdrawn {}
+        RequestRefused { decided_by: Some(person(1)), reason: Some(text("we are full")) }
+        Joined { episode: 2, era: 1, way: Way::Approval, admitted_by: Some(person(1)) }
+        Left { episode: 2 }
+        Removed { episode: 2, reason: Some(text("never came")) }
+        Banned { episode: Some(2), reason: text("threw stones"), until: Some(NOON) }
+        Unbanned {}
+    }
+    person {
+        Registered { display_name: text("Ann"), locale: Some("it".to_owned()) }
+    }
+    question {
+        Posted { author: person(1), title: text("Which hut?"), body: text("For two nights,\nwith \"dinner\".") }
+        Answered { answer: answer(7), author: person(2), body: text("The lower one") }
+        AnswerAccepted { answer: answer(7), previous: Some(answer(6)) }
+        AcceptanceWithdrawn { answer: answer(7) }
+        Closed {}
+        Reopened {}
+    }
+}
+
+fn text(text: &str) -> Personal<String> {
+    text.to_owned().into()
+}
+
+fn answer(n: u128) -> AnswerId {
+    AnswerId(Uuid::from_u128(n))
+}
