@@ -121,8 +121,10 @@ fn decode<E: DeserializeOwned>(event_type: &str, data: &str, upcasts: &[Upcast])
         format!("{{\"type\":\"{event_type}\",\"data\":{data}}}")
     };
     serde_json::from_str(&tagged).map_err(|source| {
-        // serde reports an unknown tag as data error; tell the two apart for those who must act on it.
-        if source.to_string().starts_with("unknown variant") { DecodeError::UnknownType(event_type.to_owned()) } else { broken(source) }
+        // serde reports an unknown tag as data error, like an unknown value within the payload; tell the two apart for those
+        // who must act on it.
+        let unknown_type = source.to_string().starts_with(&format!("unknown variant `{event_type}`"));
+        if unknown_type { DecodeError::UnknownType(event_type.to_owned()) } else { broken(source) }
     })
 }
 

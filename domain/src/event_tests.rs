@@ -108,6 +108,7 @@ fn an_unknown_type_and_a_broken_payload_are_told_apart() {
     assert!(broken("group.renamed.v1", "{}"));
     assert!(broken("group.renamed.v1", r#"{"name":7}"#));
     assert!(broken("group.renamed.v1", "not json"));
+    assert!(broken("group.privacy_changed.v1", r#"{"privacy":"cosy"}"#), "an unknown value is no unknown type");
 }
 
 #[test]
