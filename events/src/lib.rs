@@ -2,16 +2,23 @@
 //!
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
 //! - [`memory`], [`sqlite`], [`postgres`]: its adapters
+//! - [`lock`]: who may write to a data folder
 //! - [`execute`]: a command on its way from state to decision to append
 //! - [`reactions`]: consumers of the log that issue commands
 
 pub mod execute;
+pub mod lock;
 pub mod memory;
 pub mod reactions;
+mod rules;
 mod slot;
+pub mod sqlite;
 pub mod store;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
+pub use lock::{DataLock, LockError};
+pub use memory::Memory;
+pub use sqlite::Sqlite;
 pub use store::{
     Append, Appended, EventStore, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError, Stored,
 };

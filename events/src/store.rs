@@ -171,10 +171,20 @@ pub struct Page {
     pub scanned: Position,
 }
 
+impl Page {
+    /// A page of at most `limit` events behind `after`. `covered` is the end of the range that was asked for, as far as it was
+    /// committed before the events were read: a page that is not full has seen all of it.
+    pub fn new(events: Vec<Stored>, limit: usize, after: Position, covered: Position) -> Self {
+        let last = events.last().map_or(after, |event| event.position);
+        let scanned = if events.len() < limit { last.max(covered) } else { last };
+        Self { events, scanned }
+    }
+}
+
 /// What can go wrong with a log. Each variant means one thing for the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else wrote to the stream; nothing was appended.
+    /// Somebody else wrote to the stream, or an event id is in the log already; nothing was appended.
     #[error("stream {stream} is at {current:?}, which was not expected")]
     Conflict {
         /// The stream.
@@ -191,7 +201,8 @@ pub enum StoreError {
     /// The append may or may not have happened: look the command id up.
     #[error("it is unknown whether the append happened: {0}")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What was to be appended breaks the store's rules (no events, an id twice, an empty name); nothing was appended.
+    /// What was to be appended breaks the store's rules (no events, an id twice in it, an empty or overlong name); nothing was
+    /// appended.
     #[error("not an append: {0}")]
     Invalid(&'static str),
 }

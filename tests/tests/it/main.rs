@@ -1,1 +1,5 @@
-fn main() {}
+//! All integration tests in one binary: one module per subject.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
+
+mod backend;
+mod conformance;

@@ -1,0 +1,125 @@
+//! The file: its tables, its settings, its version.
+
+use super::Options;
+use crate::store::LogId;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::path::{Path, PathBuf};
+
+/// Version of the tables below. A newer one is refused: this binary cannot know what it means.
+const VERSION: u32 = 1;
+
+/// `UNIQUE (stream, revision)` is what makes an append safe; everything before it is speed.
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
+    CREATE TABLE IF NOT EXISTS events (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        stream TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        event_id BLOB NOT NULL,
+        type TEXT NOT NULL,
+        data TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        recorded_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS events_by_stream ON events (stream, revision);
+    CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (event_id);
+";
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A newer program made it.
+    #[error("the log {} has schema version {found}, and this program knows only up to {VERSION}: use a newer circolo", .path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// It is not a log, or not a whole one.
+    #[error("{} is not a log of circolo: {what}", .path.display())]
+    NotALog {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// SQLite refused.
+    #[error("the log cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A thread could not be started.
+    #[error("a thread for the log cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Opens or creates the file with the writer's settings.
+pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(options.patience)?;
+    // FULL: a commit is on the disk before it is acknowledged; group commit makes that affordable. The large WAL lets a page
+    // that many commits change be copied into the file once; its leftover is cut after a burst.
+    connection.execute_batch(
+        "PRAGMA page_size = 4096;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 8192;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -131072;
+         PRAGMA mmap_size = 1073741824;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Opens the file with the readers' settings.
+pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(options.patience)?;
+    connection.execute_batch(
+        "PRAGMA query_only = ON;
+         PRAGMA cache_size = -16384;
+         PRAGMA mmap_size = 1073741824;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Makes the tables if they are not there; the log's identity.
+pub fn prepare(connection: &Connection, new_log_id: LogId) -> Result<LogId, OpenError> {
+    if !is_log(connection)? {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             {TABLES}
+             INSERT OR IGNORE INTO meta VALUES ('schema_version', '{VERSION}'), ('log_id', '{new_log_id}');
+             COMMIT;"
+        ))?;
+    }
+    log_id(connection)
+}
+
+/// The identity of an existing log of a known version.
+pub fn log_id(connection: &Connection) -> Result<LogId, OpenError> {
+    let not_a_log = |what| OpenError::NotALog { path: path(connection), what };
+    if !is_log(connection)? {
+        return Err(not_a_log("it has no events table"));
+    }
+    let found: u32 = meta(connection, "schema_version")?.and_then(|v| v.parse().ok()).ok_or_else(|| not_a_log("it has no version"))?;
+    if found > VERSION {
+        return Err(OpenError::TooNew { path: path(connection), found });
+    }
+    meta(connection, "log_id")?.and_then(|id| id.parse().ok()).ok_or_else(|| not_a_log("it has no identity"))
+}
+
+fn is_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.table_exists(None, "meta")
+}
+
+fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+fn path(connection: &Connection) -> PathBuf {
+    connection.path().map(PathBuf::from).unwrap_or_default()
+}

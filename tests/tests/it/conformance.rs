@@ -1,0 +1,469 @@
+//! The contract of the log, case by case, on every adapter.
+
+use crate::backend::{Backend, append, event, stream, uuid, whole};
+use circolo_domain::Timestamp;
+use circolo_events::{Append, Appended, EventStore, Expected, Position, StoreError, Stored};
+use futures::future::join_all;
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+/// Makes one test per case and adapter. A backend that is not installed has said so and is skipped.
+macro_rules! conformance {
+    ($($adapter:ident { $($case:ident),* $(,)? })*) => {$(
+        mod $adapter {
+            use super::Backend;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    if let Some(backend) = Backend::$adapter() {
+                        super::$case(&backend).await;
+                    }
+                }
+            )*
+        }
+    )*};
+}
+
+/// The cases that every adapter runs, then those that need a log which outlives its store.
+macro_rules! on_every_adapter {
+    ($($case:ident),* $(,)?; durable: $($durable:ident),* $(,)?) => {
+        conformance! {
+            memory { $($case),* }
+            sqlite { $($case,)* $($durable),* }
+        }
+    };
+}
+
+on_every_adapter! {
+    revisions_count_from_zero,
+    a_stream_that_exists_is_not_created_again,
+    a_wrong_expectation_changes_nothing_and_tells_the_current_revision,
+    events_come_back_as_they_were_appended,
+    an_append_without_events_is_invalid,
+    an_empty_or_overlong_name_is_invalid,
+    one_id_twice_in_an_append_is_invalid,
+    an_event_id_that_the_log_knows_is_a_conflict,
+    reading_a_stream_in_parts,
+    the_whole_log_reads_in_order_of_position,
+    a_page_says_how_far_it_looked,
+    a_prefix_takes_its_characters_literally,
+    a_prefix_ends_at_the_bound,
+    a_command_is_found_with_its_last_event,
+    an_unknown_command_is_not_found,
+    append_many_is_atomic_per_entry_only,
+    append_many_takes_thousands_of_entries,
+    of_many_appends_at_one_revision_one_wins,
+    appends_to_many_streams_do_not_disturb_each_other,
+    names_and_payloads_of_any_script,
+    payloads_from_one_byte_to_a_megabyte,
+    the_time_of_recording_is_kept_exactly,
+    the_head_is_the_last_position,
+    a_change_wakes_who_waits_for_it,
+    waiting_for_a_change_ends_in_time;
+    durable:
+    the_log_keeps_its_identity_and_its_events,
+    a_full_queue_is_busy,
+}
+
+async fn revisions_count_from_zero(backend: &Backend) {
+    let store = backend.open().await;
+    let first = store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    let second = store.append(append("note-1", Expected::Exact(0), 2, 3)).await.unwrap();
+    assert_eq!((first.revision, second.revision), (0, 3));
+    assert!(Position::START < first.position && first.position < second.position);
+    assert_eq!(revisions(&store.read(&stream("note-1"), 0, 10).await.unwrap()), [0, 1, 2, 3]);
+}
+
+async fn a_stream_that_exists_is_not_created_again(backend: &Backend) {
+    let store = backend.open().await;
+    store.append(append("note-1", Expected::NoStream, 1, 2)).await.unwrap();
+    assert_conflict(store.append(append("note-1", Expected::NoStream, 2, 1)).await, "note-1", Some(1));
+    store.append(append("note-2", Expected::NoStream, 3, 1)).await.unwrap();
+}
+
+async fn a_wrong_expectation_changes_nothing_and_tells_the_current_revision(backend: &Backend) {
+    let store = backend.open().await;
+    assert_conflict(store.append(append("note-1", Expected::Exact(0), 1, 1)).await, "note-1", None);
+    store.append(append("note-1", Expected::NoStream, 2, 3)).await.unwrap();
+    for wrong in [0, 1, 3, u64::MAX - 1, u64::MAX] {
+        assert_conflict(store.append(append("note-1", Expected::Exact(wrong), 3, 1)).await, "note-1", Some(2));
+    }
+    assert_eq!(whole(&*store, 10).await.len(), 3);
+    store.append(append("note-1", Expected::Exact(2), 3, 1)).await.unwrap();
+}
+
+async fn events_come_back_as_they_were_appended(backend: &Backend) {
+    let store = backend.open().await;
+    let sent = append("note-1", Expected::NoStream, 1, 3);
+    store.append(sent.clone()).await.unwrap();
+    let stored = store.read(&stream("note-1"), 0, 10).await.unwrap();
+    assert_eq!(stored.iter().map(|stored| stored.event.clone()).collect::<Vec<_>>(), sent.events);
+    assert!(stored.iter().all(|stored| stored.stream == stream("note-1")));
+    assert_eq!(whole(&*store, 10).await, stored);
+}
+
+async fn an_append_without_events_is_invalid(backend: &Backend) {
+    let store = backend.open().await;
+    assert_invalid(&*store, append("note-1", Expected::NoStream, 1, 0)).await;
+}
+
+async fn an_empty_or_overlong_name_is_invalid(backend: &Backend) {
+    let store = backend.open().await;
+    for name in ["", "a\0b", &"x".repeat(501)] {
+        assert_invalid(&*store, append(name, Expected::NoStream, 1, 1)).await;
+        let mut untyped = append("note-1", Expected::NoStream, 1, 1);
+        name.clone_into(&mut untyped.events[0].event_type);
+        assert_invalid(&*store, untyped).await;
+    }
+    store.append(append(&"x".repeat(500), Expected::NoStream, 1, 1)).await.unwrap();
+}
+
+async fn one_id_twice_in_an_append_is_invalid(backend: &Backend) {
+    let store = backend.open().await;
+    for count in [2, 40] {
+        let mut twins = append("note-1", Expected::NoStream, 1, count);
+        twins.events[count - 1].id = twins.events[0].id;
+        assert_invalid(&*store, twins).await;
+    }
+}
+
+async fn an_event_id_that_the_log_knows_is_a_conflict(backend: &Backend) {
+    let store = backend.open().await;
+    store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    assert_conflict(store.append(append("note-1", Expected::Exact(0), 1, 1)).await, "note-1", Some(0));
+    assert_conflict(store.append(append("note-2", Expected::NoStream, 1, 1)).await, "note-2", None);
+    // The known id is the last of the append: those before it must not stay.
+    let mut late = append("note-2", Expected::NoStream, 2, 3);
+    late.events[2] = event(uuid(1), 0);
+    assert_conflict(store.append(late).await, "note-2", None);
+    assert_eq!(whole(&*store, 10).await.len(), 1);
+    assert_eq!(store.append(append("note-2", Expected::NoStream, 2, 3)).await.unwrap().revision, 2);
+    assert_eq!(whole(&*store, 10).await.len(), 4);
+}
+
+async fn reading_a_stream_in_parts(backend: &Backend) {
+    let store = backend.open().await;
+    store.append(append("note-1", Expected::NoStream, 1, 7)).await.unwrap();
+    store.append(append("note-10", Expected::NoStream, 2, 2)).await.unwrap();
+    let name = stream("note-1");
+    assert_eq!(revisions(&store.read(&name, 0, 3).await.unwrap()), [0, 1, 2]);
+    assert_eq!(revisions(&store.read(&name, 5, 3).await.unwrap()), [5, 6]);
+    assert_eq!(revisions(&store.read(&name, 0, usize::MAX).await.unwrap()).len(), 7);
+    for (from, limit) in [(7, 3), (u64::MAX, 3), (0, 0)] {
+        assert!(store.read(&name, from, limit).await.unwrap().is_empty());
+    }
+    assert!(store.read(&stream("note-2"), 0, 3).await.unwrap().is_empty());
+}
+
+async fn the_whole_log_reads_in_order_of_position(backend: &Backend) {
+    let store = backend.open().await;
+    fill(&*store).await;
+    let events = whole(&*store, 1_000).await;
+    assert_eq!(events.len(), 30);
+    assert!(events.is_sorted_by(|a, b| a.position < b.position));
+    for limit in [1, 7, 30, 31] {
+        assert_eq!(whole(&*store, limit).await, events);
+    }
+}
+
+async fn a_page_says_how_far_it_looked(backend: &Backend) {
+    let store = backend.open().await;
+    assert_eq!(store.read_all(Position::START, 10).await.unwrap().scanned, Position::START);
+    fill(&*store).await;
+    let (events, head) = (whole(&*store, 1_000).await, store.head().await.unwrap());
+    let page = store.read_all(Position::START, 7).await.unwrap();
+    assert_eq!((page.events.as_slice(), page.scanned), (&events[..7], events[6].position));
+    assert_eq!(store.read_all(events[25].position, 7).await.unwrap().scanned, head);
+    assert_eq!(store.read_all(head, 7).await.unwrap(), circolo_events::Page { events: Vec::new(), scanned: head });
+    assert_eq!(store.read_all(events[3].position, 0).await.unwrap().scanned, events[3].position);
+    // Nothing matches, yet the whole range was looked at; beyond the head nothing was.
+    let nothing = store.read_prefix("page-", Position::START, events[20].position, 7).await.unwrap();
+    assert_eq!((nothing.events.len(), nothing.scanned), (0, events[20].position));
+    assert_eq!(store.read_prefix("page-", Position::START, Position(i64::MAX), 7).await.unwrap().scanned, head);
+}
+
+async fn a_prefix_takes_its_characters_literally(backend: &Backend) {
+    let store = backend.open().await;
+    let names = ["a_b-1", "a_b-2", "axb-1", "a%b-1", "a\\b-1", "a*b-1", "A_b-1", "a_b", "é-1", "é\u{10FFFF}-1", "e-1"];
+    for (command, name) in (0..).zip(names) {
+        store.append(append(name, Expected::NoStream, command, 1)).await.unwrap();
+    }
+    let prefixes = ["a_b-", "a_b", "a%", "a\\", "a*", "é", "é\u{10FFFF}", "", "a", "b"];
+    for prefix in prefixes {
+        let page = store.read_prefix(prefix, Position::START, Position(i64::MAX), 100).await.unwrap();
+        let found: Vec<&str> = page.events.iter().map(|stored| stored.stream.as_str()).collect();
+        let wanted: Vec<&str> = names.into_iter().filter(|name| name.starts_with(prefix)).collect();
+        assert_eq!(found, wanted, "prefix {prefix}");
+    }
+}
+
+async fn a_prefix_ends_at_the_bound(backend: &Backend) {
+    let store = backend.open().await;
+    fill(&*store).await;
+    let events = whole(&*store, 1_000).await;
+    let of_three: Vec<&Stored> = events.iter().filter(|stored| stored.stream == stream("note-3")).collect();
+    let (after, until) = (of_three[2].position, of_three[7].position);
+    let page = store.read_prefix("note-3", after, until, 100).await.unwrap();
+    assert_eq!(revisions(&page.events), [3, 4, 5, 6, 7]);
+    let page = store.read_prefix("note-3", after, until, 2).await.unwrap();
+    assert_eq!((revisions(&page.events), page.scanned), (vec![3, 4], of_three[4].position));
+    let page = store.read_prefix("note-", Position::START, until, 100).await.unwrap();
+    assert_eq!(page.events, events.iter().filter(|stored| stored.position <= until).cloned().collect::<Vec<_>>());
+}
+
+async fn a_command_is_found_with_its_last_event(backend: &Backend) {
+    let store = backend.open().await;
+    store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    let appended = store.append(append("note-1", Expected::Exact(0), 2, 40)).await.unwrap();
+    store.append(append("note-1", Expected::Exact(40), 3, 2)).await.unwrap();
+    let (first, last) = store.find(&stream("note-1"), uuid(2)).await.unwrap().unwrap();
+    assert_eq!((first.revision, &first.event), (1, &event(uuid(2), 0)));
+    assert_eq!(last, appended);
+    let (first, last) = store.find(&stream("note-1"), uuid(1)).await.unwrap().unwrap();
+    assert_eq!(last, Appended { revision: first.revision, position: first.position });
+}
+
+async fn an_unknown_command_is_not_found(backend: &Backend) {
+    let store = backend.open().await;
+    store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    assert_eq!(store.find(&stream("note-1"), uuid(2)).await.unwrap(), None);
+    assert_eq!(store.find(&stream("note-2"), uuid(1)).await.unwrap(), None);
+}
+
+async fn append_many_is_atomic_per_entry_only(backend: &Backend) {
+    let store = backend.open().await;
+    let mut known_id = append("note-4", Expected::NoStream, 6, 3);
+    known_id.events[2] = event(uuid(1), 0);
+    let outcomes = store
+        .append_many(vec![
+            append("note-1", Expected::NoStream, 1, 2),
+            append("note-1", Expected::Exact(1), 2, 1),
+            append("note-1", Expected::Exact(1), 3, 1),
+            append("note-2", Expected::Exact(5), 4, 1),
+            append("note-3", Expected::NoStream, 5, 0),
+            known_id,
+            append("note-1", Expected::Exact(2), 7, 1),
+            append("note-4", Expected::NoStream, 8, 1),
+        ])
+        .await;
+    let outcomes: Vec<Result<u64, StoreError>> = outcomes.into_iter().map(|outcome| outcome.map(|a| a.revision)).collect();
+    assert!(
+        matches!(
+            outcomes.as_slice(),
+            [
+                Ok(1),
+                Ok(2),
+                Err(StoreError::Conflict { current: Some(2), .. }),
+                Err(StoreError::Conflict { current: None, .. }),
+                Err(StoreError::Invalid(_)),
+                Err(StoreError::Conflict { current: None, .. }),
+                Ok(3),
+                Ok(0),
+            ]
+        ),
+        "{outcomes:?}"
+    );
+    let events = whole(&*store, 100).await;
+    let names: Vec<&str> = events.iter().map(|stored| stored.stream.as_str()).collect();
+    assert_eq!(names, ["note-1", "note-1", "note-1", "note-1", "note-4"], "in the order given");
+    assert!(store.append_many(Vec::new()).await.is_empty());
+}
+
+async fn append_many_takes_thousands_of_entries(backend: &Backend) {
+    let store = backend.open().await;
+    // More than one transaction's worth, with streams that go on from one to the next.
+    let entry = |number: u64| {
+        let (name, revision) = (number % 50, number / 50);
+        append(&format!("note-{name}"), Expected::of(revision.checked_sub(1)), number, 1)
+    };
+    let outcomes = store.append_many((0..20_000).map(entry).collect()).await;
+    assert_eq!(outcomes.len(), 20_000);
+    let mut positions = HashSet::new();
+    for (number, outcome) in (0..).zip(outcomes) {
+        let appended = outcome.unwrap();
+        assert_eq!(appended.revision, number / 50);
+        positions.insert(appended.position);
+    }
+    let events = whole(&*store, 3_000).await;
+    assert_eq!((events.len(), positions.len()), (20_000, 20_000));
+    assert!(events.iter().all(|stored| positions.contains(&stored.position)));
+}
+
+async fn of_many_appends_at_one_revision_one_wins(backend: &Backend) {
+    let store = backend.open().await;
+    let mut expected = Expected::NoStream;
+    for round in 0..5 {
+        let appends = (0..100).map(|command| {
+            let (store, append) = (Arc::clone(&store), append("note-1", expected, round * 100 + command, 1));
+            tokio::spawn(async move { store.append(append).await })
+        });
+        let outcomes: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+        let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1);
+        assert_eq!(won[0].as_ref().unwrap().revision, round);
+        for outcome in lost {
+            assert_conflict(outcome, "note-1", Some(round));
+        }
+        expected = Expected::Exact(round);
+    }
+    assert_eq!(whole(&*store, 10).await.len(), 5);
+}
+
+async fn appends_to_many_streams_do_not_disturb_each_other(backend: &Backend) {
+    let store = backend.open().await;
+    let writers = (0..64_u64).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut expected = Expected::NoStream;
+            for round in 0..20 {
+                let appended = store.append(append(&format!("note-{writer}"), expected, writer * 100 + round, 1)).await.unwrap();
+                assert_eq!(appended.revision, expected.next());
+                let own = store.read(&stream(&format!("note-{writer}")), appended.revision, 1).await.unwrap();
+                assert_eq!(own[0].position, appended.position, "what was acknowledged is seen");
+                expected = Expected::Exact(appended.revision);
+            }
+        })
+    });
+    for writer in join_all(writers).await {
+        writer.unwrap();
+    }
+    let events = whole(&*store, 100).await;
+    assert_eq!(events.len(), 64 * 20);
+    for writer in 0..64 {
+        let name = stream(&format!("note-{writer}"));
+        let of_one: Vec<Stored> = events.iter().filter(|stored| stored.stream == name).cloned().collect();
+        assert_eq!(revisions(&of_one), (0..20).collect::<Vec<_>>(), "positions follow revisions");
+    }
+}
+
+async fn names_and_payloads_of_any_script(backend: &Backend) {
+    let store = backend.open().await;
+    for (command, text) in (0..).zip(["žluťoučký kůň", "日本語", "👩‍👩‍👧 🇺🇦", "'; DROP TABLE events; --", "\"\\ {}\n\t", "a\u{301}", "á"])
+    {
+        let mut sent = append(&format!("note-{text}"), Expected::NoStream, command, 1);
+        sent.events[0].data = format!("{{\"text\":{text:?},\"nul\":\"\\u0000\"}}");
+        sent.events[0].event_type = format!("note.{text}.v1");
+        store.append(sent.clone()).await.unwrap();
+        let stored = store.read(&sent.stream, 0, 10).await.unwrap();
+        assert_eq!((&stored[0].stream, &stored[0].event), (&sent.stream, &sent.events[0]));
+    }
+}
+
+async fn payloads_from_one_byte_to_a_megabyte(backend: &Backend) {
+    let store = backend.open().await;
+    for (command, size) in (0..).zip([0, 1, 100, 2_000, 4_096, 70_000, 1 << 20]) {
+        let mut sent = append(&format!("note-{command}"), Expected::NoStream, command, 1);
+        sent.events[0].data = format!("{{\"\":\"{}\"}}", "x".repeat(size));
+        store.append(sent.clone()).await.unwrap();
+        let stored = store.read(&sent.stream, 0, 10).await.unwrap();
+        assert!(stored[0].event == sent.events[0], "{size} bytes");
+    }
+    assert_eq!(whole(&*store, 2).await.len(), 7);
+}
+
+async fn the_time_of_recording_is_kept_exactly(backend: &Backend) {
+    let store = backend.open().await;
+    let micros = [1_700_000_000_123_457, 0, -1, 1_699_999_999_999_999, i64::MIN, i64::MAX];
+    let mut sent = append("note-1", Expected::NoStream, 1, micros.len());
+    for (event, micros) in sent.events.iter_mut().zip(micros) {
+        event.recorded_at = Timestamp::from_micros(micros);
+    }
+    store.append(sent.clone()).await.unwrap();
+    let stored = store.read(&sent.stream, 0, 10).await.unwrap();
+    assert_eq!(stored.into_iter().map(|stored| stored.event).collect::<Vec<_>>(), sent.events);
+}
+
+async fn the_head_is_the_last_position(backend: &Backend) {
+    let store = backend.open().await;
+    assert_eq!(store.head().await.unwrap(), Position::START);
+    for round in 0..3_u64 {
+        let appended = store.append(append("note-1", Expected::of(round.checked_sub(1)), round, 1)).await.unwrap();
+        assert_eq!(store.head().await.unwrap(), appended.position);
+    }
+}
+
+async fn a_change_wakes_who_waits_for_it(backend: &Backend) {
+    const LONG: Duration = Duration::from_secs(30);
+    let store = backend.open().await;
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.changed(Position::START, LONG).await.unwrap() })
+        })
+        .collect();
+    let first = store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    for head in join_all(waiting).await {
+        assert_eq!(head.unwrap(), first.position);
+    }
+    // What has changed already is told at once.
+    assert_eq!(store.changed(Position::START, LONG).await.unwrap(), first.position);
+}
+
+async fn waiting_for_a_change_ends_in_time(backend: &Backend) {
+    let store = backend.open().await;
+    let head = store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap().position;
+    assert_eq!(store.changed(head, Duration::from_millis(30)).await.unwrap(), head);
+    assert_eq!(store.changed(head, Duration::ZERO).await.unwrap(), head);
+}
+
+async fn the_log_keeps_its_identity_and_its_events(backend: &Backend) {
+    let store = backend.open().await;
+    fill(&*store).await;
+    let (id, events) = (store.log_id(), whole(&*store, 100).await);
+    drop(store);
+    let store = backend.open().await;
+    assert_eq!((store.log_id(), whole(&*store, 100).await), (id, events));
+    let head = store.head().await.unwrap();
+    let appended = store.append(append("note-3", Expected::Exact(9), 500, 1)).await.unwrap();
+    assert!(appended.position > head);
+    assert_conflict(store.append(append("note-3", Expected::Exact(9), 501, 1)).await, "note-3", Some(10));
+}
+
+async fn a_full_queue_is_busy(backend: &Backend) {
+    let store = backend.open_with_queue(2).await;
+    store.append(append("note-0", Expected::NoStream, 0, 1)).await.unwrap();
+    let blocked = backend.block_writers().await;
+    let mut appends: Vec<_> = (1..=200)
+        .map(|command| {
+            let (store, append) = (Arc::clone(&store), append(&format!("note-{command}"), Expected::NoStream, command, 1));
+            tokio::spawn(async move { store.append(append).await })
+        })
+        .collect();
+    // While nothing can be written, refusals are the only answers that come.
+    let (first, _, rest) = futures::future::select_all(appends).await;
+    assert!(matches!(first.unwrap(), Err(StoreError::Busy)));
+    appends = rest;
+    blocked.release().await;
+    let outcomes: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+    let accepted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(StoreError::Busy))), "{outcomes:?}");
+    assert!(accepted >= 2, "what found a place in the queue is written");
+    assert_eq!(whole(&*store, 100).await.len(), accepted + 1);
+}
+
+/// Ten rounds over the streams `note-1`, `note-2` and `note-3`.
+async fn fill(store: &dyn EventStore) {
+    for round in 0..10 {
+        for name in 1..=3 {
+            let expected = Expected::of(u64::checked_sub(round, 1));
+            store.append(append(&format!("note-{name}"), expected, 100 * name + round, 1)).await.unwrap();
+        }
+    }
+}
+
+fn revisions(events: &[Stored]) -> Vec<u64> {
+    events.iter().map(|stored| stored.revision).collect()
+}
+
+#[track_caller]
+fn assert_conflict(outcome: Result<Appended, StoreError>, name: &str, revision: Option<u64>) {
+    match outcome {
+        Err(StoreError::Conflict { stream, current }) => assert_eq!((stream.as_str(), current), (name, revision)),
+        other => panic!("a conflict was expected, not {other:?}"),
+    }
+}
+
+async fn assert_invalid(store: &dyn EventStore, append: Append) {
+    let outcome = store.append(append).await;
+    assert!(matches!(outcome, Err(StoreError::Invalid(_))), "{outcome:?}");
+    assert_eq!(store.head().await.unwrap(), Position::START);
+}
