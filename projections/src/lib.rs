@@ -4,11 +4,17 @@
 //! It holds no write SQL: the engine owns the rest.
 //!
 //! - [`row`], [`value`], [`projection`]: declarations
-//! - [`db`], [`search`]: queries on SQLite and Postgres
+//! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
+//! - one module per slice: [`groups`], [`memberships`], [`people`], [`questions`]
 
+pub mod audience;
 pub mod db;
 mod ddl;
+pub mod groups;
+pub mod memberships;
+pub mod people;
 pub mod projection;
+pub mod questions;
 pub mod row;
 mod rows;
 pub mod search;
@@ -21,5 +27,5 @@ pub use value::{ColumnError, FromValues, Value};
 
 /// All read models of the product: one line per slice, sorted.
 pub fn all() -> Vec<Projection> {
-    vec![]
+    vec![groups::groups(), memberships::memberships(), people::people(), questions::questions()]
 }
