@@ -1,1 +1,30 @@
-//! x
+//! Circolo as a REST API and a command line.
+//!
+//! - [`config`], [`cli`]: what can be set, and the subcommands
+//! - [`open`]: URLs to adapters; [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
+//! - [`extract`], [`headers`], [`listing`], [`answer`], [`problem`]: how requests are read and answered
+//! - [`auth`], [`keys`], [`jwks`]: who a token stands for
+//! - [`server`], [`layers`], [`rate`], [`health`], [`telemetry`]: what surrounds the routes
+//! - [`routes`]: one file per resource
+//! - [`clock`]: the one real clock
+
+pub mod answer;
+pub mod app;
+pub mod auth;
+pub mod call;
+pub mod caller;
+pub mod clock;
+pub mod config;
+pub mod extract;
+pub mod headers;
+pub mod jwks;
+pub mod keys;
+pub mod layers;
+pub mod listing;
+pub mod problem;
+pub mod rate;
+pub mod routes;
+pub mod server;
+
+pub use app::App;
+pub use problem::Problem;

@@ -1,0 +1,155 @@
+//! What every handler needs, and the few things they all do with it: execute, stand, catch up.
+
+use crate::{
+    auth::Auth,
+    call::Call,
+    clock::{Clock, Ids},
+    config::Http,
+    problem::Problem,
+    rate::RateLimit,
+};
+use circolo_domain::{
+    Decider, GroupId, Named, PersonId, Span, StreamName, Timestamp,
+    access::{Scope, Standing},
+    group::{self, Group},
+    membership::{self, Membership},
+    person::{self, Person},
+};
+use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// For how long a reader is taken to want their own writes.
+const OWN_WRITES: Span = Span::seconds(5);
+/// Whose last writes are remembered.
+const WRITERS: usize = 10_000;
+
+/// The running application; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What an application is made of.
+pub struct Parts {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// Decides and appends.
+    pub executor: Arc<Executor>,
+    /// Checks tokens.
+    pub auth: Auth,
+    /// How the API behaves.
+    pub http: Http,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Makes fresh ids.
+    pub ids: Ids,
+}
+
+struct Inner {
+    parts: Parts,
+    rate: Option<RateLimit>,
+    /// Where a person's last write stands, and when it was.
+    writes: Cache<PersonId, (Position, Timestamp)>,
+}
+
+impl Inner {
+    fn wrote(&self, person: PersonId, position: Position, now: Timestamp) {
+        let before = self.writes.get(&person).map_or(position, |(before, _)| before);
+        self.writes.insert(person, (position.max(before), now));
+    }
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner { rate: RateLimit::new(parts.http.rate_limit), writes: Cache::new(WRITERS), parts }))
+    }
+
+    /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
+    pub async fn execute<D: Decider>(
+        &self,
+        call: &Call,
+        stream: &StreamName,
+        command: D::Command,
+        scope: Option<Scope>,
+    ) -> Result<execute::Done, Problem> {
+        let name = command.name();
+        let outcome = self.0.parts.executor.execute::<D>(stream, command, &call.request(scope)).await;
+        metrics::counter!("circolo_commands_total", "command" => name, "outcome" => label(&outcome)).increment(1);
+        let done = outcome?;
+        self.0.wrote(call.person(), done.position, self.now());
+        Ok(done)
+    }
+
+    /// What `person` is to `group`.
+    pub async fn standing(&self, person: Option<PersonId>, group: GroupId) -> Result<Standing, Problem> {
+        let executor = &self.0.parts.executor;
+        let state = executor.load::<Group>(&group::stream(group)).await?.state;
+        let membership = match person {
+            Some(person) => executor.load::<Membership>(&membership::stream(group, person)).await?.state,
+            None => Arc::default(),
+        };
+        Ok(Standing::new(person, group, state, membership, self.now()))
+    }
+
+    /// Whether the person has registered.
+    pub async fn is_registered(&self, person: PersonId) -> Result<bool, Problem> {
+        Ok(self.0.parts.executor.load::<Person>(&person::stream(person)).await?.state.exists())
+    }
+
+    /// Waits, bounded, until the read models have come to `wanted`, or to what `reader` wrote a moment ago.
+    pub(crate) async fn caught_up(&self, wanted: Option<Position>, reader: Option<PersonId>) -> Result<(), Problem> {
+        let own = || self.0.writes.get(&reader?).filter(|(_, at)| self.now().since(*at) < OWN_WRITES).map(|(position, _)| position);
+        let Some(_position) = wanted.or_else(own) else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Decides and appends.
+    pub fn executor(&self) -> &Arc<Executor> {
+        &self.0.parts.executor
+    }
+
+    /// The log.
+    pub fn store(&self) -> &dyn EventStore {
+        &*self.0.parts.store
+    }
+
+    /// How the API behaves.
+    pub fn config(&self) -> &Http {
+        &self.0.parts.http
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.0.parts.clock)()
+    }
+
+    /// An id that nobody used before.
+    pub fn fresh_id(&self) -> Uuid {
+        (self.0.parts.ids)()
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.parts.auth
+    }
+
+    pub(crate) fn rate(&self) -> Option<&RateLimit> {
+        self.0.rate.as_ref()
+    }
+}
+
+/// What became of a command, for metrics.
+fn label<E: circolo_domain::Rejection>(outcome: &Result<execute::Done, ExecuteError<E>>) -> &'static str {
+    match outcome {
+        Ok(done) if done.changed => "accepted",
+        Ok(_) => "unchanged",
+        Err(ExecuteError::Rejected(rejection)) => rejection.code(),
+        Err(ExecuteError::KeyReused) => "key_reused",
+        Err(ExecuteError::PreconditionFailed { .. }) => "revision_changed",
+        Err(ExecuteError::Busy) => "busy",
+        Err(ExecuteError::Contended) => "contended",
+        Err(ExecuteError::Store(StoreError::Unknown(_))) => "outcome_unknown",
+        Err(ExecuteError::Store(_)) => "unavailable",
+        Err(ExecuteError::Decode(_)) => "broken",
+    }
+}

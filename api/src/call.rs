@@ -1,0 +1,153 @@
+//! One request to change something: who asks, under which command id, and what it must find.
+
+use crate::{App, Problem, auth::Principal, headers, layers::RequestId};
+use axum::{extract::MatchedPath, http::request::Parts};
+use circolo_domain::{PersonId, access::Scope};
+use circolo_events::{Revision, execute::Request};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, OnceLock};
+use uuid::Uuid;
+
+/// A request of a known caller.
+#[derive(Debug, Clone)]
+pub struct Call {
+    principal: Arc<Principal>,
+    command_id: Uuid,
+    correlation: Uuid,
+    if_match: Option<Revision>,
+    /// `None` without an `Idempotency-Key`.
+    fingerprint: Option<Fingerprint>,
+}
+
+/// Hash of what a keyed request asks. The body is added when [`crate::extract::Json`] reads it.
+#[derive(Debug, Clone)]
+pub struct Fingerprint {
+    query: String,
+    body: Arc<OnceLock<String>>,
+}
+
+impl Fingerprint {
+    /// Adds the body. Order of keys and white space do not count.
+    pub(crate) fn of_body(&self, body: &Value) {
+        let mut text = String::new();
+        canonical(body, &mut text);
+        // A request has one body; a second call could only say the same.
+        let _ = self.body.set(text);
+    }
+
+    fn hex(&self) -> String {
+        let body = self.body.get().map_or("", String::as_str);
+        let digest = Sha256::new().chain_update(&self.query).chain_update("\n").chain_update(body).finalize();
+        format!("{digest:x}")
+    }
+}
+
+/// JSON with sorted keys, whatever serde_json's map keeps.
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            out.push('{');
+            for (key, value) in entries {
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(values) => {
+            out.push('[');
+            for value in values {
+                canonical(value, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+impl Call {
+    /// Reads what the headers say and fixes the command id.
+    ///
+    /// With an `Idempotency-Key` the id derives from issuer, subject, operation (method and route), target (path) and key;
+    /// without one it is fresh.
+    pub(crate) fn read(parts: &mut Parts, app: &App, principal: Arc<Principal>) -> Result<Self, Problem> {
+        let if_match = headers::if_match(&parts.headers)?;
+        let correlation = parts.extensions.get::<RequestId>().map_or_else(|| app.fresh_id(), RequestId::uuid);
+        let (command_id, fingerprint) = match headers::idempotency_key(&parts.headers)? {
+            None => (app.fresh_id(), None),
+            Some(key) => {
+                let fingerprint = Fingerprint { query: parts.uri.query().unwrap_or_default().to_owned(), body: Arc::default() };
+                parts.extensions.insert(fingerprint.clone());
+                let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+                let operation = format!("{} {route}", parts.method);
+                // JSON keeps the parts apart whatever they contain.
+                let name = serde_json::json!([principal.issuer, principal.subject, operation, parts.uri.path(), key]).to_string();
+                (Uuid::new_v5(&COMMANDS, name.as_bytes()), Some(fingerprint))
+            }
+        };
+        tracing::Span::current().record("command_id", tracing::field::display(command_id));
+        Ok(Self { principal, command_id, correlation, if_match, fingerprint })
+    }
+
+    /// Who asks.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The caller's person id, registered or not.
+    pub fn person(&self) -> PersonId {
+        self.principal.person
+    }
+
+    /// The id of the command; what it creates is named by it.
+    pub fn command_id(&self) -> Uuid {
+        self.command_id
+    }
+
+    /// The request as `execute` takes it.
+    pub fn request(&self, scope: Option<Scope>) -> Request {
+        Request {
+            actor: Some(self.person()),
+            command_id: self.command_id,
+            keyed: self.fingerprint.is_some(),
+            fingerprint: self.fingerprint.as_ref().map(Fingerprint::hex),
+            correlation: self.correlation,
+            causation: None,
+            scope,
+            if_match: self.if_match,
+        }
+    }
+}
+
+/// Namespace of command ids that derive from an `Idempotency-Key`.
+const COMMANDS: Uuid = Uuid::from_u128(0x2f4e_5a0c_1d1b_5a53_9f0e_6a1c_9d3b_7c01);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_order_of_keys_does_not_change_the_fingerprint_and_the_content_does() {
+        let of = |query: &str, body: &str| {
+            let fingerprint = Fingerprint { query: query.to_owned(), body: Arc::default() };
+            fingerprint.of_body(&serde_json::from_str(body).unwrap());
+            fingerprint.hex()
+        };
+        assert_eq!(of("", r#"{"a":1,"b":[{"c":2,"d":3}]}"#), of("", r#"{ "b": [{"d":3, "c":2}], "a": 1 }"#));
+        assert_ne!(of("", r#"{"a":1}"#), of("", r#"{"a":"1"}"#));
+        assert_ne!(of("", r#"{"a":1}"#), of("reason=x", r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn canonical_json_keeps_strings_apart() {
+        let mut text = String::new();
+        canonical(&json!({ "a\"": "b\"," }), &mut text);
+        assert_eq!(text, r#"{"a\"":"b\",",}"#);
+    }
+}

@@ -1,0 +1,173 @@
+//! Who asks, as extractors: they stand before path, query and body, so that authentication comes first.
+
+use crate::{
+    App, Problem,
+    auth::{Principal, Scope},
+    call::Call,
+    headers,
+};
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::{Method, request::Parts},
+};
+use circolo_domain::PersonId;
+use std::{ops::Deref, sync::Arc};
+
+/// Put into the request by [`crate::layers::authenticate`] when a valid token came with it.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn(pub Arc<Principal>);
+
+/// Somebody with a valid token, registered or not.
+#[derive(Debug, Clone)]
+pub struct Authenticated(Call);
+
+/// A registered person.
+#[derive(Debug, Clone)]
+pub struct Caller(Call);
+
+/// Anybody, as far as the installation lets anonymous callers read.
+#[derive(Debug, Clone)]
+pub enum MaybeCaller {
+    /// No token.
+    Anonymous,
+    /// A token whose owner has not registered.
+    Unregistered,
+    /// A registered person.
+    Registered(Caller),
+}
+
+/// Somebody with the scope `operator`.
+#[derive(Debug, Clone)]
+pub struct Operator(pub Arc<Principal>);
+
+/// Somebody with the scope `analyst`.
+#[derive(Debug, Clone)]
+pub struct Analyst(pub Arc<Principal>);
+
+impl Deref for Authenticated {
+    type Target = Call;
+    fn deref(&self) -> &Call {
+        &self.0
+    }
+}
+
+impl Deref for Caller {
+    type Target = Call;
+    fn deref(&self) -> &Call {
+        &self.0
+    }
+}
+
+impl MaybeCaller {
+    /// The registered person, if it is one.
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Registered(caller) => Some(caller.person()),
+            Self::Anonymous | Self::Unregistered => None,
+        }
+    }
+
+    /// The person, for what only persons may read: 401 without a token, 403 `not_registered` without registration.
+    pub fn needed(&self) -> Result<PersonId, Problem> {
+        match self {
+            Self::Registered(caller) => Ok(caller.person()),
+            Self::Unregistered => Err(Problem::not_registered()),
+            Self::Anonymous => Err(Problem::unauthenticated()),
+        }
+    }
+}
+
+fn signed_in(parts: &Parts) -> Option<Arc<Principal>> {
+    parts.extensions.get::<SignedIn>().map(|SignedIn(principal)| principal.clone())
+}
+
+/// Before a read, and before a command that says so, the read models catch up.
+async fn caught_up(parts: &Parts, app: &App, reader: Option<PersonId>) -> Result<(), Problem> {
+    let wanted = headers::min_position(&parts.headers)?;
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    app.caught_up(wanted, reader.filter(|_| reads)).await
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let app = App::from_ref(state);
+        let principal = signed_in(parts).ok_or_else(Problem::unauthenticated)?;
+        caught_up(parts, &app, Some(principal.person)).await?;
+        Call::read(parts, &app, principal).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match MaybeCaller::of(parts, &App::from_ref(state)).await? {
+            MaybeCaller::Registered(caller) => Ok(caller),
+            MaybeCaller::Unregistered => Err(Problem::not_registered()),
+            MaybeCaller::Anonymous => Err(Problem::unauthenticated()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeCaller
+where
+    App: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let app = App::from_ref(state);
+        match Self::of(parts, &app).await? {
+            Self::Anonymous if !app.config().anonymous_reads => Err(Problem::unauthenticated()),
+            caller => Ok(caller),
+        }
+    }
+}
+
+impl MaybeCaller {
+    async fn of(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Some(principal) = signed_in(parts) else {
+            caught_up(parts, app, None).await?;
+            return Ok(Self::Anonymous);
+        };
+        if !app.is_registered(principal.person).await? {
+            caught_up(parts, app, None).await?;
+            return Ok(Self::Unregistered);
+        }
+        caught_up(parts, app, Some(principal.person)).await?;
+        Call::read(parts, app, principal).map(|call| Self::Registered(Caller(call)))
+    }
+}
+
+fn with_scope(parts: &Parts, scope: Scope) -> Result<Arc<Principal>, Problem> {
+    let principal = signed_in(parts).ok_or_else(Problem::unauthenticated)?;
+    if principal.scopes.contains(&scope) {
+        Ok(principal)
+    } else {
+        Err(Problem::forbidden("scope_needed", format_args!("the token needs the scope {}", scope.name())))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        with_scope(parts, Scope::Operator).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Analyst {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        with_scope(parts, Scope::Analyst).map(Self)
+    }
+}

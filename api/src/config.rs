@@ -1,0 +1,179 @@
+//! Everything that can be set, on the command line or in the environment. The doc comments are the reference (`--help`).
+
+use crate::{auth::Scope, jwks::Issuer};
+use clap::{Args, ValueEnum};
+use jsonwebtoken::Algorithm;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// What `circolo serve` takes.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Where data are kept.
+    #[command(flatten)]
+    pub storage: Storage,
+    /// How the API behaves.
+    #[command(flatten)]
+    pub http: Http,
+    /// Whose tokens are accepted.
+    #[command(flatten)]
+    pub foreign: ForeignIssuer,
+    /// What is told about the work.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
+}
+
+/// The data folder.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct DataFolder {
+    /// Folder for keys, the lock file and, unless URLs say otherwise, all data
+    #[arg(long, env = "CIRCOLO_DATA", value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+}
+
+/// Where log and read models are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct Storage {
+    /// The data folder.
+    #[command(flatten)]
+    pub folder: DataFolder,
+    /// The log: `sqlite:PATH` or `postgres://...` [default: log.sqlite in the data folder]
+    #[arg(long, env = "CIRCOLO_LOG", value_name = "URL", hide_env_values = true)]
+    pub log: Option<String>,
+    /// The read models: `sqlite:PATH` or `postgres://...` [default: views.sqlite in the data folder]
+    #[arg(long, env = "CIRCOLO_VIEWS", value_name = "URL", hide_env_values = true)]
+    pub views: Option<String>,
+}
+
+/// How the API behaves.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct Http {
+    /// Address to listen on
+    #[arg(long, env = "CIRCOLO_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Whether callers without a token may read what is public
+    #[arg(long, env = "CIRCOLO_ANONYMOUS_READS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub anonymous_reads: bool,
+    /// Largest request body, in bytes
+    #[arg(long, env = "CIRCOLO_BODY_LIMIT", value_name = "BYTES", default_value_t = 256 * 1024)]
+    pub body_limit: usize,
+    /// Longest time for one request, in seconds
+    #[arg(long, env = "CIRCOLO_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    pub request_timeout: u64,
+    /// Requests per minute and person, or address without a token; 0 for no limit
+    #[arg(long, env = "CIRCOLO_RATE_LIMIT", value_name = "PER_MINUTE", default_value_t = 3_000)]
+    pub rate_limit: u32,
+    /// Trust the last address in `X-Forwarded-For`: only behind a proxy that sets it
+    #[arg(long, env = "CIRCOLO_BEHIND_PROXY")]
+    pub behind_proxy: bool,
+    /// Origins whose pages may call the API, separated by commas; `*` for all
+    #[arg(long, env = "CIRCOLO_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Longest time a request waits for the read models, in milliseconds
+    #[arg(long, env = "CIRCOLO_CATCH_UP", value_name = "MILLISECONDS", default_value_t = 5_000)]
+    pub catch_up: u64,
+    /// Not ready when the read models are further behind the log than this many positions
+    #[arg(long, env = "CIRCOLO_READY_LAG", value_name = "POSITIONS", default_value_t = 10_000)]
+    pub ready_lag: i64,
+    /// Longest time for running requests when the server stops, in seconds
+    #[arg(long, env = "CIRCOLO_DRAIN", value_name = "SECONDS", default_value_t = 10)]
+    pub drain: u64,
+}
+
+impl Http {
+    /// Longest time for one request.
+    pub const fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout)
+    }
+
+    /// Longest time a request waits for the read models.
+    pub const fn catch_up(&self) -> Duration {
+        Duration::from_millis(self.catch_up)
+    }
+
+    /// Longest time for running requests when the server stops.
+    pub const fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain)
+    }
+}
+
+/// A foreign issuer of tokens, beside the built-in one.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens of another issuer")]
+pub struct ForeignIssuer {
+    /// Its name: the `iss` claim of its tokens
+    #[arg(long, env = "CIRCOLO_ISSUER", value_name = "NAME", requires = "issuer_jwks")]
+    pub issuer: Option<String>,
+    /// Where its public keys are
+    #[arg(long, env = "CIRCOLO_ISSUER_JWKS", value_name = "URL", requires = "issuer")]
+    pub issuer_jwks: Option<String>,
+    /// The `aud` claim that its tokens must have; unset, any
+    #[arg(long, env = "CIRCOLO_ISSUER_AUDIENCE", value_name = "NAME", requires = "issuer")]
+    pub issuer_audience: Option<String>,
+    /// Scopes that its tokens may grant, separated by commas
+    #[arg(long, env = "CIRCOLO_ISSUER_SCOPES", value_name = "SCOPES", value_delimiter = ',')]
+    pub issuer_scopes: Vec<Scope>,
+    /// Algorithms that its tokens may use, separated by commas; only such with public keys
+    #[arg(long, env = "CIRCOLO_ISSUER_ALGORITHMS", value_name = "NAMES", value_delimiter = ',', default_value = "RS256,ES256,EdDSA")]
+    pub issuer_algorithms: Vec<Algorithm>,
+}
+
+impl ForeignIssuer {
+    /// The issuer, if one is configured.
+    pub fn issuer(&self) -> Option<Issuer> {
+        Some(Issuer {
+            name: self.issuer.clone()?,
+            jwks: self.issuer_jwks.clone()?,
+            audience: self.issuer_audience.clone(),
+            scopes: self.issuer_scopes.clone(),
+            algorithms: self.issuer_algorithms.clone(),
+        })
+    }
+}
+
+/// What is told about the work. What to log is set by `RUST_LOG`, such as `info,circolo=debug`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct Telemetry {
+    /// How log lines look
+    #[arg(long, env = "CIRCOLO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Where traces go: an OTLP/HTTP endpoint such as `http://localhost:4318`; unset, nowhere
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+/// `url` without its password, for logs and messages.
+pub fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
+    // Parameters may hold secrets too.
+    let path = path.split('?').next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}@{host}{path}", user.split(':').next().unwrap_or_default()),
+        None => format!("{scheme}://{authority}{path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_do_not_show() {
+        assert_eq!(redacted("postgres://circolo:s3cret@db:5432/log?password=s3cret"), "postgres://circolo@db:5432/log");
+        assert_eq!(redacted("postgres://u:a/b@c@db/log"), redacted("postgres://u:a/b@c@db/log"));
+        assert_eq!(redacted("sqlite:data/log.sqlite"), "sqlite:data/log.sqlite");
+    }
+}

@@ -1,0 +1,341 @@
+//! Errors as RFC 9457 `application/problem+json`, with one table from kinds of refusals to statuses.
+//!
+//! The body carries no request id: answers for the unknown and the invisible must be equal byte by byte.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use circolo_domain::{Kind, Rejection};
+use circolo_events::{ExecuteError, LoadError, StoreError};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fmt::Display};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder},
+};
+
+/// The media type of problems.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem(Box<Body>);
+
+/// An error, as RFC 9457 describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body {
+    /// `urn:circolo:problem:` and the code.
+    #[serde(rename = "type")]
+    problem_type: String,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What happened, for a person.
+    detail: String,
+    /// Stable; switch on this.
+    code: &'static str,
+    /// What is wrong with which field of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    fields: Vec<Field>,
+    /// Facts that help to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
+    #[serde(skip)]
+    retry_after: Option<u32>,
+}
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ProblemField)]
+pub struct Field {
+    /// The path of the field, such as `options[0].text`; empty for the whole.
+    pub field: String,
+    /// Stable; switch on this.
+    pub code: String,
+    /// What was expected, for a person.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem of this status and code.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Display) -> Self {
+        Self(Box::new(Body {
+            problem_type: format!("urn:circolo:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.to_string(),
+            code,
+            fields: vec![],
+            details: None,
+            retry_after: None,
+        }))
+    }
+
+    /// 400: the request cannot be read.
+    pub fn bad_request(code: &'static str, detail: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 401: somebody has to sign in.
+    pub fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a valid bearer token is needed")
+    }
+
+    /// 401: a token was sent, and it does not hold.
+    pub fn bad_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "bad_token", "the bearer token is not valid here, or no longer")
+    }
+
+    /// 403: the caller may not.
+    pub fn forbidden(code: &'static str, detail: impl Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
+    /// 403: the token's owner has not registered.
+    pub fn not_registered() -> Self {
+        Self::forbidden("not_registered", "register first: POST /v1/people")
+    }
+
+    /// 404: the same for what does not exist and for what the caller may not know of.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or you may not know of it")
+    }
+
+    /// 422: fields of the request break rules.
+    pub fn invalid(fields: Vec<Field>) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "the request breaks rules; see the fields");
+        problem.0.fields = fields;
+        problem
+    }
+
+    /// 503: later it may go.
+    pub fn try_later(code: &'static str, detail: impl Display) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
+        problem.0.retry_after = Some(1);
+        problem
+    }
+
+    /// 500: a bug or a broken installation. Logged here, once; the caller learns nothing of it.
+    pub fn internal(error: &dyn Display) -> Self {
+        tracing::error!(%error, "internal error");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; it has been logged")
+    }
+
+    /// With what is wrong with which field.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Vec<Field>) -> Self {
+        self.0.fields = fields;
+        self
+    }
+
+    /// With facts that help to go on.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.0.details = Some(details);
+        self
+    }
+
+    /// With the number of seconds after which to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The code.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+}
+
+/// The one status table.
+const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+impl Problem {
+    /// A refusal of the domain.
+    pub fn rejected(rejection: &dyn Rejection) -> Self {
+        match rejection.kind() {
+            // One body each, whatever the reason: it must not tell the unknown from the invisible.
+            Kind::NotFound => Self::not_found(),
+            Kind::Unauthenticated => Self::unauthenticated(),
+            kind => {
+                let mut problem = Self::new(status(kind), rejection.code(), rejection);
+                problem.0.details = rejection.details();
+                problem
+            }
+        }
+    }
+}
+
+impl<E: Rejection> From<ExecuteError<E>> for Problem {
+    fn from(error: ExecuteError<E>) -> Self {
+        match error {
+            ExecuteError::Rejected(rejection) => Self::rejected(&rejection),
+            ExecuteError::KeyReused => {
+                Self::new(StatusCode::CONFLICT, "key_reused", "this Idempotency-Key was sent before with another request")
+            }
+            ExecuteError::PreconditionFailed { current } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "revision_changed", "If-Match does not name the current revision")
+                    .with_details(json!({ "revision": current }))
+            }
+            ExecuteError::Busy | ExecuteError::Contended => Self::try_later("busy", "too many requests for this are waiting"),
+            ExecuteError::Store(error) => error.into(),
+            ExecuteError::Decode(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => error.into(),
+            LoadError::Decode(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::try_later("busy", "too many requests are waiting"),
+            StoreError::Conflict { .. } => Self::try_later("busy", "somebody else changed this at the same moment"),
+            StoreError::Unavailable(error) => unavailable("log", &error),
+            StoreError::Unknown(_) => Self::outcome_unknown(),
+            error @ StoreError::Invalid(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl Problem {
+    fn outcome_unknown() -> Self {
+        Self::try_later("outcome_unknown", "it may or may not have happened; ask again with the same Idempotency-Key")
+    }
+}
+
+fn unavailable(what: &str, error: &dyn Display) -> Problem {
+    tracing::warn!(%error, "the {what} cannot be reached");
+    Problem::try_later("unavailable", "a part of the server cannot be reached")
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = serde_json::to_vec(&*self.0).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], body).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.0.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Describes every problem a route may answer with.
+pub struct Failures;
+
+impl IntoResponses for Failures {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        [
+            (400, "The request cannot be read: malformed JSON, bad UUID, cursor, header or query value"),
+            (401, "No token, or one that is expired, foreign or not signed as agreed"),
+            (403, "The caller may not, or has not registered (`not_registered`)"),
+            (404, "There is no such thing, or the caller may not know of it"),
+            (409, "The state of things forbids it, or an Idempotency-Key was used for another request (`key_reused`)"),
+            (412, "If-Match does not name the current revision"),
+            (413, "The body is too large"),
+            (415, "The body is not application/json"),
+            (422, "Fields break rules; they are listed"),
+            (429, "Too many requests; see Retry-After"),
+            (500, "A fault of the server; it has been logged"),
+            (503, "Busy, behind or unavailable; see Retry-After"),
+        ]
+        .into_iter()
+        .map(|(status, description)| {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build();
+            (u16::to_string(&status), RefOr::T(response))
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the last admin cannot leave")]
+    struct Refusal(Kind);
+
+    impl Rejection for Refusal {
+        fn code(&self) -> &'static str {
+            "last_admin"
+        }
+        fn kind(&self) -> Kind {
+            self.0
+        }
+        fn details(&self) -> Option<Value> {
+            Some(json!({ "group": 1 }))
+        }
+    }
+
+    #[test]
+    fn every_kind_of_refusal_has_its_status() {
+        let of = |kind| Problem::from(ExecuteError::Rejected(Refusal(kind)));
+        for (kind, expected) in [
+            (Kind::Invalid, 422),
+            (Kind::Unauthenticated, 401),
+            (Kind::Forbidden, 403),
+            (Kind::NotFound, 404),
+            (Kind::Conflict, 409),
+            (Kind::TooMany, 429),
+        ] {
+            assert_eq!(of(kind).status().as_u16(), expected, "{kind:?}");
+        }
+        assert_eq!(of(Kind::Conflict).code(), "last_admin");
+        assert_eq!(of(Kind::NotFound), Problem::not_found(), "the reason would tell the unknown from the invisible");
+        assert_eq!(of(Kind::Unauthenticated), Problem::unauthenticated());
+    }
+
+    #[test]
+    fn a_fault_of_the_store_shows_no_detail_and_says_when_to_come_back() {
+        let problem = Problem::from(StoreError::Unavailable("postgres://user:secret@host".into()));
+        assert!(!serde_json::to_string(&*problem.0).unwrap().contains("secret"));
+        let response = problem.into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+    }
+
+    #[test]
+    fn a_problem_names_its_code_and_its_fields() {
+        let field = Field { field: "title".into(), code: "too_long".into(), message: "at most 200 characters are allowed".into() };
+        let body = serde_json::to_value(&*Problem::invalid(vec![field]).0).unwrap();
+        assert_eq!(body["code"], "invalid_request");
+        assert_eq!(body["status"], 422);
+        assert_eq!(body["fields"][0]["code"], "too_long");
+        assert_eq!(body.get("details"), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! The router with everything around it, and the server that runs it.
+
+use crate::{
+    App, Problem, layers,
+    problem::{Body, Field},
+    routes,
+};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::{any::Any, net::SocketAddr};
+use tokio::{net::TcpListener, sync::watch};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{AllowOrigin, Any as AnyHeader, CorsLayer},
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// What the description begins with.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Circolo", description = "Online communities: groups, members, questions and answers.", license(name = "MIT OR Apache-2.0")),
+    components(schemas(Body, Field)),
+    modifiers(&Bearer),
+    security((), ("bearer" = []))
+)]
+struct Base;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Base::openapi()).nest("/v1", routes::routes())
+}
+
+/// The description of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
+}
+
+/// The description as `openapi.json` holds it.
+pub fn openapi_json() -> String {
+    openapi().to_pretty_json().unwrap_or_default() + "\n"
+}
+
+/// All routes with all layers.
+pub fn router(app: &App) -> Router {
+    let (resources, openapi) = described().split_for_parts();
+    let openapi = openapi.to_json().unwrap_or_default();
+    let serve_openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], openapi) };
+    let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    resources
+        .route_layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
+        .route("/openapi.json", get(serve_openapi))
+        .merge(docs)
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such address"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method; see Allow")
+        })
+        .layer(DefaultBodyLimit::max(app.config().body_limit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::time_limit))
+        .layer(cors(&app.config().cors_origins))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(middleware::from_fn(layers::finish))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
+        .with_state(app.clone())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Problem::internal(&format_args!("panic: {}", message.unwrap_or("without a message"))).into_response()
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods(AnyHeader)
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            crate::headers::IDEMPOTENCY_KEY,
+            crate::headers::MIN_POSITION,
+            crate::headers::REQUEST_ID,
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            crate::headers::POSITION,
+            crate::headers::REQUEST_ID,
+        ])
+}
+
+/// Serves until `stop` turns true, then takes nothing new and lets running requests end, within bounds.
+pub async fn serve(app: &App, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let mut stopped = stop.clone();
+    let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
+    let running = axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future();
+    let too_late = async {
+        let _ = stopped.wait_for(|stop| *stop).await;
+        tokio::time::sleep(app.config().drain()).await;
+    };
+    tokio::select! {
+        ended = running => ended,
+        () = too_late => {
+            tracing::warn!("requests were still running when the time to stop was over");
+            Ok(())
+        }
+    }
+}
