@@ -85,6 +85,8 @@ pub enum Command {
     },
     /// Ends the membership of somebody whose role was taken for that purpose; follows from the group's stream.
     EndMembership {
+        /// The episode the role counted for; a later one is left alone, except by a ban.
+        episode: u32,
         /// How.
         departure: Departure,
     },
@@ -420,7 +422,7 @@ impl Decider for Membership {
                 by.may(Action::Moderate)?;
                 if self.ban.is_some() { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
-            Command::EndMembership { departure } => Ok(self.end(departure)),
+            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure)),
         }
     }
 
@@ -549,13 +551,13 @@ impl Membership {
         Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until }])
     }
 
-    fn end(&self, departure: &Departure) -> Vec<Event> {
-        let episode = self.present().map(|episode| episode.number);
-        match (departure, episode) {
-            (Departure::Left, Some(episode)) => vec![Event::Left { episode }],
-            (Departure::Removed { reason }, Some(episode)) => vec![Event::Removed { episode, reason: reason.clone() }],
-            (Departure::Left | Departure::Removed { .. }, None) => vec![],
-            (Departure::Banned { reason, until }, episode) => vec![Event::Banned { episode, reason: reason.clone(), until: *until }],
+    fn end(&self, of: u32, departure: &Departure) -> Vec<Event> {
+        let present = self.present().map(|episode| episode.number);
+        match departure {
+            Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
+            _ if present != Some(of) => vec![],
+            Departure::Left => vec![Event::Left { episode: of }],
+            Departure::Removed { reason } => vec![Event::Removed { episode: of, reason: reason.clone() }],
         }
     }
 }
