@@ -328,6 +328,9 @@ pub enum Error {
     /// A ban ends in the future.
     #[error("a ban's end must lie in the future")]
     UntilInPast,
+    /// Nobody removes or bans themselves; they leave.
+    #[error("this cannot be done to oneself; leave instead")]
+    NotYourself,
 }
 
 impl Rejection for Error {
@@ -340,13 +343,14 @@ impl Rejection for Error {
             Self::NotAMember => "not_a_member",
             Self::NotAgainstAdmins => "not_against_admins",
             Self::UntilInPast => "until_in_past",
+            Self::NotYourself => "not_yourself",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyExists | Self::LastAdmin => Kind::Conflict,
+            Self::AlreadyExists | Self::LastAdmin | Self::NotYourself => Kind::Conflict,
             Self::SecretIsInviteOnly | Self::UntilInPast => Kind::Invalid,
             Self::NotAMember => Kind::NotFound,
             Self::NotAgainstAdmins => Kind::Forbidden,
@@ -484,7 +488,9 @@ impl Group {
             Departure::Left if by.person() != Some(person) => return Err(Denied::Unknown.into()),
             Departure::Left => {}
             Departure::Removed { .. } | Departure::Banned { .. } => {
-                by.may(Action::Moderate)?;
+                if by.may(Action::Moderate)? == person {
+                    return Err(Error::NotYourself);
+                }
                 if held == Some(Role::Admin) && by.role() != Some(Role::Admin) {
                     return Err(Error::NotAgainstAdmins);
                 }

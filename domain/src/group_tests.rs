@@ -228,6 +228,15 @@ fn members_and_outsiders_end_nobody_else_s_membership() {
 }
 
 #[test]
+fn nobody_with_a_role_removes_or_bans_themselves() {
+    let club = club().with(BEN, Role::Moderator).with(DAN, Role::Admin);
+    for who in [BEN, DAN] {
+        club.given_group().when(depart(&club, who, who, removed())).rejected(Error::NotYourself);
+        club.given_group().when(depart(&club, who, who, banned(None))).rejected(Error::NotYourself);
+    }
+}
+
+#[test]
 fn a_ban_ends_strictly_in_the_future() {
     let club = club().with(BEN, Role::Moderator);
     let until = |at| banned(Some(at));
@@ -266,6 +275,7 @@ fn refusals_speak_in_stable_codes() {
         (Error::NotAMember, "not_a_member", Kind::NotFound),
         (Error::NotAgainstAdmins, "not_against_admins", Kind::Forbidden),
         (Error::UntilInPast, "until_in_past", Kind::Invalid),
+        (Error::NotYourself, "not_yourself", Kind::Conflict),
         (Denied::Unknown.into(), "not_found", Kind::NotFound),
     ];
     for (error, code, kind) in codes {
