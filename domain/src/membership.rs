@@ -343,6 +343,9 @@ pub enum Error {
     /// Nobody removes or bans themselves; they leave.
     #[error("this cannot be done to oneself; leave instead")]
     NotYourself,
+    /// Who holds a role departs by way of the group's stream.
+    #[error("this person holds a role, which has to be taken first")]
+    HoldsRole,
 }
 
 impl Rejection for Error {
@@ -360,13 +363,14 @@ impl Rejection for Error {
             Self::NotAgainstAdmins => "not_against_admins",
             Self::UntilInPast => "until_in_past",
             Self::NotYourself => "not_yourself",
+            Self::HoldsRole => "holds_role",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself => Kind::Conflict,
+            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself | Self::HoldsRole => Kind::Conflict,
             Self::NotAMember | Self::NoInvitation | Self::NoRequest | Self::NotBanned => Kind::NotFound,
             Self::InviteOnly | Self::NotAgainstAdmins => Kind::Forbidden,
             Self::UntilInPast => Kind::Invalid,
@@ -414,7 +418,9 @@ impl Decider for Membership {
             }
             Command::LeaveGroup { by } => {
                 by.may(Action::See)?;
-                self.present().ok_or(Error::NotAMember).map(|episode| vec![Event::Left { episode: episode.number }])
+                let episode = self.present().ok_or(Error::NotAMember)?.number;
+                role_first(by)?;
+                Ok(vec![Event::Left { episode }])
             }
             Command::RemoveMember { by, who, reason } => self.remove(by, who, reason.as_ref()),
             Command::BanMember { by, who, reason, until } => self.ban(by, who, reason, *until, context.now),
@@ -536,6 +542,7 @@ impl Membership {
     fn remove(&self, by: &Standing, who: &Standing, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
         let episode = self.present().ok_or(Error::NotAMember)?.number;
+        role_first(who)?;
         Ok(vec![Event::Removed { episode, reason: personal(reason) }])
     }
 
@@ -547,6 +554,7 @@ impl Membership {
         if self.banned(now) && self.ban == Some(Ban { until }) {
             return Ok(vec![]);
         }
+        role_first(who)?;
         let episode = self.present().map(|episode| episode.number);
         Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until }])
     }
@@ -569,6 +577,11 @@ fn may_act_against(by: &Standing, who: &Standing) -> Result<(), Error> {
         Some(Role::Admin) if by.role() != Some(Role::Admin) => Err(Error::NotAgainstAdmins),
         _ => Ok(()),
     }
+}
+
+/// The group's stream decides on those who hold a role, by `Depart`: it alone knows who is the last admin.
+fn role_first(who: &Standing) -> Result<(), Error> {
+    if who.role() > Some(Role::Member) { Err(Error::HoldsRole) } else { Ok(()) }
 }
 
 fn personal(reason: Option<&Reason>) -> Option<Personal<String>> {

@@ -47,6 +47,15 @@ fn moderators_act_not_against_admins() {
 }
 
 #[test]
+fn who_holds_a_role_departs_by_way_of_the_group_s_stream() {
+    let club = club();
+    club.given(FOUNDER).when(leave(&club, FOUNDER)).rejected(Error::HoldsRole);
+    club.given(MOD).when(leave(&club, MOD)).rejected(Error::HoldsRole);
+    club.given(MOD).when(remove(&club, OTHER_MOD, MOD)).rejected(Error::HoldsRole);
+    club.given(MOD).when(ban(&club, OTHER_MOD, MOD, None)).rejected(Error::HoldsRole);
+}
+
+#[test]
 fn a_ban_takes_membership_request_and_invitation_with_it() {
     let club = club();
     club.given(MEMBER).when(ban(&club, MOD, MEMBER, None)).then([banned(Some(1), None)]);
