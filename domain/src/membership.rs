@@ -447,9 +447,7 @@ impl Decider for Membership {
                 self.decision = Some(Decision { by: *decided_by, approved: false });
             }
             Event::Joined { episode, era, admitted_by, .. } => {
-                if self.requested {
-                    self.decision = Some(Decision { by: *admitted_by, approved: true });
-                }
+                self.decision = self.requested.then_some(Decision { by: *admitted_by, approved: true });
                 (self.requested, self.invitation, self.ban) = (false, None, None);
                 self.episodes.push(Episode { number: *episode, era: *era, from: at, until: None });
             }
@@ -468,6 +466,8 @@ impl Membership {
     fn end_episode(&mut self, at: Timestamp) {
         if let Some(episode) = self.episodes.last_mut().filter(|episode| episode.until.is_none()) {
             episode.until = Some(at);
+            // What let them in then lets nobody in now.
+            self.decision = None;
         }
     }
 

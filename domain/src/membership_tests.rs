@@ -229,6 +229,29 @@ fn of_two_moderators_the_first_decides_and_the_second_learns_the_outcome() {
 }
 
 #[test]
+fn what_was_decided_on_one_request_does_not_speak_for_the_next() {
+    let refused = club().about(ANN, Event::Requested).about(ANN, refused(Some(MOD)));
+    refused.given(ANN).when(join(&refused)).then([Event::Requested]);
+    let again = refused.clone().about(ANN, Event::Requested);
+    again.given(ANN).when(approve(&again, OTHER_MOD)).then([joined(Way::Approval, Some(OTHER_MOD))]);
+    let withdrawn = again.about(ANN, Event::RequestWithdrawn);
+    withdrawn.given(ANN).when(approve(&withdrawn, MOD)).rejected(Error::NoRequest);
+    withdrawn.given(ANN).when(withdraw(&withdrawn)).rejected(Error::NoRequest);
+    let invited = refused.about(ANN, invited(MOD)).about(ANN, joined(Way::Invitation, Some(MOD)));
+    invited.given(ANN).when(refuse(&invited, MOD)).rejected(Error::NoRequest);
+}
+
+#[test]
+fn an_approval_is_spent_when_the_membership_it_led_to_ends() {
+    let member = club().about(ANN, Event::Requested).about(ANN, joined(Way::Approval, Some(MOD)));
+    for end in [Event::Left { episode: 1 }, Event::Removed { episode: 1, reason: None }, banned(Some(1), None)] {
+        let ended = member.clone().about(ANN, end);
+        ended.given(ANN).when(approve(&ended, MOD)).rejected(Error::NoRequest);
+        ended.given(ANN).when(approve(&ended, OTHER_MOD)).rejected(Error::NoRequest);
+    }
+}
+
+#[test]
 fn the_server_refuses_the_open_requests_of_a_group_that_became_secret() {
     let by_server = || Command::RefuseRequest { by: None, reason: None };
     let asked = club().about(ANN, Event::Requested).in_group(crate::group::Event::PrivacyChanged { privacy: Privacy::Secret });
