@@ -426,7 +426,7 @@ impl Decider for Membership {
             Command::BanMember { by, who, reason, until } => self.ban(by, who, reason, *until, context.now),
             Command::UnbanMember { by } => {
                 by.may(Action::Moderate)?;
-                if self.ban.is_some() { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
+                if self.banned(context.now) { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
             Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure)),
         }

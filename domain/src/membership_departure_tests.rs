@@ -82,6 +82,23 @@ fn every_way_in_is_refused_to_the_banned() {
 }
 
 #[test]
+fn a_ban_ends_strictly_in_the_future_and_by_the_clock() {
+    let club = of(Privacy::Public, Policy::Open);
+    let hour = NOON.plus(Span::hours(1));
+    club.given(ANN).when(ban(&club, MOD, ANN, Some(NOON))).rejected(Error::UntilInPast);
+    club.given(ANN).when(ban(&club, MOD, ANN, Some(NOON.plus(Span::micros(1))))).then([banned(None, Some(NOON.plus(Span::micros(1))))]);
+    let until = |now: Timestamp| club.clone().about(ANN, banned(None, Some(hour))).later(now.since(NOON));
+    let last = until(hour.minus(Span::micros(1)));
+    last.given(ANN).when(join(&last)).rejected(Denied::Banned.into());
+    assert_eq!(last.membership(ANN).status(last.now), "banned");
+    let over = until(hour);
+    over.given(ANN).when(join(&over)).then([joined(Way::Joining, None)]);
+    over.given(ANN).when(invite(&over, MEMBER)).then([invited(MEMBER)]);
+    over.given(ANN).when(unban(&over, MOD)).rejected(Error::NotBanned);
+    assert_eq!(over.membership(ANN).status(over.now), "none");
+}
+
+#[test]
 fn the_same_ban_again_is_silent_and_another_one_replaces_it() {
     let hour = Some(NOON.plus(Span::hours(1)));
     let club = club().about(ANN, banned(None, hour));
