@@ -562,6 +562,7 @@ impl Membership {
     fn end(&self, of: u32, departure: &Departure) -> Vec<Event> {
         let present = self.present().map(|episode| episode.number);
         match departure {
+            Departure::Banned { until, .. } if present.is_none() && self.ban == Some(Ban { until: *until }) => vec![],
             Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
             _ if present != Some(of) => vec![],
             Departure::Left => vec![Event::Left { episode: of }],

@@ -118,6 +118,23 @@ fn an_unbanned_person_may_come_back() {
 // What follows from the group's stream.
 
 #[test]
+fn a_membership_ends_as_the_departure_says_and_once() {
+    let end = |departure: &Departure| Command::EndMembership { episode: 1, departure: departure.clone() };
+    let removed = Departure::Removed { reason: None };
+    let by_ban = Departure::Banned { reason: "threw stones".to_owned().into(), until: None };
+    let ends = [
+        (Departure::Left, Event::Left { episode: 1 }),
+        (removed, Event::Removed { episode: 1, reason: None }),
+        (by_ban, banned(Some(1), None)),
+    ];
+    for (departure, expected) in ends {
+        let member = [joined(Way::Joining, None)];
+        given::<Membership>(member.clone()).when(end(&departure)).then([expected.clone()]);
+        given::<Membership>(member.into_iter().chain([expected])).when(end(&departure)).then_nothing();
+    }
+}
+
+#[test]
 fn a_belated_departure_leaves_a_later_episode_alone_unless_it_is_a_ban() {
     let back = || club().with_member(ANN).about(ANN, Event::Left { episode: 1 }).with_member(ANN);
     let end = |departure| Command::EndMembership { episode: 1, departure };
