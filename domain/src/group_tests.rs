@@ -96,10 +96,10 @@ fn every_setting_changes_by_an_event_of_its_own() {
         Event::HistoryChanged { history: History::SinceJoining },
     ];
     club().given_group().when(change(&club(), changes.clone())).then(expected.clone());
-    let changed = expected.into_iter().fold(club(), Community::in_group);
-    changed.given_group().when(change(&changed, changes)).then_nothing();
-    assert_eq!(changed.group.settings().name, "Alpine Friends");
-    assert_eq!((changed.group.privacy(), changed.group.era(), changed.group.privacy_in(0)), (Privacy::Public, 1, Some(Privacy::Closed)));
+    let after = expected.into_iter().fold(club(), Community::in_group);
+    after.given_group().when(change(&after, changes)).then_nothing();
+    assert_eq!(after.group.settings().name, "Alpine Friends");
+    assert_eq!((after.group.privacy(), after.group.era(), after.group.privacy_in(0)), (Privacy::Public, 1, Some(Privacy::Closed)));
 }
 
 #[test]
