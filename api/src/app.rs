@@ -16,6 +16,7 @@ use circolo_domain::{
     person::{self, Person},
 };
 use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
+use circolo_projections::Db;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub store: Arc<dyn EventStore>,
     /// Decides and appends.
     pub executor: Arc<Executor>,
+    /// The read models.
+    pub db: Db,
     /// Checks tokens.
     pub auth: Auth,
     /// How the API behaves.
@@ -112,6 +115,11 @@ impl App {
     /// The log.
     pub fn store(&self) -> &dyn EventStore {
         &*self.0.parts.store
+    }
+
+    /// The read models.
+    pub fn db(&self) -> &Db {
+        &self.0.parts.db
     }
 
     /// How the API behaves.

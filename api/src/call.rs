@@ -109,6 +109,11 @@ impl Call {
         self.command_id
     }
 
+    /// Whether an `Idempotency-Key` came with it.
+    pub fn keyed(&self) -> bool {
+        self.fingerprint.is_some()
+    }
+
     /// The request as `execute` takes it.
     pub fn request(&self, scope: Option<Scope>) -> Request {
         Request {

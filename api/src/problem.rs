@@ -6,8 +6,9 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use circolo_domain::{Kind, Rejection};
+use circolo_domain::{Kind, Rejection, access::Denied};
 use circolo_events::{ExecuteError, LoadError, StoreError};
+use circolo_projections::DbError;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Display};
@@ -174,14 +175,30 @@ impl Problem {
     /// A refusal of the domain.
     pub fn rejected(rejection: &dyn Rejection) -> Self {
         match rejection.kind() {
-            // One body each, whatever the reason: it must not tell the unknown from the invisible.
-            Kind::NotFound => Self::not_found(),
+            // One body, whatever is behind it: it must not tell the unknown from the invisible.
+            Kind::NotFound if rejection.code() == "not_found" => Self::not_found(),
             Kind::Unauthenticated => Self::unauthenticated(),
             kind => {
                 let mut problem = Self::new(status(kind), rejection.code(), rejection);
                 problem.0.details = rejection.details();
                 problem
             }
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::rejected(&denied)
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Building(building) => Self::try_later("projection_building", "this read model is being built; try again later")
+                .with_details(json!({ "projection": building.projection, "progress": building.progress })),
+            error => unavailable("read model", &error),
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct Done {
     pub position: Position,
     /// Whether events were appended now.
     pub changed: bool,
+    /// Whether this is the first outcome of a command that was repeated.
+    pub repeated: bool,
 }
 
 /// Why a command did not happen.
@@ -238,7 +240,7 @@ impl Executor {
             }
             let events = checked(decision, &cached, request)?;
             if events.is_empty() {
-                let done = Done { revision: cached.revision, position: cached.position, changed: false };
+                let done = Done { revision: cached.revision, position: cached.position, changed: false, repeated: false };
                 return Ok(Accepted { done, events: vec![] });
             }
             let metadata = metadata(stream, &cached, &events, command.name(), &context, request);
@@ -246,7 +248,7 @@ impl Executor {
             let new = new_events(&events, &metadata, context.now);
             match self.store.append(Append { stream: stream.clone(), expected, events: new }).await {
                 Ok(appended) => {
-                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true };
+                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
                     let recorded = recorded(stream, expected, appended, &events, &metadata, context.now);
                     slot.appended(cached, &events, appended, &metadata, context.now);
                     return Ok(Accepted { done, events: recorded });
@@ -264,7 +266,7 @@ impl Executor {
                     slot.forget();
                     let found = self.store.find(stream, request.command_id).await.ok().flatten();
                     let (_, appended) = found.ok_or(ExecuteError::Store(unknown))?;
-                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true };
+                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
                     return Ok(Accepted { done, events: vec![] });
                 }
                 Err(error) => return Err(error.into()),
@@ -293,7 +295,7 @@ impl Executor {
         if fingerprint != request.fingerprint {
             return Err(ExecuteError::KeyReused);
         }
-        Ok(Some(Done { revision: Some(appended.revision), position: appended.position, changed: false }))
+        Ok(Some(Done { revision: Some(appended.revision), position: appended.position, changed: false, repeated: true }))
     }
 
     /// Reads the stream on from `cached` to its end and remembers the result.

@@ -1,9 +1,14 @@
 //! All resources: one file and one line each, sorted.
 
+mod groups;
+mod memberships;
+mod people;
+mod questions;
+
 use crate::App;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Everything under `/v1`.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(groups::routes()).merge(memberships::routes()).merge(people::routes()).merge(questions::routes())
 }

@@ -1,0 +1,107 @@
+//! `/people` and `/me`: register, be known, know oneself.
+
+use crate::{
+    App, Problem,
+    answer::Done,
+    caller::{Authenticated, Caller},
+    extract::{Json, Path},
+    problem::Failures,
+};
+use axum::extract::State;
+use circolo_domain::{
+    DisplayName, Locale, PersonId, Timestamp,
+    person::{self, Person},
+};
+use circolo_projections::people::{self, PersonRow};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(register_person)).routes(routes!(find_person)).routes(routes!(find_me))
+}
+
+/// How the caller wants to be known.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RegisterPerson {
+    /// How others see them: 1 to 80 characters.
+    #[schema(value_type = String, min_length = 1, max_length = 80, example = "Ann")]
+    display_name: DisplayName,
+    /// A language tag.
+    #[schema(value_type = Option<String>, example = "it")]
+    locale: Option<Locale>,
+}
+
+/// A person as others see them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PersonView {
+    /// The person's id.
+    id: String,
+    /// How others see them.
+    display_name: Option<String>,
+    /// Their language.
+    locale: Option<String>,
+    /// When they registered.
+    #[schema(value_type = String, format = DateTime)]
+    registered_at: Timestamp,
+}
+
+impl From<PersonRow> for PersonView {
+    fn from(row: PersonRow) -> Self {
+        Self { id: row.id, display_name: row.display_name, locale: row.locale, registered_at: row.registered }
+    }
+}
+
+/// The caller.
+#[derive(Debug, Serialize, ToSchema)]
+struct MeView {
+    /// The caller's person id; it exists before they register.
+    id: Uuid,
+    /// Whether they have registered.
+    registered: bool,
+    /// Who issued the token.
+    issuer: String,
+    /// Whom the issuer issued it to.
+    subject: String,
+    /// Whether the token says that it is a bot's.
+    bot: bool,
+    /// The scopes that the token gives.
+    scopes: Vec<&'static str>,
+    /// How others see them.
+    person: Option<PersonView>,
+}
+
+/// Register the caller, once.
+#[utoipa::path(post, path = "/people", tag = "people", responses((status = 201, body = Done), Failures))]
+async fn register_person(State(app): State<App>, caller: Authenticated, Json(body): Json<RegisterPerson>) -> Result<Done, Problem> {
+    let command = person::Command::RegisterPerson { display_name: body.display_name, locale: body.locale };
+    let id = caller.person();
+    let done = app.execute::<Person>(&caller, &person::stream(id), command, None).await?;
+    Ok(Done::created(id.0, &done, format!("/v1/people/{id}")))
+}
+
+/// Look a person up. People are visible to everyone who is registered.
+#[utoipa::path(get, path = "/people/{id}", tag = "people", params(("id" = Uuid, Path,)), responses((status = 200, body = PersonView), Failures))]
+async fn find_person(State(app): State<App>, _: Caller, Path(id): Path<PersonId>) -> Result<Json<PersonView>, Problem> {
+    let row = people::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(row.into()))
+}
+
+/// Look oneself up: what the token says, and the person behind it.
+#[utoipa::path(get, path = "/me", tag = "people", responses((status = 200, body = MeView), Failures))]
+async fn find_me(State(app): State<App>, caller: Authenticated) -> Result<Json<MeView>, Problem> {
+    let principal = caller.principal();
+    let row = people::find(app.db(), principal.person).await?;
+    Ok(Json(MeView {
+        id: principal.person.0,
+        registered: row.is_some(),
+        issuer: principal.issuer.clone(),
+        subject: principal.subject.clone(),
+        bot: principal.bot,
+        scopes: principal.scopes.iter().map(|scope| scope.name()).collect(),
+        person: row.map(PersonView::from),
+    }))
+}
