@@ -6,9 +6,11 @@
 //! - [`execute`]: a command on its way from state to decision to append
 //! - [`reactions`]: consumers of the log that issue commands
 
+mod batch;
 pub mod execute;
 pub mod lock;
 pub mod memory;
+pub mod postgres;
 pub mod reactions;
 mod rules;
 mod slot;
@@ -18,6 +20,7 @@ pub mod store;
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
 pub use lock::{DataLock, LockError};
 pub use memory::Memory;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use store::{
     Append, Appended, EventStore, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError, Stored,

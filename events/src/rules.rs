@@ -1,6 +1,6 @@
 //! What all adapters check before they send an append, and compute alike.
 
-use crate::store::{Append, NewEvent, Position, StoreError};
+use crate::store::{Append, NewEvent, Position, Revision, StoreError};
 use std::{collections::HashSet, time::Duration};
 use tokio::{sync::watch, time::timeout};
 
@@ -64,6 +64,21 @@ pub fn prefix_end(prefix: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// As a database holds a revision. What is too large for it stands behind every event.
+pub fn signed(revision: Revision) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+/// A revision as a database holds it; there are no negative ones.
+pub fn unsigned(revision: i64) -> Revision {
+    revision.try_into().unwrap_or(0)
+}
+
+/// A limit as a database takes it.
+pub fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Waits until the watched head is beyond `after`, at most `wait`; the head then.

@@ -14,7 +14,7 @@ use crate::{
 use async_trait::async_trait;
 use circolo_domain::StreamName;
 use reader::Readers;
-use std::{path::Path, time::Duration};
+use std::{path::Path, thread::JoinHandle, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 use writer::Writer;
@@ -79,6 +79,19 @@ impl Sqlite {
     }
 }
 
+/// Threads that are waited for when this is dropped: their connections are closed then.
+#[derive(Debug)]
+struct Joined(Vec<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // A panic of the thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
 fn read_only() -> StoreError {
     StoreError::Unavailable("the log is opened for reading only".into())
 }
@@ -91,14 +104,14 @@ impl EventStore for Sqlite {
 
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         match &self.writer {
-            Some(writer) => writer.append(append).await,
+            Some(writer) => writer.queue.append(append).await,
             None => Err(read_only()),
         }
     }
 
     async fn append_many(&self, appends: Vec<Append>) -> Vec<Result<Appended, StoreError>> {
         match &self.writer {
-            Some(writer) => writer.append_many(appends).await,
+            Some(writer) => writer.queue.append_many(appends).await,
             None => appends.iter().map(|_| Err(read_only())).collect(),
         }
     }

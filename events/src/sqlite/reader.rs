@@ -1,8 +1,8 @@
 //! Reading: threads with read-only connections, and the queries.
 
-use super::{Options, schema};
+use super::{Joined, Options, schema};
 use crate::{
-    rules::prefix_end,
+    rules::{count, prefix_end, signed, unsigned},
     store::{Appended, NewEvent, Page, Position, Revision, StoreError, Stored, event_id},
 };
 use circolo_domain::{StreamName, Timestamp};
@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
-    thread::{self, JoinHandle},
+    thread,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -26,26 +26,27 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 /// The reader threads; dropping it waits for the queries that run.
 #[derive(Debug)]
 pub struct Readers {
-    jobs: Option<SyncSender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Dropped before the threads, which end when nothing can come any more.
+    jobs: SyncSender<Job>,
+    _threads: Joined,
 }
 
 impl Readers {
     pub fn start(path: &Path, options: &Options) -> Result<Self, schema::OpenError> {
         let (jobs, queue) = sync_channel::<Job>(options.read_queue);
         let queue = Arc::new(Mutex::new(queue));
-        let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
+        let mut threads = Joined(Vec::new());
         for number in 0..THREADS {
             let connection = schema::open_for_reading(path, options)?;
             let queue = Arc::clone(&queue);
             let thread = thread::Builder::new().name(format!("log-reader-{number}"));
-            readers.threads.push(thread.spawn(move || {
+            threads.0.push(thread.spawn(move || {
                 while let Some(job) = next(&queue) {
                     job(&connection);
                 }
             })?);
         }
-        Ok(readers)
+        Ok(Self { jobs, _threads: threads })
     }
 
     /// Runs `query` on the next free connection.
@@ -58,24 +59,13 @@ impl Readers {
             // Nobody waits any more if the caller was cancelled.
             let _ = reply.send(query(connection));
         });
-        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        jobs.try_send(job).map_err(|refused| match refused {
+        self.jobs.try_send(job).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => stopped(),
         })?;
         match result.await {
             Ok(result) => result.map_err(|source| StoreError::Unavailable(source.into())),
             Err(_) => Err(stopped()),
-        }
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.jobs = None;
-        for thread in self.threads.drain(..) {
-            // A panic of the thread was reported when it happened.
-            let _ = thread.join();
         }
     }
 }
@@ -158,18 +148,4 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
 
 fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
     row.get(column).map(Uuid::from_bytes)
-}
-
-/// As the database holds a revision. What is too large for it stands behind every event.
-pub fn signed(revision: Revision) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
-
-/// A revision as the database holds it; there are no negative ones.
-pub fn unsigned(revision: i64) -> Revision {
-    revision.try_into().unwrap_or(0)
-}
-
-fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

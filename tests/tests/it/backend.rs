@@ -1,7 +1,11 @@
 //! The logs that conformance cases run on, and events to fill them with.
 
 use circolo_domain::{StreamName, Timestamp};
-use circolo_events::{Append, EventStore, Expected, Memory, NewEvent, Position, Sqlite, Stored, sqlite, store::event_id};
+use circolo_events::{
+    Append, EventStore, Expected, Memory, NewEvent, Position, Postgres, Sqlite, Stored, postgres, sqlite, store::event_id,
+};
+use circolo_tests::postgres::fresh_schema;
+use sqlx::{Connection, Executor, PgConnection};
 use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -10,15 +14,19 @@ use uuid::Uuid;
 pub enum Backend {
     Memory,
     Sqlite(TempDir),
+    /// The URL of a schema.
+    Postgres(String),
 }
 
 impl Backend {
-    pub fn memory() -> Option<Self> {
-        Some(Self::Memory)
-    }
-
-    pub fn sqlite() -> Option<Self> {
-        Some(Self::Sqlite(tempfile::tempdir().unwrap()))
+    /// The empty backend of that name; `None`, with a printed line, if it is not installed.
+    pub async fn new(name: &str) -> Option<Self> {
+        match name {
+            "memory" => Some(Self::Memory),
+            "sqlite" => Some(Self::Sqlite(tempfile::tempdir().unwrap())),
+            "postgres" => fresh_schema().await.map(Self::Postgres),
+            _ => panic!("there is no backend {name}"),
+        }
     }
 
     pub async fn open(&self) -> Arc<dyn EventStore> {
@@ -33,6 +41,11 @@ impl Backend {
                 let options = sqlite::Options { queue, ..sqlite::Options::default() };
                 Arc::new(Sqlite::open(&dir.path().join("log.db"), &options, a_log_id()).unwrap())
             }
+            Self::Postgres(url) => {
+                // One batch at a time, so that what waits for the database is one batch and the queue.
+                let options = postgres::Options { queue, batches: 1, connections: 4, ..postgres::Options::default() };
+                Arc::new(Postgres::connect(url, &options, a_log_id()).await.unwrap())
+            }
         }
     }
 }
@@ -40,6 +53,7 @@ impl Backend {
 /// Something that keeps a log from being written.
 pub enum Blocked {
     Sqlite(rusqlite::Connection),
+    Postgres(PgConnection),
 }
 
 impl Backend {
@@ -52,6 +66,11 @@ impl Backend {
                 connection.execute_batch("BEGIN IMMEDIATE").unwrap();
                 Blocked::Sqlite(connection)
             }
+            Self::Postgres(url) => {
+                let mut connection = PgConnection::connect(url).await.unwrap();
+                connection.execute("BEGIN; LOCK TABLE log_events IN EXCLUSIVE MODE").await.unwrap();
+                Blocked::Postgres(connection)
+            }
         }
     }
 }
@@ -60,6 +79,9 @@ impl Blocked {
     pub async fn release(self) {
         match self {
             Self::Sqlite(connection) => connection.execute_batch("ROLLBACK").unwrap(),
+            Self::Postgres(mut connection) => {
+                connection.execute("ROLLBACK").await.unwrap();
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ macro_rules! conformance {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    if let Some(backend) = Backend::$adapter() {
+                    if let Some(backend) = Backend::new(stringify!($adapter)).await {
                         super::$case(&backend).await;
                     }
                 }
@@ -29,6 +29,7 @@ macro_rules! on_every_adapter {
         conformance! {
             memory { $($case),* }
             sqlite { $($case,)* $($durable),* }
+            postgres { $($case,)* $($durable),* }
         }
     };
 }

@@ -1,0 +1,118 @@
+//! One server at a time: a lock in the database that a connection of its own holds.
+
+use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+use tokio::{
+    sync::watch,
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a claim waits for one that a process which just ended has left behind.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long after a lost connection the claim is taken again; the database may still count it as held by ourselves.
+const GRACE: Duration = Duration::from_secs(30);
+/// How often the connection is looked after, and how soon it must answer.
+const WATCH: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Why a claim was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another process holds it.
+    #[error(
+        "another circolo server is using the {0} in this database: several servers on one database are not supported yet, stop it first"
+    )]
+    Held(String),
+    /// The database cannot be reached.
+    #[error("the claim on the database failed: {0}")]
+    Postgres(#[from] sqlx::Error),
+}
+
+/// Holds a key in a database schema until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Claim {
+    lost: watch::Receiver<bool>,
+    watcher: AbortHandle,
+}
+
+impl Claim {
+    /// Claims `key` (such as `log` or `views`) in the current schema of `url`.
+    pub async fn take(url: &str, key: &str) -> Result<Self, ClaimError> {
+        let end = Instant::now() + PATIENCE;
+        let mut connection = connect(url).await?;
+        while !lock(&mut connection, key).await? {
+            if Instant::now() >= end {
+                return Err(ClaimError::Held(key.to_owned()));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let (sender, lost) = watch::channel(false);
+        let watcher = tokio::spawn(watch_over(connection, url.to_owned(), key.to_owned(), sender)).abort_handle();
+        Ok(Self { lost, watcher })
+    }
+
+    /// Returns when another process holds the key, or may hold it: then this one must stop.
+    pub async fn lost(&self) {
+        // A watcher that is gone watches over nothing: that counts as lost.
+        let _ = self.lost.clone().wait_for(|lost| *lost).await;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+async fn connect(url: &str) -> sqlx::Result<PgConnection> {
+    let options = url.parse::<sqlx::postgres::PgConnectOptions>()?.application_name("circolo claim").options([
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
+    ]);
+    match timeout(ANSWER, PgConnection::connect_with(&options)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+async fn lock(connection: &mut PgConnection, key: &str) -> sqlx::Result<bool> {
+    let sql = "SELECT pg_try_advisory_lock(hashtextextended('circolo ' || $1 || ' in ' || current_schema(), 0))";
+    sqlx::query_scalar(sql).bind(key).fetch_one(connection).await
+}
+
+/// Looks after the connection that holds the lock and takes the lock again after the connection was lost.
+async fn watch_over(mut connection: PgConnection, url: String, key: String, lost: watch::Sender<bool>) {
+    loop {
+        while let Ok(Ok(())) = timeout(ANSWER, connection.ping()).await {
+            sleep(WATCH).await;
+        }
+        tracing::warn!(key, "the connection that holds the claim on the database was lost");
+        match take_again(&url, &key).await {
+            Some(again) => connection = again,
+            None => break,
+        }
+    }
+    tracing::error!(key, "another server holds the claim on the database");
+    lost.send_replace(true);
+}
+
+/// A new connection that holds the lock; `None` if somebody else has held it all the time.
+async fn take_again(url: &str, key: &str) -> Option<PgConnection> {
+    let mut refused_since = None;
+    loop {
+        if let Ok(mut connection) = connect(url).await
+            && let Ok(Ok(held)) = timeout(ANSWER, lock(&mut connection, key)).await
+        {
+            if held {
+                return Some(connection);
+            }
+            // A database that cannot be reached serves nobody else either: only refusals count.
+            if refused_since.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                return None;
+            }
+        }
+        sleep(WATCH).await;
+    }
+}

@@ -1,0 +1,99 @@
+//! The queries.
+
+use crate::{
+    rules::{count, prefix_end, signed, unsigned},
+    store::{Appended, NewEvent, Page, Position, Revision, Stored, event_id},
+};
+use circolo_domain::{StreamName, Timestamp};
+use sqlx::{PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// A query over the columns that [`stored`] reads.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT position, stream, revision, event_id, type, data, metadata, recorded_at FROM log_events ", $rest)
+    };
+}
+
+pub async fn head(pool: &PgPool) -> sqlx::Result<Position> {
+    sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM log_events").fetch_one(pool).await.map(Position)
+}
+
+pub async fn stream(pool: &PgPool, stream: &StreamName, from: Revision, limit: usize) -> sqlx::Result<Vec<Stored>> {
+    let query = sqlx::query(select!("WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3"));
+    query.bind(stream.as_str()).bind(signed(from)).bind(count(limit)).try_map(stored).fetch_all(pool).await
+}
+
+pub async fn all(pool: &PgPool, after: Position, limit: usize) -> sqlx::Result<Page> {
+    let query = sqlx::query(select!("WHERE position > $1 ORDER BY position LIMIT $2"));
+    let events = query.bind(after.0).bind(count(limit)).try_map(stored).fetch_all(pool).await?;
+    Ok(Page::new(events, limit, after, after))
+}
+
+pub async fn prefix(pool: &PgPool, prefix: &str, after: Position, until: Position, limit: usize) -> sqlx::Result<Page> {
+    // The head first: what is committed later has a higher position.
+    let covered = until.min(head(pool).await?);
+    let query = match prefix_end(prefix) {
+        None => sqlx::query(select!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"))
+            .bind(after.0)
+            .bind(until.0)
+            .bind(count(limit)),
+        // `+ 0` keeps the planner from walking the whole log by position: a prefix is small, such as one group's memberships.
+        Some(end) => sqlx::query(select!(
+            "WHERE stream >= $4 AND stream < $5 AND position + 0 > $1 AND position + 0 <= $2 ORDER BY position + 0 LIMIT $3"
+        ))
+        .bind(after.0)
+        .bind(until.0)
+        .bind(count(limit))
+        .bind(prefix)
+        .bind(end),
+    };
+    let events = query.try_map(stored).fetch_all(pool).await?;
+    Ok(Page::new(events, limit, after, covered))
+}
+
+pub async fn find(pool: &PgPool, stream: &StreamName, command_id: Uuid) -> sqlx::Result<Option<(Stored, Appended)>> {
+    const STEP: usize = 16;
+    let query = sqlx::query(select!("WHERE event_id = $1 AND stream = $2")).bind(event_id(command_id, 0)).bind(stream.as_str());
+    let Some(first) = query.try_map(stored).fetch_optional(pool).await? else { return Ok(None) };
+    let mut last = Appended { revision: first.revision, position: first.position };
+    let following = "SELECT position, revision, event_id FROM log_events
+                     WHERE stream = $1 AND revision > $2 ORDER BY revision LIMIT $3";
+    let mut index = 1;
+    loop {
+        let query = sqlx::query_as(following).bind(stream.as_str()).bind(signed(last.revision)).bind(count(STEP));
+        let rows: Vec<(i64, i64, Uuid)> = query.fetch_all(pool).await?;
+        let full = rows.len() == STEP;
+        for (position, revision, id) in rows {
+            if id != event_id(command_id, index) {
+                return Ok(Some((first, last)));
+            }
+            last = Appended { revision: unsigned(revision), position: Position(position) };
+            index += 1;
+        }
+        if !full {
+            return Ok(Some((first, last)));
+        }
+    }
+}
+
+pub async fn current(pool: &PgPool, stream: &StreamName) -> sqlx::Result<Option<Revision>> {
+    let query = sqlx::query_scalar("SELECT max(revision) FROM log_events WHERE stream = $1").bind(stream.as_str());
+    query.fetch_one(pool).await.map(|revision: Option<i64>| revision.map(unsigned))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that try_map asks for")]
+fn stored(row: PgRow) -> sqlx::Result<Stored> {
+    Ok(Stored {
+        position: Position(row.try_get(0)?),
+        stream: StreamName::stored(row.try_get::<String, _>(1)?),
+        revision: unsigned(row.try_get(2)?),
+        event: NewEvent {
+            id: row.try_get(3)?,
+            event_type: row.try_get(4)?,
+            data: row.try_get(5)?,
+            metadata: row.try_get(6)?,
+            recorded_at: Timestamp::from_micros(row.try_get(7)?),
+        },
+    })
+}

@@ -1,0 +1,101 @@
+//! The head as it moves: own appends tell at once, those of other nodes are seen by asking.
+
+use super::read;
+use crate::{rules::beyond, store::Position};
+use sqlx::PgPool;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time::sleep,
+};
+
+/// Pause between two questions: short after a change, then twice as long each time.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(50);
+
+/// One poller for all who wait; it asks only while somebody does.
+#[derive(Debug)]
+pub struct Tail {
+    head: watch::Sender<Position>,
+    waiting: Arc<Waiting>,
+    poller: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    count: AtomicUsize,
+    begun: Notify,
+}
+
+impl Tail {
+    pub fn start(pool: PgPool, head: watch::Sender<Position>) -> Self {
+        let waiting = Arc::new(Waiting::default());
+        let poller = tokio::spawn(poll(pool, head.clone(), Arc::clone(&waiting))).abort_handle();
+        Self { head, waiting, poller }
+    }
+
+    pub async fn changed(&self, after: Position, wait: Duration) -> Position {
+        let _place = Place::take(&self.waiting);
+        beyond(self.head.subscribe(), after, wait).await
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.poller.abort();
+    }
+}
+
+/// Counts one who waits, also if it is cancelled.
+struct Place<'a>(&'a Waiting);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a Waiting) -> Self {
+        waiting.count.fetch_add(1, Ordering::SeqCst);
+        waiting.begun.notify_one();
+        Self(waiting)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn poll(pool: PgPool, head: watch::Sender<Position>, waiting: Arc<Waiting>) {
+    let mut pause = SHORTEST;
+    loop {
+        while waiting.count.load(Ordering::SeqCst) == 0 {
+            // The permit of one who came and went is kept, hence the loop.
+            waiting.begun.notified().await;
+        }
+        match read::head(&pool).await {
+            Ok(found) if advance(&head, found) => pause = SHORTEST,
+            Ok(_) => pause = LONGEST.min(pause * 2),
+            Err(error) => {
+                tracing::warn!(%error, "the head of the log cannot be read");
+                pause = LONGEST;
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Moves the known head forward, never back; whether it moved.
+pub fn advance(head: &watch::Sender<Position>, found: Position) -> bool {
+    head.send_if_modified(|known| {
+        let ahead = found > *known;
+        if ahead {
+            *known = found;
+        }
+        ahead
+    })
+}

@@ -1,0 +1,117 @@
+//! Postgres for tests: the one in `TEST_POSTGRES_URL`, else a throw-away cluster made from the installed binaries.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
+
+use sqlx::{Connection, Executor, PgConnection};
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Runs the server, prints its folder when it answers, and tidies up when its own input ends: that happens when the test
+/// process is gone, however it went. Signals meant for the test process are ignored, so that the tidying is done.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP
+dir=$(mktemp -d "${TMPDIR:-/tmp}/circolo-postgres.XXXXXX") || exit 1
+"$1/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+"$1/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=300 \
+    -c shared_buffers=64MB -c autovacuum_naptime=10s >>"$dir/log" 2>&1 </dev/null &
+server=$!
+until "$1/pg_isready" -q -h "$dir"; do
+    kill -0 $server 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
+    sleep 0.05
+done
+echo "$dir"
+read -r _
+kill -QUIT $server
+wait $server
+rm -rf "$dir"
+"#;
+
+/// A server that lives as long as this process.
+struct Cluster {
+    url: String,
+    // Keeps the pipe to the keeper open; the system closes it when this process ends.
+    _keeper: Option<Child>,
+}
+
+/// The URL of a Postgres database for tests, the same for the whole process; `None`, with a printed line, if none is installed.
+///
+/// # Panics
+/// With `CI` or `CIRCOLO_REQUIRE_POSTGRES` set, if none is installed; and if the installed one does not start.
+pub fn test_postgres() -> Option<String> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    let cluster = CLUSTER.get_or_init(|| {
+        if let Ok(url) = env::var("TEST_POSTGRES_URL") {
+            return Some(Cluster { url, _keeper: None });
+        }
+        let Some(binaries) = installed() else {
+            let required = ["CI", "CIRCOLO_REQUIRE_POSTGRES"].into_iter().any(|name| env::var_os(name).is_some());
+            assert!(!required, "Postgres is required: install it or set TEST_POSTGRES_URL");
+            eprintln!("skipped: no Postgres");
+            return None;
+        };
+        Some(start(&binaries))
+    });
+    cluster.as_ref().map(|cluster| cluster.url.clone())
+}
+
+/// The URL of an empty schema of its own in [`test_postgres`].
+///
+/// # Panics
+/// If the schema cannot be made.
+pub async fn fresh_schema() -> Option<String> {
+    static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+    let url = test_postgres()?;
+    let schema = format!("circolo_test_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // A database that many runs share may hold what an earlier process of the same number left.
+    let sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
+    connection.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+    connection.close().await.unwrap();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Some(format!("{url}{separator}options=-c%20search_path%3D{schema}"))
+}
+
+/// The folder of the newest installed server.
+fn installed() -> Option<PathBuf> {
+    let in_path = env::var_os("PATH").and_then(|path| env::split_paths(&path).find(|dir| is_server(dir)));
+    in_path.or_else(|| {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+        let folders = versions.map(|version| version.path().join("bin")).filter(|dir| is_server(dir));
+        folders.max_by_key(|dir| dir.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse::<u32>().ok()))
+    })
+}
+
+fn is_server(dir: &Path) -> bool {
+    ["initdb", "postgres", "pg_isready"].into_iter().all(|program| dir.join(program).is_file())
+}
+
+fn start(binaries: &Path) -> Cluster {
+    let mut keeper = as_ordinary_user();
+    keeper.args(["sh", "-c", KEEPER, "keeper"]).arg(binaries).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // A group of its own: what is sent to the test's group from the keyboard does not reach the server.
+    let mut keeper = keeper.current_dir("/").process_group(0).spawn().unwrap();
+    let mut dir = String::new();
+    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut dir).unwrap();
+    assert!(!dir.is_empty(), "the throw-away Postgres did not start");
+    let host = dir.trim().replace('/', "%2F");
+    Cluster { url: format!("postgres://postgres@{host}/postgres"), _keeper: Some(keeper) }
+}
+
+/// The server refuses to run as root.
+fn as_ordinary_user() -> Command {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        return command;
+    }
+    Command::new("env")
+}
