@@ -228,7 +228,7 @@ impl Standing {
         let privacy = self.group.privacy();
         let allowed = match action {
             Action::See => true,
-            Action::Join => !self.banned(),
+            Action::Join => self.person.is_some() && !self.banned(),
             Action::ReadMembers => {
                 role.is_some() || privacy == Privacy::Public || (privacy == Privacy::Closed && self.group.settings().member_list_public)
             }
