@@ -39,6 +39,19 @@ fn opening_a_closed_group_opens_nothing_that_was_written_before() {
 }
 
 #[test]
+fn opening_a_secret_group_proves_nothing_that_was_written_before() {
+    let secret = everybody(Secret);
+    let old = written(&secret);
+    reads(&secret, old, &[("anonymous", '?'), ("stranger", '?'), ("invited", '?'), ("banned", '?'), ("member", '+')]);
+    for privacy in [Closed, Public] {
+        let open = becomes(secret.clone(), privacy).with_member(STRANGER);
+        let nobody = [("anonymous", '?'), ("invited", '?'), ("former", '?'), ("requesting", '?'), ("banned", '?'), ("stranger", '?')];
+        reads(&open, old, &nobody);
+        reads(&open, old, &[("member", '+'), ("moderator", '+'), ("admin", '+')]);
+    }
+}
+
+#[test]
 fn closing_a_group_leaves_it_to_its_members_the_later_ones_too() {
     let public = everybody(Public);
     let old = written(&public);
@@ -69,6 +82,19 @@ fn closing_again_does_not_hand_the_first_era_to_those_who_came_while_it_was_open
     let closed = becomes(open, Closed).with_member(REQUESTING);
     reads(&closed, old, &[("member", '+'), ("stranger", 't'), ("requesting", 't')]);
     reads(&closed, between, &[("member", '+'), ("stranger", '+'), ("requesting", '+'), ("former", 'm')]);
+}
+
+#[test]
+fn each_loosening_counts_from_secret_by_way_of_closed_to_public() {
+    let secret = everybody(Secret);
+    let first = written(&secret);
+    let closed = becomes(secret, Closed).with_member(STRANGER);
+    let second = written(&closed);
+    let public = becomes(closed, Public).with_member(REQUESTING);
+    let third = written(&public);
+    reads(&public, first, &[("member", '+'), ("stranger", '?'), ("requesting", '?'), ("anonymous", '?')]);
+    reads(&public, second, &[("member", '+'), ("stranger", '+'), ("requesting", 't'), ("anonymous", 's')]);
+    reads(&public, third, &[("member", '+'), ("stranger", '+'), ("requesting", '+'), ("anonymous", '+')]);
 }
 
 #[test]
