@@ -137,7 +137,8 @@ impl App {
         (self.0.parts.ids)()
     }
 
-    pub(crate) fn auth(&self) -> &Auth {
+    /// Checks tokens.
+    pub fn auth(&self) -> &Auth {
         &self.0.parts.auth
     }
 

@@ -43,7 +43,7 @@ impl Fingerprint {
     }
 }
 
-/// JSON with sorted keys, whatever serde_json's map keeps.
+/// JSON with sorted keys, in whatever order they came.
 fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::RwLock, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
 
 /// Keys older than this are fetched again.
-const FRESH: Duration = Duration::from_secs(15 * 60);
+const FRESH: Duration = Duration::from_mins(15);
 /// However many unknown keys are named, the issuer is asked no more often than this.
 const PAUSE: Duration = Duration::from_secs(30);
 /// A larger answer is not a key set.

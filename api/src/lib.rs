@@ -1,7 +1,7 @@
 //! Circolo as a REST API and a command line.
 //!
-//! - [`config`], [`cli`]: what can be set, and the subcommands
-//! - [`open`]: URLs to adapters; [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
+//! - [`config`]: what can be set; [`open`]: URLs to adapters
+//! - [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
 //! - [`extract`], [`headers`], [`listing`], [`answer`], [`problem`]: how requests are read and answered
 //! - [`auth`], [`keys`], [`jwks`]: who a token stands for
 //! - [`server`], [`layers`], [`rate`], [`health`], [`telemetry`]: what surrounds the routes
@@ -25,6 +25,7 @@ pub mod problem;
 pub mod rate;
 pub mod routes;
 pub mod server;
+pub mod telemetry;
 
 pub use app::App;
 pub use problem::Problem;

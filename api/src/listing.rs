@@ -63,6 +63,11 @@ impl Cursor {
         Self(BASE64_URL_SAFE_NO_PAD.encode([&check(list, &content)[..], &content].concat()))
     }
 
+    /// The cursor as clients see it.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
     /// The key it ends at, if it is a cursor of the list called `list`.
     pub fn read<K: DeserializeOwned>(&self, list: &str) -> Result<K, Problem> {
         let bad = || Problem::bad_request("bad_cursor", "after takes a cursor of this list, as it was given");

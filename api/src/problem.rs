@@ -193,16 +193,6 @@ impl From<Denied> for Problem {
     }
 }
 
-impl From<DbError> for Problem {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::Building(building) => Self::try_later("projection_building", "this read model is being built; try again later")
-                .with_details(json!({ "projection": building.projection, "progress": building.progress })),
-            error => unavailable("read model", &error),
-        }
-    }
-}
-
 impl<E: Rejection> From<ExecuteError<E>> for Problem {
     fn from(error: ExecuteError<E>) -> Self {
         match error {
@@ -238,6 +228,18 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(error) => unavailable("log", &error),
             StoreError::Unknown(_) => Self::outcome_unknown(),
             error @ StoreError::Invalid(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Building(building) => Self::try_later("projection_building", &error)
+                .with_details(json!({ "projection": building.projection, "progress": building.progress }))
+                .with_retry_after(5),
+            DbError::Moved | DbError::Closed | DbError::Failed(_) => unavailable("read models' database", &error),
+            DbError::Column(_) => Self::internal(&error),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! All resources: one file and one line each, sorted.
 
+mod events;
 mod groups;
 mod memberships;
 mod people;
@@ -10,5 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Everything under `/v1`.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(groups::routes()).merge(memberships::routes()).merge(people::routes()).merge(questions::routes())
+    OpenApiRouter::new()
+        .merge(events::routes())
+        .merge(groups::routes())
+        .merge(memberships::routes())
+        .merge(people::routes())
+        .merge(questions::routes())
 }

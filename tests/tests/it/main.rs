@@ -3,4 +3,3 @@
 
 mod backend;
 mod conformance;
-mod tailing;

@@ -1,0 +1,208 @@
+//! One helper that starts everything: the whole application in this process, on a clock that a test moves, spoken to as
+//! clients do.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "helpers for tests fail the test")]
+
+use crate::{
+    actor::{Actor, Door},
+    postgres::fresh_schema,
+};
+use circolo::{
+    App,
+    app::Parts,
+    auth::{Auth, Claims, ISSUER, person_id},
+    config::Http,
+    keys::Keys,
+    server,
+};
+use circolo_domain::{Span, Timestamp, testing::NOON};
+use circolo_events::{EventStore, Executor, Memory, Options, Postgres, Sqlite, postgres, sqlite};
+use circolo_projections::Db;
+use clap::Parser;
+use serde_json::json;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Where log and read models of a world are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The log in memory, the read models in SQLite.
+    Memory,
+    /// Both in SQLite.
+    Sqlite,
+    /// Both in Postgres, in schemas of their own.
+    Postgres,
+}
+
+/// Makes one test per story and backend. A story is an async function that takes a [`World`].
+#[macro_export]
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => {$(
+        mod $story {
+            use $crate::world::{Backend, World};
+            #[tokio::test]
+            async fn on_memory() {
+                if let Some(world) = World::start(Backend::Memory).await {
+                    super::$story(world).await;
+                }
+            }
+            #[tokio::test]
+            async fn on_sqlite() {
+                if let Some(world) = World::start(Backend::Sqlite).await {
+                    super::$story(world).await;
+                }
+            }
+            #[tokio::test]
+            async fn on_postgres() {
+                if let Some(world) = World::start(Backend::Postgres).await {
+                    super::$story(world).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// The application and all who use it.
+pub struct World {
+    app: App,
+    door: Arc<Door>,
+    store: Arc<dyn EventStore>,
+    db: Db,
+    clock: TestClock,
+    _dir: TempDir,
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Clone)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Moves it on by `span`.
+    pub fn advance(&self, span: Span) {
+        self.0.fetch_add(span.as_micros(), Ordering::SeqCst);
+    }
+}
+
+/// Settings as they are when nothing is said.
+#[derive(Debug, Parser)]
+struct Defaults {
+    #[command(flatten)]
+    http: Http,
+}
+
+/// The settings of a world that nothing is said about: the server's own, without a rate limit.
+pub fn settings() -> Http {
+    Http { rate_limit: 0, ..Defaults::parse_from(["world"]).http }
+}
+
+impl World {
+    /// A world at noon; `None` if the backend is not installed.
+    pub async fn start(backend: Backend) -> Option<Self> {
+        Self::with(backend, settings()).await
+    }
+
+    /// A world with these settings.
+    pub async fn with(backend: Backend, http: Http) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let log_id = Uuid::from_u128(1);
+        let (store, db): (Arc<dyn EventStore>, Db) = match backend {
+            Backend::Memory => (Arc::new(Memory::new(log_id)), sqlite_views(&dir).await),
+            Backend::Sqlite => {
+                let log = Sqlite::open(&dir.path().join("log.sqlite"), &sqlite::Options::default(), log_id).unwrap();
+                (Arc::new(log), sqlite_views(&dir).await)
+            }
+            Backend::Postgres => {
+                let (log, views) = (fresh_schema().await?, fresh_schema().await?);
+                let options = postgres::Options { connections: 3, ..postgres::Options::default() };
+                (Arc::new(Postgres::connect(&log, &options, log_id).await.unwrap()), Db::postgres(&views).await.unwrap())
+            }
+        };
+        Some(Self::of(store, db, http, dir).await)
+    }
+
+    async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, dir: TempDir) -> Self {
+        let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
+        let time = clock.clone();
+        let time: circolo::clock::Clock = Arc::new(move || time.now());
+        let count = AtomicU64::new(0);
+        let app = App::new(Parts {
+            store: store.clone(),
+            executor: Arc::new(Executor::new(store.clone(), time.clone(), Options::default())),
+            db: db.clone(),
+            auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, time.clone()),
+            http,
+            clock: time,
+            ids: Arc::new(move || Uuid::new_v5(&Uuid::NAMESPACE_OID, &count.fetch_add(1, Ordering::Relaxed).to_be_bytes())),
+        });
+        let door = Arc::new(Door { router: server::router(&app), faults: Mutex::default() });
+        Self { door, app, store, db, clock, _dir: dir }
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &TestClock {
+        &self.clock
+    }
+
+    /// The log.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// The read models.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The application.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// A registered person with a token of their own.
+    pub async fn person(&self, name: &str) -> Actor {
+        let actor = self.stranger(name);
+        actor.post("/v1/people", json!({ "display_name": name })).await.expect(201);
+        actor
+    }
+
+    /// Somebody with a token who has not registered.
+    pub fn stranger(&self, name: &str) -> Actor {
+        self.signed_in(name, "")
+    }
+
+    /// Somebody with a token that grants `scopes`, separated by spaces.
+    pub fn signed_in(&self, name: &str, scopes: &str) -> Actor {
+        // It holds for a century, wherever the test moves the clock.
+        let exp = self.clock.now().micros() / 1_000_000 + 3_200_000_000;
+        let claims = Claims { sub: name.to_owned(), exp, scope: scopes.to_owned(), ..Claims::default() };
+        let token = self.app.auth().keys().sign(&claims).unwrap();
+        let actor = Actor::new(self.door.clone(), Some(person_id(ISSUER, name).0));
+        actor.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Somebody without a token.
+    pub fn anonymous(&self) -> Actor {
+        Actor::new(self.door.clone(), None)
+    }
+}
+
+async fn sqlite_views(dir: &TempDir) -> Db {
+    Db::sqlite(dir.path().join("views.sqlite")).await.unwrap()
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let faults = std::mem::take(&mut *self.door.faults.lock().unwrap());
+        if !std::thread::panicking() {
+            assert!(faults.is_empty(), "the server failed: {faults:#?}");
+        }
+    }
+}
