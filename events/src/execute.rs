@@ -398,3 +398,7 @@ fn recorded<E: Clone + Into<Event>>(
     };
     events.iter().enumerate().map(envelope).collect()
 }
+
+#[cfg(test)]
+#[path = "execute_tests.rs"]
+mod tests;

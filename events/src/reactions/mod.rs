@@ -3,6 +3,10 @@
 //! A reaction sees every event at least once. Its commands have ids derived from the event, so seeing one twice changes
 //! nothing.
 
+mod refuse_requests;
+
+pub use refuse_requests::RefuseRequests;
+
 use crate::execute::{ExecuteError, Executor, Request};
 use crate::{EventStore, Position, Recorded};
 use async_trait::async_trait;
@@ -32,6 +36,11 @@ pub trait Reaction: Send + Sync + 'static {
 
     /// Issues what follows from `event`. A refusal by the domain is an outcome; an error is tried again.
     async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError>;
+}
+
+/// All reactions: one line each, sorted.
+pub fn all() -> Vec<Arc<dyn Reaction>> {
+    vec![Arc::new(CompleteFlows), Arc::new(RefuseRequests)]
 }
 
 /// Where reactions keep how far they have come.
@@ -110,29 +119,37 @@ pub async fn run(
     checkpoints: Arc<dyn CheckpointStore>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut pause = BACKOFF.0;
-    let mut position = None;
+    let (mut position, mut pause) = (None, BACKOFF.0);
     while !*shutdown.borrow() {
         let step = async {
-            let after = match position {
-                Some(position) => position,
-                None => checkpoints.load(reaction.name()).await?.unwrap_or_default(),
-            };
-            position = Some(after);
-            react_to_page(&*reaction, &executor, &*checkpoints, after).await
+            let scanned = next_page(&*reaction, &executor, &*checkpoints, position).await;
+            if let Err(error) = &scanned {
+                tracing::error!(reaction = reaction.name(), %error, "a reaction failed and will be tried again");
+                tokio::time::sleep(pause).await;
+            }
+            scanned.ok()
         };
         tokio::select! {
             _ = shutdown.wait_for(|down| *down) => return,
-            outcome = step => match outcome {
-                Ok(scanned) => (position, pause) = (Some(scanned), BACKOFF.0),
-                Err(error) => {
-                    tracing::error!(reaction = reaction.name(), %error, "a reaction failed and will be tried again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(BACKOFF.1);
-                }
-            },
+            scanned = step => {
+                pause = if scanned.is_some() { BACKOFF.0 } else { (pause * 2).min(BACKOFF.1) };
+                position = scanned.or(position);
+            }
         }
     }
+}
+
+async fn next_page(
+    reaction: &dyn Reaction,
+    executor: &Executor,
+    checkpoints: &dyn CheckpointStore,
+    position: Option<Position>,
+) -> Result<Position, ReactionError> {
+    let after = match position {
+        Some(position) => position,
+        None => checkpoints.load(reaction.name()).await?.unwrap_or_default(),
+    };
+    react_to_page(reaction, executor, checkpoints, after).await
 }
 
 async fn react_to_page(
