@@ -228,7 +228,7 @@ impl Standing {
         let privacy = self.group.privacy();
         let allowed = match action {
             Action::See => true,
-            Action::Join => !self.banned(),
+            Action::Join => self.person.is_some() && !self.banned(),
             Action::ReadMembers => {
                 role.is_some() || privacy == Privacy::Public || (privacy == Privacy::Closed && self.group.settings().member_list_public)
             }
@@ -278,6 +278,8 @@ impl Standing {
         let at = origin.at.micros();
         match self.windows_of(origin.scope.era, role).iter().any(|(since, until)| (*since..*until).contains(&at)) {
             true => Ok(()),
+            // What was written in secret stays unknown to whoever may not read it, also when the group itself no longer is.
+            false if self.group.privacy_in(origin.scope.era) == Some(Privacy::Secret) => Err(Denied::Unknown),
             false if role.is_some() => Err(Denied::BeforeYourTime),
             false => Err(self.denied(Action::Read, role)),
         }

@@ -29,8 +29,9 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
 fn of_group(group: GroupId, event: &group::Event) -> Option<FollowUp> {
     match event {
         group::Event::Created { founder, .. } => Some(FollowUp::Membership(group, *founder, membership::Command::FoundGroup)),
-        group::Event::RoleWithdrawn { person, departure: Some(departure) } => {
-            Some(FollowUp::Membership(group, *person, membership::Command::EndMembership { departure: departure.clone() }))
+        group::Event::RoleWithdrawn { person, episode, departure: Some(departure) } => {
+            let end = membership::Command::EndMembership { episode: *episode, departure: departure.clone() };
+            Some(FollowUp::Membership(group, *person, end))
         }
         _ => None,
     }

@@ -203,6 +203,8 @@ pub enum Event {
     RoleWithdrawn {
         /// Who.
         person: PersonId,
+        /// The episode of membership it counted for.
+        episode: u32,
         /// How their membership ends with it, if it does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         departure: Option<Departure>,
@@ -374,7 +376,7 @@ impl Decider for Group {
             Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
             Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
             Command::DropRole { person, episode } if self.role_of(*person, *episode).is_some() && !self.is_last_admin(*person) => {
-                Ok(vec![Event::RoleWithdrawn { person: *person, departure: None }])
+                Ok(vec![Event::RoleWithdrawn { person: *person, episode: *episode, departure: None }])
             }
             Command::DropRole { .. } => Ok(vec![]),
         }
@@ -473,7 +475,7 @@ impl Group {
         match role {
             _ if role == held => Ok(vec![]),
             _ if held == Role::Admin && self.is_last_admin(person) => Err(Error::LastAdmin),
-            Role::Member => Ok(vec![Event::RoleWithdrawn { person, departure: None }]),
+            Role::Member => Ok(vec![Event::RoleWithdrawn { person, episode, departure: None }]),
             Role::Moderator | Role::Admin => Ok(vec![Event::RoleGiven { person, role, episode }]),
         }
     }
@@ -500,7 +502,7 @@ impl Group {
         match held {
             None => Ok(vec![]),
             Some(_) if self.is_last_admin(person) => Err(Error::LastAdmin),
-            Some(_) => Ok(vec![Event::RoleWithdrawn { person, departure: Some(departure.clone()) }]),
+            Some(_) => Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure.clone()) }]),
         }
     }
 }

@@ -85,6 +85,8 @@ pub enum Command {
     },
     /// Ends the membership of somebody whose role was taken for that purpose; follows from the group's stream.
     EndMembership {
+        /// The episode the role counted for; a later one is left alone, except by a ban.
+        episode: u32,
         /// How.
         departure: Departure,
     },
@@ -341,6 +343,9 @@ pub enum Error {
     /// Nobody removes or bans themselves; they leave.
     #[error("this cannot be done to oneself; leave instead")]
     NotYourself,
+    /// Who holds a role departs by way of the group's stream.
+    #[error("this person holds a role, which has to be taken first")]
+    HoldsRole,
 }
 
 impl Rejection for Error {
@@ -358,13 +363,14 @@ impl Rejection for Error {
             Self::NotAgainstAdmins => "not_against_admins",
             Self::UntilInPast => "until_in_past",
             Self::NotYourself => "not_yourself",
+            Self::HoldsRole => "holds_role",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself => Kind::Conflict,
+            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself | Self::HoldsRole => Kind::Conflict,
             Self::NotAMember | Self::NoInvitation | Self::NoRequest | Self::NotBanned => Kind::NotFound,
             Self::InviteOnly | Self::NotAgainstAdmins => Kind::Forbidden,
             Self::UntilInPast => Kind::Invalid,
@@ -412,15 +418,17 @@ impl Decider for Membership {
             }
             Command::LeaveGroup { by } => {
                 by.may(Action::See)?;
-                self.present().ok_or(Error::NotAMember).map(|episode| vec![Event::Left { episode: episode.number }])
+                let episode = self.present().ok_or(Error::NotAMember)?.number;
+                role_first(by)?;
+                Ok(vec![Event::Left { episode }])
             }
             Command::RemoveMember { by, who, reason } => self.remove(by, who, reason.as_ref()),
             Command::BanMember { by, who, reason, until } => self.ban(by, who, reason, *until, context.now),
             Command::UnbanMember { by } => {
                 by.may(Action::Moderate)?;
-                if self.ban.is_some() { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
+                if self.banned(context.now) { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
-            Command::EndMembership { departure } => Ok(self.end(departure)),
+            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure)),
         }
     }
 
@@ -439,9 +447,7 @@ impl Decider for Membership {
                 self.decision = Some(Decision { by: *decided_by, approved: false });
             }
             Event::Joined { episode, era, admitted_by, .. } => {
-                if self.requested {
-                    self.decision = Some(Decision { by: *admitted_by, approved: true });
-                }
+                self.decision = self.requested.then_some(Decision { by: *admitted_by, approved: true });
                 (self.requested, self.invitation, self.ban) = (false, None, None);
                 self.episodes.push(Episode { number: *episode, era: *era, from: at, until: None });
             }
@@ -460,6 +466,8 @@ impl Membership {
     fn end_episode(&mut self, at: Timestamp) {
         if let Some(episode) = self.episodes.last_mut().filter(|episode| episode.until.is_none()) {
             episode.until = Some(at);
+            // What let them in then lets nobody in now.
+            self.decision = None;
         }
     }
 
@@ -534,6 +542,7 @@ impl Membership {
     fn remove(&self, by: &Standing, who: &Standing, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
         let episode = self.present().ok_or(Error::NotAMember)?.number;
+        role_first(who)?;
         Ok(vec![Event::Removed { episode, reason: personal(reason) }])
     }
 
@@ -545,17 +554,19 @@ impl Membership {
         if self.banned(now) && self.ban == Some(Ban { until }) {
             return Ok(vec![]);
         }
+        role_first(who)?;
         let episode = self.present().map(|episode| episode.number);
         Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until }])
     }
 
-    fn end(&self, departure: &Departure) -> Vec<Event> {
-        let episode = self.present().map(|episode| episode.number);
-        match (departure, episode) {
-            (Departure::Left, Some(episode)) => vec![Event::Left { episode }],
-            (Departure::Removed { reason }, Some(episode)) => vec![Event::Removed { episode, reason: reason.clone() }],
-            (Departure::Left | Departure::Removed { .. }, None) => vec![],
-            (Departure::Banned { reason, until }, episode) => vec![Event::Banned { episode, reason: reason.clone(), until: *until }],
+    fn end(&self, of: u32, departure: &Departure) -> Vec<Event> {
+        let present = self.present().map(|episode| episode.number);
+        match departure {
+            Departure::Banned { until, .. } if present.is_none() && self.ban == Some(Ban { until: *until }) => vec![],
+            Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
+            _ if present != Some(of) => vec![],
+            Departure::Left => vec![Event::Left { episode: of }],
+            Departure::Removed { reason } => vec![Event::Removed { episode: of, reason: reason.clone() }],
         }
     }
 }
@@ -567,6 +578,11 @@ fn may_act_against(by: &Standing, who: &Standing) -> Result<(), Error> {
         Some(Role::Admin) if by.role() != Some(Role::Admin) => Err(Error::NotAgainstAdmins),
         _ => Ok(()),
     }
+}
+
+/// The group's stream decides on those who hold a role, by `Depart`: it alone knows who is the last admin.
+fn role_first(who: &Standing) -> Result<(), Error> {
+    if who.role() > Some(Role::Member) { Err(Error::HoldsRole) } else { Ok(()) }
 }
 
 fn personal(reason: Option<&Reason>) -> Option<Personal<String>> {

@@ -1,8 +1,10 @@
 //! Given past events, when a command is asked, then these events follow or it is rejected.
 #![expect(clippy::missing_panics_doc, reason = "the panic is how a test fails")]
 
+mod community;
 mod samples;
 
+pub use community::{Community, FOUNDER, GROUP};
 pub use samples::samples;
 
 use crate::{Context, Decider, PersonId, Timestamp};

@@ -37,7 +37,7 @@ one_of_each! {
         MemberListSwitched { public: false }
         HistoryChanged { history: History::SinceJoining }
         RoleGiven { person: person(2), role: Role::Moderator, episode: 1 }
-        RoleWithdrawn { person: person(2), departure: Some(Departure::Banned { reason: text("sold tickets"), until: Some(NOON) }) }
+        RoleWithdrawn { person: person(2), episode: 1, departure: Some(Departure::Banned { reason: text("sold tickets"), until: Some(NOON) }) }
     }
     membership {
         Invited { inviter: person(1), may_approve: true }

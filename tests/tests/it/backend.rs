@@ -33,6 +33,15 @@ impl Backend {
         self.open_with_queue(1_000).await
     }
 
+    /// Opens the log a second time beside a store that writes to it, as another process would to read.
+    pub async fn open_to_read(&self) -> Arc<dyn EventStore> {
+        match self {
+            Self::Memory => panic!("a log in memory is in one process"),
+            Self::Sqlite(dir) => Arc::new(Sqlite::open_read_only(&dir.path().join("log.db"), &sqlite::Options::default()).unwrap()),
+            Self::Postgres(_) => self.open().await,
+        }
+    }
+
     /// Opens the log so that only `queue` appends may wait.
     pub async fn open_with_queue(&self, queue: usize) -> Arc<dyn EventStore> {
         match self {

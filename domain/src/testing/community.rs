@@ -1,0 +1,126 @@
+//! A group and the people in it, held in memory: gives standings, and runs commands with what follows from them.
+#![expect(clippy::needless_pass_by_value, reason = "a test reads better without ampersands")]
+
+use crate::access::{Privacy, Role, Standing};
+use crate::flow::{FollowUp, follow_ups};
+use crate::group::{self, Group, Policy};
+use crate::membership::{self, Membership, Way};
+use crate::testing::{Given, NOON, person};
+use crate::{Context, Decider, Event, GroupId, PersonId, Rejection, Span, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
+use uuid::Uuid;
+
+/// The group of every [`Community`].
+pub const GROUP: GroupId = GroupId(Uuid::from_u128(0x6_2017));
+
+/// Who founded every [`Community`].
+pub const FOUNDER: PersonId = person(1);
+
+/// The streams of one group, folded, and a clock.
+#[derive(Debug, Clone)]
+pub struct Community {
+    /// The fold of the group's stream.
+    pub group: Group,
+    /// The folds of the memberships' streams.
+    pub memberships: BTreeMap<PersonId, Membership>,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Community {
+    /// Founded by [`FOUNDER`] at [`NOON`].
+    pub fn founded(privacy: Privacy, membership: Policy) -> Self {
+        let nothing = Self { group: Group::default(), memberships: BTreeMap::new(), now: NOON };
+        let created = group::Event::Created { name: "Alpine Club".to_owned(), description: None, privacy, membership, founder: FOUNDER };
+        nothing.in_group(created).about(FOUNDER, membership::Event::Joined { episode: 1, era: 0, way: Way::Founding, admitted_by: None })
+    }
+
+    /// The same some time later.
+    #[must_use]
+    pub fn later(mut self, span: Span) -> Self {
+        self.now = self.now.plus(span);
+        self
+    }
+
+    /// The same after this happened to the group.
+    #[must_use]
+    pub fn in_group(mut self, event: group::Event) -> Self {
+        self.group = self.group.evolve(&event, self.now);
+        self
+    }
+
+    /// The same after this happened to `person` in it.
+    #[must_use]
+    pub fn about(mut self, person: PersonId, event: membership::Event) -> Self {
+        let membership = self.memberships.entry(person).or_default();
+        *membership = std::mem::take(membership).evolve(&event, self.now);
+        self
+    }
+
+    /// The same with `person` as a member, from now on.
+    #[must_use]
+    pub fn with_member(self, person: PersonId) -> Self {
+        let episode = self.membership(person).episodes().len();
+        let (episode, era) = (u32::try_from(episode).unwrap_or(u32::MAX) + 1, self.group.era());
+        self.about(person, membership::Event::Joined { episode, era, way: Way::Joining, admitted_by: None })
+    }
+
+    /// The same with `person` as a member who holds a role.
+    #[must_use]
+    pub fn with(self, person: PersonId, role: Role) -> Self {
+        let joined = self.with_member(person);
+        let episode = joined.membership(person).present().map_or(0, |episode| episode.number);
+        joined.in_group(group::Event::RoleGiven { person, role, episode })
+    }
+
+    /// The membership of `person`.
+    pub fn membership(&self, person: PersonId) -> Membership {
+        self.memberships.get(&person).cloned().unwrap_or_default()
+    }
+
+    /// The standing of `person` now.
+    pub fn standing(&self, person: PersonId) -> Standing {
+        Standing::new(Some(person), GROUP, Arc::new(self.group.clone()), Arc::new(self.membership(person)), self.now)
+    }
+
+    /// The standing of somebody who is not signed in.
+    pub fn anonymous(&self) -> Standing {
+        Standing::new(None, GROUP, Arc::new(self.group.clone()), Arc::default(), self.now)
+    }
+
+    /// Decide on the group.
+    pub fn given_group(&self) -> Given<Group> {
+        Given { state: self.group.clone(), context: self.context(None) }
+    }
+
+    /// Decide on the membership of `person`.
+    pub fn given(&self, person: PersonId) -> Given<Membership> {
+        Given { state: self.membership(person), context: self.context(None) }
+    }
+
+    /// Runs a command and what follows from its events; the events of its own stream, or the code of the refusal.
+    pub fn ask(&mut self, asked: &FollowUp) -> Result<Vec<Event>, &'static str> {
+        let (stream, events): (_, Vec<Event>) = match asked {
+            FollowUp::Group(id, command) => {
+                let events = self.group.decide(command, &self.context(Some(FOUNDER))).map_err(|refusal| refusal.code())?;
+                self.group = events.iter().fold(std::mem::take(&mut self.group), |group, event| group.evolve(event, self.now));
+                (group::stream(*id), events.into_iter().map(Event::from).collect())
+            }
+            FollowUp::Membership(id, person, command) => {
+                let before = self.membership(*person);
+                let events = before.decide(command, &self.context(None)).map_err(|refusal| refusal.code())?;
+                self.memberships.insert(*person, events.iter().fold(before, |membership, event| membership.evolve(event, self.now)));
+                (membership::stream(*id, *person), events.into_iter().map(Event::from).collect())
+            }
+        };
+        for next in events.iter().flat_map(|event| follow_ups(&stream, event)) {
+            let followed = self.ask(&next);
+            assert!(followed.is_ok(), "{next:?} follows from what was decided and is refused: {followed:?}");
+        }
+        Ok(events)
+    }
+
+    fn context(&self, actor: Option<PersonId>) -> Context {
+        Context { now: self.now, actor, command_id: Uuid::from_u128(0xC0) }
+    }
+}
