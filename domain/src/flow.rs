@@ -48,3 +48,7 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;
