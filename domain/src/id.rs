@@ -85,3 +85,18 @@ impl fmt::Display for StreamName {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_stream_falls_apart_at_its_first_hyphen() {
+        let id = Uuid::from_u128(7);
+        let name = StreamName::new("group", GroupId(id));
+        assert_eq!((name.category(), name.key(), name.id()), ("group", id.to_string().as_str(), Some(id)));
+        assert_eq!(StreamName::stored(name.as_str()), name);
+        let odd = StreamName::stored("nonsense");
+        assert_eq!((odd.category(), odd.key(), odd.id()), ("nonsense", "", None));
+    }
+}

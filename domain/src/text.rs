@@ -109,6 +109,27 @@ impl<'de> Deserialize<'de> for Locale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_was_accepted_once_is_accepted_again_as_it_is(raw in any::<String>()) {
+            if let Ok(text) = Body::parse(&raw) {
+                prop_assert_eq!(Body::parse(text.as_str()), Ok(text.clone()));
+                let stored = serde_json::to_string(&text).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Body>(&stored).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_rule_first() {
+        let refusal = |json: &str| serde_json::from_str::<Name>(json).unwrap_err().to_string();
+        assert!(refusal(r#"" ""#).starts_with("empty: "));
+        assert!(refusal(r#""a""#).starts_with("too_short: "));
+        assert!(refusal(r#""a\u0007b""#).starts_with("control_character: "));
+        assert!(refusal(&format!("\"{}\"", "a".repeat(81))).starts_with("too_long: "));
+    }
 
     #[test]
     fn text_is_trimmed_and_normalised_before_it_is_counted() {

@@ -120,6 +120,18 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_moment_survives_being_written_and_sorts_as_text(a in any::<i64>(), b in FIRST..=LAST) {
+            let (a, b) = (Timestamp::from_micros(a), Timestamp::from_micros(b));
+            prop_assert_eq!(Timestamp::parse(&b.to_string()), Some(b));
+            prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&serde_json::to_string(&a).unwrap()).unwrap(), a);
+            prop_assert_eq!(a.plus(b.since(a)), b);
+        }
+    }
 
     #[test]
     fn a_moment_is_written_at_fixed_width_and_read_back() {
