@@ -5,22 +5,30 @@
 //!
 //! - [`row`], [`value`], [`projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
+//! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`groups`], [`memberships`], [`people`], [`questions`]
 
 pub mod audience;
 pub mod db;
-mod ddl;
+mod engine;
 pub mod groups;
 pub mod memberships;
 pub mod people;
 pub mod projection;
 pub mod questions;
 pub mod row;
-mod rows;
 pub mod search;
 pub mod value;
 
 pub use db::{Db, DbError, Dialect, Sql};
+pub use engine::{
+    Clock, EngineError, Mismatch, Options,
+    checkpoints::Checkpoints,
+    projector::{Behind, Projector, prepare},
+    registry::{BuildId, State, Switch},
+    status::Status,
+    verify::{Difference, Verification},
+};
 pub use projection::{Projection, projection};
 pub use row::{Fold, Keys, Row, Table};
 pub use value::{ColumnError, FromValues, Value};

@@ -1,10 +1,10 @@
 //! A projection: a named, versioned set of tables and the categories of events it reads.
 
 use crate::{
+    engine::rows::{Rows, TypedRows},
     row::{Fold, Row, Table},
-    rows::{Rows, TypedRows},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One table of a projection, its row type erased.
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +86,10 @@ pub enum DeclarationError {
 /// Checks that the declarations can live in one database.
 pub fn check(projections: &[Projection]) -> Result<(), DeclarationError> {
     let mut owners = HashMap::new();
-    let mut names = HashMap::new();
+    let mut names = HashSet::new();
     for projection in projections {
         let name = projection.name;
-        if names.insert(name, ()).is_some() {
+        if !names.insert(name) {
             return Err(DeclarationError::Twice(name));
         }
         if let Some(category) = projection.categories.iter().find(|category| !circolo_domain::CATEGORIES.contains(category)) {
@@ -120,7 +120,7 @@ fn bad_name(table: &Table) -> Option<String> {
     let names = std::iter::once(table.name).chain(columns.iter().copied()).chain(table.indexes.iter().map(|index| index.name));
     let used = table.indexes.iter().flat_map(|index| index.columns).chain(table.search).copied();
     names
-        .filter(|name| !plain(name) || name.contains("__") || *name == crate::ddl::FOLDED)
+        .filter(|name| !plain(name) || name.contains("__") || *name == crate::engine::ddl::FOLDED)
         .chain(used.filter(|name| !columns.contains(name)))
         .map(str::to_owned)
         .next()

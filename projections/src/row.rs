@@ -49,7 +49,7 @@ impl Table {
 }
 
 /// A type that stands for the rows of a table. Implemented by [`row!`](crate::row!).
-pub trait Row: FromValues + Send + 'static {
+pub trait Row: FromValues + Send + Sync + 'static {
     /// The table.
     const TABLE: Table;
     /// All columns, for `SELECT`.
@@ -88,6 +88,7 @@ impl Keys {
     pub const NONE: Self = Self::None;
 
     /// One row.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are copied anyway, and `&id` everywhere reads worse")]
     pub fn one(key: impl ToString) -> Self {
         Self::One(key.to_string())
     }
@@ -175,7 +176,7 @@ macro_rules! row {
         impl $crate::FromValues for $name {
             fn from_values(values: Vec<$crate::Value>) -> Result<Self, $crate::ColumnError> {
                 let mut columns = $crate::value::Columns::new(values);
-                Ok(Self { $key: columns.next()?, $($field: columns.next()?,)* })
+                Ok(Self { $key: columns.take()?, $($field: columns.take()?,)* })
             }
         }
 
@@ -227,7 +228,7 @@ macro_rules! record {
         impl $crate::FromValues for $name {
             fn from_values(values: Vec<$crate::Value>) -> Result<Self, $crate::ColumnError> {
                 let mut columns = $crate::value::Columns::new(values);
-                Ok(Self { $($field: columns.next()?),+ })
+                Ok(Self { $($field: columns.take()?),+ })
             }
         }
     };

@@ -6,12 +6,18 @@ impl Db {
     /// A user's words as the parameter for [`Db::search_clause`]: all of them must occur, the last one as a beginning.
     /// `None` if there is no word in it; then there is nothing to search for.
     pub fn search_terms(&self, input: &str) -> Option<String> {
-        let words: Vec<String> = words(input).collect();
-        let (last, others) = words.split_last()?;
-        Some(match self.dialect() {
-            Dialect::Sqlite => others.iter().map(|word| format!("\"{word}\" ")).collect::<String>() + &format!("\"{last}\"*"),
-            Dialect::Postgres => others.iter().map(|word| format!("'{word}' & ")).collect::<String>() + &format!("'{last}':*"),
-        })
+        let mut quoted: Vec<String> = words(input)
+            .map(|word| match self.dialect() {
+                Dialect::Sqlite => format!("\"{word}\""),
+                Dialect::Postgres => format!("'{word}'"),
+            })
+            .collect();
+        let (and, beginning) = match self.dialect() {
+            Dialect::Sqlite => (" ", "*"),
+            Dialect::Postgres => (" & ", ":*"),
+        };
+        quoted.last_mut()?.push_str(beginning);
+        Some(quoted.join(and))
     }
 
     /// The condition that a row of the searchable `table` has these words: `q.id IN (..)`, with the terms as parameter `n`.

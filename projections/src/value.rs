@@ -143,7 +143,7 @@ impl Columns {
     }
 
     /// The next column.
-    pub fn next<T: ColumnType>(&mut self) -> Result<T, ColumnError> {
+    pub fn take<T: ColumnType>(&mut self) -> Result<T, ColumnError> {
         let expected = std::any::type_name::<T>();
         let (column, value) = self.0.next().ok_or_else(|| ColumnError { column: usize::MAX, expected, found: "no column".to_owned() })?;
         T::from_value(value).map_err(|found| ColumnError { column, expected, found: format!("{found:?}") })
@@ -152,7 +152,7 @@ impl Columns {
 
 impl<T: ColumnType> FromValues for T {
     fn from_values(values: Vec<Value>) -> Result<Self, ColumnError> {
-        Columns::new(values).next()
+        Columns::new(values).take()
     }
 }
 
@@ -161,7 +161,7 @@ macro_rules! tuples {
         impl<$($name: ColumnType),+> FromValues for ($($name,)+) {
             fn from_values(values: Vec<Value>) -> Result<Self, ColumnError> {
                 let mut columns = Columns::new(values);
-                Ok(($(columns.next::<$name>()?,)+))
+                Ok(($(columns.take::<$name>()?,)+))
             }
         }
     )*};

@@ -160,6 +160,13 @@ impl Db {
         };
     }
 
+    /// How far the build of a declared table is, if queries have to know.
+    pub(crate) fn set_progress(&self, table: &str, progress: f64) {
+        if let Some(building) = self.building.write().unwrap_or_else(PoisonError::into_inner).get_mut(table) {
+            building.progress = progress;
+        }
+    }
+
     /// A missing table that is being built is no failure.
     fn explain(&self, error: DbError) -> DbError {
         let DbError::Failed(source) = &error else { return error };

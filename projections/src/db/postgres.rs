@@ -87,7 +87,7 @@ async fn execute(transaction: &mut Transaction<'_, Pg>, sql: Cow<'static, str>, 
     Ok(query.execute(&mut **transaction).await.map_err(failed)?.rows_affected())
 }
 
-fn bind<'q>(query: Query<'q, Pg, PgArguments>, value: Value) -> Query<'q, Pg, PgArguments> {
+fn bind(query: Query<'_, Pg, PgArguments>, value: Value) -> Query<'_, Pg, PgArguments> {
     match value {
         Value::Null => query.bind(Untyped),
         Value::Int(number) => query.bind(number),

@@ -3,4 +3,8 @@
 
 mod backend;
 mod conformance;
+mod engine;
+mod engine_operations;
+mod engine_property;
+mod engine_switch;
 mod tailing;

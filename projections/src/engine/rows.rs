@@ -20,7 +20,7 @@ struct Entry<R> {
 }
 
 /// The rows of one table in memory, their type erased.
-pub trait Rows: Send {
+pub trait Rows: Send + Sync {
     /// Makes room for every key that `events` touch; the keys that are new here, sorted: they must be loaded.
     fn prepare(&mut self, events: &[&Recorded]) -> Vec<String>;
 

@@ -1,0 +1,187 @@
+//! A build from its first event to its place in the lane.
+
+use super::{
+    Backoff, EngineError, Shared,
+    bulk::Bulk,
+    lane::LaneHandle,
+    member::Member,
+    registry::{self, Build, BuildId, Checkpoint, State, Switch},
+    step::{Convoy, Step, is_final},
+};
+use crate::{
+    db::{Dialect, Urgency, Write},
+    projection::Projection,
+};
+use circolo_events::Position;
+use std::sync::{Arc, PoisonError};
+
+/// Begins builds: enters them and makes their tables. They share one read of the log.
+pub async fn create(shared: &Shared, projections: &[&Projection], state: State, switch: Switch) -> Result<Vec<Build>, EngineError> {
+    let known = registry::builds(&shared.db).await?;
+    let (mut builds, mut writes) = (Vec::new(), Vec::new());
+    for projection in projections {
+        let last = known.iter().filter(|build| build.id.name == projection.name).map(|build| build.id.build).max().unwrap_or(0);
+        let build = Build {
+            id: BuildId { name: projection.name.to_owned(), build: last + 1 },
+            version: projection.version,
+            state,
+            switch,
+            checkpoint: Checkpoint::start(shared.store.log_id()),
+            indexed: false,
+            reason: None,
+            started: (shared.options.clock)(),
+        };
+        writes.push(registry::insert(&build));
+        for physical in Member::new(projection, &build).tables() {
+            // A table of this name can only be what a crash left of a build that was dropped.
+            let sql = [physical.drop(shared.db.dialect()), physical.create(shared.db.dialect())].concat();
+            writes.extend(sql.into_iter().map(|sql| Write::run(sql, vec![])));
+        }
+        builds.push(build);
+    }
+    shared.db.write(writes, Urgency::Lane).await?;
+    shared.changed();
+    Ok(builds)
+}
+
+/// Removes a build with all it holds. One that was on its way back to being live goes back to where it was.
+pub async fn discard(shared: &Shared, member: &Member) -> Result<(), EngineError> {
+    let writes = if member.state == State::Returning {
+        vec![registry::set_state(&member.id, State::Old, None)]
+    } else {
+        let drops = member.tables().flat_map(|physical| physical.drop(shared.db.dialect()));
+        std::iter::once(registry::remove(&member.id)).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
+    };
+    shared.db.write(writes, Urgency::Build).await?;
+    shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id);
+    shared.meters().forget(&member.id);
+    shared.changed();
+    Ok(())
+}
+
+/// What makes a build live, in the transaction that is to be: its views, its state, and that of the one before it.
+pub fn go_live(shared: &Shared, member: &Member) -> Vec<Write> {
+    let views = member.tables().flat_map(|physical| physical.point_view(shared.db.dialect())).map(|sql| Write::run(sql, vec![]));
+    // A reader that waits for one view while it holds another must not wait until the server sees a deadlock.
+    let patience = (shared.db.dialect() == Dialect::Postgres).then(|| Write::run("SET LOCAL lock_timeout = '300ms'", vec![]));
+    patience.into_iter().chain(views).chain(registry::replace_live(&member.id, member.projection.version)).collect()
+}
+
+/// Drops what a new live build leaves behind: of those that were live before, only the last stays, for rollback.
+pub async fn drop_leftovers(shared: &Shared, name: &str) -> Result<(), EngineError> {
+    let projection = shared.projection(name)?;
+    let builds = registry::builds(&shared.db).await?;
+    let mine = || builds.iter().filter(|build| build.id.name == name && build.version == projection.version);
+    // The one that was replaced last is folded furthest.
+    let kept = mine().filter(|build| build.state == State::Old).max_by_key(|build| (build.checkpoint.position, build.id.build));
+    for build in mine().filter(|build| matches!(build.state, State::Old | State::Failed)) {
+        if kept.is_none_or(|kept| kept.id != build.id) {
+            discard(shared, &Member::new(projection, build)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings builds up to now and into the lane, through failures that pass and across restarts.
+pub async fn run(shared: Arc<Shared>, lane: LaneHandle, ids: Vec<BuildId>) {
+    let mut backoff = Backoff::new();
+    loop {
+        let error = match attempt(&shared, &lane, &ids).await {
+            Ok(()) | Err(EngineError::Down) => return,
+            Err(error) => error,
+        };
+        if is_final(&error) {
+            tracing::error!(%error, ?ids, "builds failed");
+            let failed = |id| registry::set_state(id, State::Failed, Some(&error.to_string()));
+            if shared.db.write(ids.iter().map(failed).collect(), Urgency::Build).await.is_ok() {
+                return shared.changed();
+            }
+        }
+        tracing::warn!(%error, ?ids, "builds are tried again");
+        if shared.pause(backoff.next()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &[BuildId]) -> Result<(), EngineError> {
+    let mut builds = registry::builds(&shared.db).await?;
+    builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
+    // What was interrupted together stands together; a group at a time.
+    builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
+    for group in builds.chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint)) {
+        let members = members(shared, group)?;
+        let convoy = bring_up(shared, members, group[0].checkpoint, None).await?;
+        let names: Vec<_> = convoy.members.iter().map(|member| member.id.name.clone()).collect();
+        lane.join(convoy).await?;
+        for name in names {
+            drop_leftovers(shared, &name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds as the registry knows them, ready to be moved.
+pub fn members(shared: &Shared, builds: &[Build]) -> Result<Vec<Member>, EngineError> {
+    builds.iter().map(|build| Ok(Member::new(shared.projection(&build.id.name)?, build))).collect()
+}
+
+/// Folds builds that stand at `checkpoint` up to `until`, or else to where the log ends now, and completes them.
+pub async fn bring_up(
+    shared: &Arc<Shared>,
+    members: Vec<Member>,
+    checkpoint: Checkpoint,
+    until: Option<Position>,
+) -> Result<Convoy, EngineError> {
+    let mut bulk = Bulk::new(members, checkpoint, &shared.options);
+    if bulk.members.iter().any(|member| !member.indexed) {
+        let end = match until {
+            Some(until) => until,
+            None => shared.store.head().await?,
+        };
+        bulk.run(shared, end).await?;
+        bulk.complete(shared).await?;
+    }
+    let mut convoy = Convoy::new(bulk.members, bulk.checkpoint);
+    loop {
+        remove_cancelled(shared, &mut convoy).await?;
+        if convoy.members.is_empty() {
+            return Ok(convoy);
+        }
+        let limit = shared.options.live_page;
+        match convoy.step(shared, limit, until, Urgency::Build).await? {
+            Step::Moved(events) => {
+                let position = convoy.checkpoint.position;
+                shared.built(&convoy.members, position, events, position);
+                if events < limit && until.is_none_or(|until| convoy.checkpoint.position >= until) {
+                    return Ok(convoy);
+                }
+            }
+            Step::Idle => return Ok(convoy),
+            Step::Stopped => {}
+        }
+        if shared.is_down() {
+            return Err(EngineError::Down);
+        }
+    }
+}
+
+/// Takes those out that operators gave up.
+pub async fn remove_cancelled(shared: &Shared, convoy: &mut Convoy) -> Result<(), EngineError> {
+    while let Some(at) = convoy.members.iter().position(|member| shared.is_cancelled(&member.id)) {
+        discard(shared, &convoy.members[at]).await?;
+        convoy.members.remove(at);
+    }
+    Ok(())
+}
+
+/// Makes builds live without a lane: where the log is empty, or in a database of their own.
+pub async fn make_live(shared: &Shared, members: &[Member]) -> Result<(), EngineError> {
+    let mut writes = Vec::new();
+    for member in members {
+        writes.extend(go_live(shared, member));
+    }
+    shared.db.write(writes, Urgency::Lane).await?;
+    shared.changed();
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! Builds under construction: batches as large as memory allows, written in many short transactions.
+//!
+//! A row carries the position it is folded to, so an interrupted write loses nothing: on the way from the checkpoint, a
+//! row that is ahead of it skips what it holds already. A row that was deleted stays as a marker until the build is
+//! complete, for the same reason.
+
+use super::{
+    EngineError, Options, Shared, busy,
+    ddl::FOLDED,
+    decode::{Decoded, Poison, decode},
+    member::{FoldError, Member},
+    registry::{self, Checkpoint},
+    step::stop,
+};
+use crate::{
+    db::{Sql, Urgency, Write},
+    params,
+    value::{FromValues, Kind, Value},
+};
+use circolo_events::Position;
+use std::sync::Arc;
+use tokio::{sync::mpsc, time::Instant};
+
+/// Pages that are read and decoded ahead of the fold.
+const AHEAD: usize = 3;
+/// Rows in the first transaction, at most; how long it takes sets the number for the next.
+const FIRST_PIECE: usize = 1_000;
+/// Rows in any transaction, at most.
+const LAST_PIECE: usize = 20_000;
+
+/// Builds under construction that share one read of the log.
+pub struct Bulk {
+    /// The builds; all at `checkpoint`.
+    pub members: Vec<Member>,
+    /// Up to where they are folded and stored.
+    pub checkpoint: Checkpoint,
+    piece: usize,
+}
+
+impl Bulk {
+    /// Builds that all stand at `checkpoint`.
+    pub fn new(members: Vec<Member>, checkpoint: Checkpoint, options: &Options) -> Self {
+        Self { members, checkpoint, piece: options.build_page.min(FIRST_PIECE) }
+    }
+
+    /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
+    pub async fn run(&mut self, shared: &Arc<Shared>, until: Position) -> Result<(), EngineError> {
+        loop {
+            let (send, mut pages) = mpsc::channel(AHEAD);
+            let categories: Vec<&'static str> = self.members.iter().flat_map(|member| member.projection.categories).copied().collect();
+            let reader = tokio::spawn(read(Arc::clone(shared), self.checkpoint.position, until, categories, send));
+            let outcome = self.fold_pages(shared, &mut pages, until).await;
+            // Ends the reader, if something left it behind.
+            drop(pages);
+            let _ = reader.await;
+            match outcome {
+                Ok(None) => return Ok(()),
+                // The reader ended there; those who do not read it go on behind it.
+                Ok(Some(poison)) => self.stop_readers(shared, &poison).await?,
+                Err(error) => {
+                    self.members.iter_mut().for_each(Member::clear);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Folds page after page; the poison that ended it, if one did.
+    async fn fold_pages(
+        &mut self,
+        shared: &Arc<Shared>,
+        pages: &mut mpsc::Receiver<Result<Decoded, EngineError>>,
+        until: Position,
+    ) -> Result<Option<Poison>, EngineError> {
+        let (mut to, mut poison) = (self.checkpoint, None);
+        while let Some(page) = pages.recv().await {
+            let decoded = page?;
+            self.remove_cancelled(shared).await?;
+            self.fold(shared, &decoded).await?;
+            to = decoded.checkpoint.unwrap_or(to);
+            shared.built(&self.members, to.position, decoded.count, until);
+            if self.members.iter().map(Member::size).sum::<usize>() > shared.options.memory {
+                self.flush(shared, to).await?;
+            }
+            poison = decoded.poison;
+        }
+        self.flush(shared, to).await?;
+        Ok(poison)
+    }
+
+    async fn fold(&mut self, shared: &Shared, decoded: &Decoded) -> Result<(), EngineError> {
+        let mut at = 0;
+        while let Some(member) = self.members.get_mut(at) {
+            match member.fold(&shared.db, &decoded.events).await {
+                Ok(()) => at += 1,
+                Err(FoldError::Broken(reason)) => {
+                    stop(shared, member, &reason).await?;
+                    self.members.remove(at);
+                }
+                Err(FoldError::Engine(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop_readers(&mut self, shared: &Shared, poison: &Poison) -> Result<(), EngineError> {
+        while let Some(at) = self.members.iter().position(|member| member.reads(&poison.category)) {
+            stop(shared, &mut self.members[at], &poison.reason).await?;
+            self.members.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Stores what is in memory, in pieces, and then the checkpoint.
+    async fn flush(&mut self, shared: &Shared, to: Checkpoint) -> Result<(), EngineError> {
+        if to == self.checkpoint || self.members.is_empty() {
+            return Ok(());
+        }
+        for at in 0..self.members.len() {
+            self.members[at].empty = false;
+            for mut pieces in self.members[at].changes(to.position, true) {
+                while let Some(writes) = busy(|| pieces.next(self.piece)) {
+                    self.write(shared, writes).await?;
+                }
+            }
+        }
+        self.write_whole(shared, vec![registry::advance(&self.members, self.checkpoint, to)]).await?;
+        self.checkpoint = to;
+        for member in &mut self.members {
+            member.checkpoint = to;
+        }
+        Ok(())
+    }
+
+    /// One short transaction; the size of the next follows from the time it takes.
+    async fn write(&mut self, shared: &Shared, writes: Vec<Write>) -> Result<(), EngineError> {
+        let begun = Instant::now();
+        self.write_whole(shared, writes).await?;
+        let (took, aim) = (begun.elapsed(), shared.options.transaction);
+        self.piece = if took > aim {
+            self.piece / 2
+        } else if took < aim / 2 {
+            self.piece * 2
+        } else {
+            self.piece
+        }
+        .clamp(1, LAST_PIECE);
+        Ok(())
+    }
+
+    async fn write_whole(&self, shared: &Shared, writes: Vec<Write>) -> Result<(), EngineError> {
+        may_go_on(shared)?;
+        Ok(shared.db.write(writes, Urgency::Build).await?)
+    }
+
+    /// Takes those out that operators gave up.
+    async fn remove_cancelled(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        while let Some(at) = self.members.iter().position(|member| shared.is_cancelled(&member.id)) {
+            super::builds::discard(shared, &self.members[at]).await?;
+            self.members.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Removes the markers of deleted rows, makes the secondary indexes, and notes that both is done.
+    pub async fn complete(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        self.remove_cancelled(shared).await?;
+        for member in &mut self.members {
+            for physical in member.tables() {
+                remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
+                for sql in physical.create_indexes(shared.db.dialect()) {
+                    may_go_on(shared)?;
+                    shared.db.write(vec![Write::run(sql, vec![])], Urgency::Build).await?;
+                }
+            }
+            shared.db.write(vec![registry::set_indexed(&member.id)], Urgency::Build).await?;
+            member.indexed = true;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the markers of deleted rows, some at a time.
+async fn remove_markers(shared: &Shared, table: &str, key: &str, delete: &Sql) -> Result<(), EngineError> {
+    const SOME: usize = 1_000;
+    let sql = format!("SELECT {key} FROM {table} WHERE {FOLDED} < 0 AND {key} > $1 ORDER BY {key} LIMIT {SOME}");
+    let mut after = String::new();
+    loop {
+        let found = shared.db.long_query(sql.clone(), params![&after]).await?;
+        let keys: Vec<String> = found.into_iter().map(String::from_values).collect::<Result<_, _>>().map_err(crate::DbError::from)?;
+        let Some(last) = keys.last().cloned() else { return Ok(()) };
+        let rows = keys.into_iter().map(|key| vec![Value::Text(key)]).collect();
+        may_go_on(shared)?;
+        shared.db.write(vec![Write::Each { sql: delete.clone(), kinds: [Kind::Text].into(), rows }], Urgency::Build).await?;
+        after = last;
+    }
+}
+
+/// An error if the projector shuts down, or a test wants a crash here.
+fn may_go_on(shared: &Shared) -> Result<(), EngineError> {
+    if shared.is_down() {
+        return Err(EngineError::Down);
+    }
+    match &shared.options.interrupt {
+        Some(interrupt) if interrupt() => Err(EngineError::Down),
+        _ => Ok(()),
+    }
+}
+
+/// Reads and decodes ahead of the fold, until `until`, a poison, an error, or until nobody listens any more.
+async fn read(
+    shared: Arc<Shared>,
+    mut after: Position,
+    until: Position,
+    categories: Vec<&'static str>,
+    pages: mpsc::Sender<Result<Decoded, EngineError>>,
+) {
+    while after < until {
+        let decoded = match shared.store.read_all(after, shared.options.build_page).await {
+            Ok(page) if page.events.is_empty() && page.scanned <= after => return,
+            Ok(page) => busy(|| decode(shared.store.log_id(), page, Some(until), |category| categories.contains(&category))),
+            Err(error) => return drop(pages.send(Err(error.into())).await),
+        };
+        after = decoded.scanned;
+        let last = decoded.poison.is_some();
+        if pages.send(Ok(decoded)).await.is_err() || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A build that is being moved: its tables, and rows in memory while a batch of events is folded into them.
+
+use super::{
+    EngineError,
+    ddl::Physical,
+    registry::{Build, BuildId, Checkpoint, State, Switch},
+    rows::{Change, Rows},
+};
+use crate::{
+    db::{Db, Write},
+    projection::Projection,
+    value::Value,
+};
+use circolo_events::{Position, Recorded};
+use std::{iter::Peekable, panic::AssertUnwindSafe};
+
+/// One build on its way along the log.
+pub struct Member {
+    /// Which build.
+    pub id: BuildId,
+    /// What it is a build of.
+    pub projection: Projection,
+    /// Its state.
+    pub state: State,
+    /// When it is to replace the live build.
+    pub switch: Switch,
+    /// Are its indexes made?
+    pub indexed: bool,
+    /// Up to where it is folded and stored.
+    pub checkpoint: Checkpoint,
+    /// Nothing was ever stored in its tables, so nothing needs to be loaded from them.
+    pub empty: bool,
+    tables: Vec<Part>,
+}
+
+struct Part {
+    physical: Physical,
+    rows: Box<dyn Rows>,
+}
+
+impl Member {
+    /// A build of `projection`, as the registry knows it.
+    pub fn new(projection: &Projection, build: &Build) -> Self {
+        let tables = projection
+            .tables
+            .iter()
+            .map(|fold| Part { physical: Physical::new(fold.table, build.id.build), rows: (fold.rows)() })
+            .collect();
+        Self {
+            id: build.id.clone(),
+            projection: projection.clone(),
+            state: build.state,
+            switch: build.switch,
+            indexed: build.indexed,
+            checkpoint: build.checkpoint,
+            empty: false,
+            tables,
+        }
+    }
+
+    /// Does it read events of this category?
+    pub fn reads(&self, category: &str) -> bool {
+        self.projection.categories.contains(&category)
+    }
+
+    /// Its tables.
+    pub fn tables(&self) -> impl Iterator<Item = &Physical> {
+        self.tables.iter().map(|part| &part.physical)
+    }
+
+    /// Loads the rows that `events` touch and that are not in memory, then folds the events that are new to it.
+    pub async fn fold(&mut self, db: &Db, events: &[Recorded]) -> Result<(), FoldError> {
+        let news: Vec<&Recorded> =
+            events.iter().filter(|event| event.position > self.checkpoint.position && self.reads(event.stream.category())).collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        for part in &mut self.tables {
+            let missing = guarded(&news, || part.rows.prepare(&news))?;
+            if !self.empty && !missing.is_empty() {
+                let stored = db.load(&part.physical.load, missing).await.map_err(EngineError::from)?;
+                part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;
+            }
+            guarded(&news, || part.rows.fold(&news))?;
+        }
+        Ok(())
+    }
+
+    /// Roughly how many bytes its rows in memory take.
+    pub fn size(&self) -> usize {
+        self.tables.iter().map(|part| part.rows.size()).sum()
+    }
+
+    /// Forgets the rows in memory.
+    pub fn clear(&mut self) {
+        for part in &mut self.tables {
+            drop(part.rows.drain());
+        }
+    }
+
+    /// What must be written to store the rows in memory as folded up to `to`; they are forgotten.
+    pub fn changes(&mut self, to: Position, bury: bool) -> impl Iterator<Item = Pieces> + Send + use<> {
+        let parts: Vec<_> = self.tables.iter_mut().map(|part| (part.physical.clone(), part.rows.drain())).collect();
+        parts.into_iter().map(move |(physical, changes)| Pieces { physical, changes: changes.peekable(), to, bury })
+    }
+}
+
+/// The changes of one table, to be taken piece by piece.
+pub struct Pieces {
+    physical: Physical,
+    changes: Peekable<Box<dyn Iterator<Item = Change> + Send>>,
+    to: Position,
+    bury: bool,
+}
+
+impl Pieces {
+    /// Statements for the next `limit` rows; `None` when there are no more.
+    pub fn next(&mut self, limit: usize) -> Option<Vec<Write>> {
+        self.changes.peek()?;
+        let (mut upserts, mut deletes) = (Vec::new(), Vec::new());
+        for change in self.changes.by_ref().take(limit) {
+            match change {
+                Change::Upsert(mut values) => {
+                    values.push(Value::Int(self.to.0));
+                    upserts.push(values);
+                }
+                Change::Delete(key) if self.bury => deletes.push(vec![Value::Text(key), Value::Int(-self.to.0)]),
+                Change::Delete(key) => deletes.push(vec![Value::Text(key)]),
+            }
+        }
+        let physical = &self.physical;
+        let delete = if self.bury { &physical.bury } else { &physical.delete };
+        let kinds = [crate::value::Kind::Text, crate::value::Kind::Int];
+        let kinds = if self.bury { &kinds[..] } else { &kinds[..1] };
+        let writes = [
+            Write::Each { sql: physical.upsert.clone(), kinds: physical.kinds.clone(), rows: upserts },
+            Write::Each { sql: delete.clone(), kinds: kinds.into(), rows: deletes },
+        ];
+        Some(writes.into_iter().filter(|write| !matches!(write, Write::Each { rows, .. } if rows.is_empty())).collect())
+    }
+}
+
+/// Why a batch could not be folded.
+#[derive(Debug)]
+pub enum FoldError {
+    /// The database or the log; may pass.
+    Engine(EngineError),
+    /// The fold itself panicked, or a stored row is not what it was: a reason to stop this projection alone.
+    Broken(String),
+}
+
+impl From<EngineError> for FoldError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Folds cannot fail; should one panic all the same, only its projection stops.
+fn guarded<T>(events: &[&Recorded], fold: impl FnOnce() -> T) -> Result<T, FoldError> {
+    std::panic::catch_unwind(AssertUnwindSafe(fold)).map_err(|_| {
+        let span = events.first().zip(events.last()).map(|(first, last)| (first.position, last.position));
+        FoldError::Broken(match span {
+            Some((first, last)) => format!("the fold panicked between positions {first} and {last}"),
+            None => "the fold panicked".to_owned(),
+        })
+    })
+}

@@ -1,0 +1,234 @@
+//! The engine: feeds, builds, switches and verifies every read model, on both databases.
+//!
+//! - [`rows`], [`member`]: rows in memory, and the build they belong to
+//! - [`decode`]: a page of the log, each event decoded once for all its readers
+//! - [`step`]: one batch in one transaction, for the lane and for catching up
+//! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
+//! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
+//! - [`projector`]: the facade; [`verify`], [`status`]: what operators see
+//! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
+
+pub mod builds;
+pub mod bulk;
+pub mod checkpoints;
+pub mod ddl;
+pub mod decode;
+pub mod lane;
+pub mod member;
+pub mod projector;
+pub mod registry;
+pub mod rows;
+pub mod status;
+pub mod step;
+pub mod verify;
+
+use crate::{
+    db::{Db, DbError},
+    projection::{DeclarationError, Projection},
+};
+use circolo_domain::Timestamp;
+use circolo_events::{EventStore, Position, StoreError};
+use member::Member;
+use registry::BuildId;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How the engine works.
+#[derive(Clone)]
+pub struct Options {
+    /// Tells the time, for operators; folds never see it.
+    pub clock: Clock,
+    /// Events per transaction of the lane.
+    pub live_page: usize,
+    /// Events per read of a build.
+    pub build_page: usize,
+    /// How many bytes of rows a build holds in memory before it writes them, roughly.
+    pub memory: usize,
+    /// How long one transaction of a build should take; the lane may have to wait for it.
+    pub transaction: Duration,
+    /// What to do at the start with read models that the log does not match.
+    pub mismatch: Mismatch,
+    /// Asked before each transaction of a build; `true` ends the build as a crash would. For fault tests.
+    #[doc(hidden)]
+    pub interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+}
+
+/// What to do with read models that were folded from another log, or from events that it lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Refuse to start.
+    Refuse,
+    /// Build them anew; the old ones are served until then.
+    Rebuild,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            live_page: 1_000,
+            build_page: 4_000,
+            memory: 256 << 20,
+            transaction: Duration::from_millis(25),
+            mismatch: Mismatch::Refuse,
+            interrupt: None,
+        }
+    }
+}
+
+/// What can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The read models' database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The declarations contradict each other.
+    #[error(transparent)]
+    Declaration(#[from] DeclarationError),
+    /// The read models are ahead of the log, or folded from another one.
+    #[error(
+        "the log does not hold what {id} was folded from up to position {position}: it was restored from a backup, or is another log; \
+         `circolo projections rebuild --all` builds the read models anew"
+    )]
+    Mismatch {
+        /// The first build that does not match.
+        id: BuildId,
+        /// Its checkpoint.
+        position: Position,
+    },
+    /// No projection has this name.
+    #[error("no projection is called {0}")]
+    Unknown(String),
+    /// A build of it is under way or waits for its switch.
+    #[error("{0} is under way")]
+    Underway(BuildId),
+    /// There is no build in the state that is needed.
+    #[error("{name} has no build that could be {what}")]
+    Nothing {
+        /// The projection.
+        name: String,
+        /// Switched to, rolled back to, cancelled.
+        what: &'static str,
+    },
+    /// A build gave up.
+    #[error("{id} failed: {reason}")]
+    Failed {
+        /// Which.
+        id: BuildId,
+        /// Why.
+        reason: String,
+    },
+    /// The projector is shutting down.
+    #[error("the projector is shutting down")]
+    Down,
+}
+
+/// What all parts of one projector share.
+pub struct Shared {
+    /// The read models.
+    pub db: Db,
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// What this program knows.
+    pub projections: Vec<Projection>,
+    /// How to work.
+    pub options: Options,
+    /// Up to where the lane is: everything a query sees is folded up to here.
+    pub applied: watch::Sender<Position>,
+    /// Counts changes of builds, to wake those who wait for one.
+    pub changes: watch::Sender<u64>,
+    /// Turns true once.
+    pub down: watch::Sender<bool>,
+    /// Builds that operators gave up; whoever moves one of them removes it.
+    pub cancelled: Mutex<HashSet<BuildId>>,
+    /// Figures of the lane and of builds.
+    pub meters: Mutex<status::Meters>,
+}
+
+impl Shared {
+    /// Is it time to stop?
+    pub fn is_down(&self) -> bool {
+        *self.down.borrow()
+    }
+
+    /// Waits `pause`; an error if the projector shuts down meanwhile.
+    pub async fn pause(&self, pause: Duration) -> Result<(), EngineError> {
+        let mut down = self.down.subscribe();
+        match tokio::time::timeout(pause, down.wait_for(|down| *down)).await {
+            Ok(_) => Err(EngineError::Down),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Was this build given up?
+    pub fn is_cancelled(&self, id: &BuildId) -> bool {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Wakes those who wait for a change of builds.
+    pub fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The projection of this name.
+    pub fn projection(&self, name: &str) -> Result<&Projection, EngineError> {
+        self.projections.iter().find(|projection| projection.name == name).ok_or_else(|| EngineError::Unknown(name.to_owned()))
+    }
+
+    /// Notes how far builds have come on their way to `end`.
+    pub fn built(&self, members: &[Member], position: Position, events: usize, end: Position) {
+        #[expect(clippy::cast_precision_loss, reason = "a share for people to look at")]
+        let progress = if end.0 > 0 { (position.0 as f64 / end.0 as f64).min(1.0) } else { 1.0 };
+        let mut meters = self.meters();
+        for member in members {
+            meters.built(&member.id, position, events);
+            for physical in member.tables() {
+                self.db.set_progress(physical.table.name, progress);
+            }
+        }
+    }
+
+    /// The figures.
+    pub fn meters(&self) -> std::sync::MutexGuard<'_, status::Meters> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does work that keeps a processor busy without keeping other tasks waiting.
+pub fn busy<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Pauses between attempts after a failure: doubled each time.
+pub struct Backoff(Duration);
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LAST: Duration = Duration::from_secs(10);
+
+    /// From the shortest pause.
+    pub const fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    /// The next pause.
+    pub fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Self::LAST);
+        pause
+    }
+}

@@ -1,0 +1,175 @@
+//! One batch in one transaction: rows and checkpoint of several builds that stand at one position.
+
+use super::{
+    EngineError, Shared, busy,
+    decode::{Decoded, Poison, decode},
+    member::{FoldError, Member},
+    registry::{self, Checkpoint, State},
+};
+use crate::db::{DbError, Urgency, Write};
+use circolo_events::Position;
+
+/// Builds that move together.
+pub struct Convoy {
+    /// The builds; all at `checkpoint`.
+    pub members: Vec<Member>,
+    /// Up to where they are folded and stored.
+    pub checkpoint: Checkpoint,
+    /// From where to read on: at the checkpoint, or behind it where the log holds nothing of interest.
+    pub scanned: Position,
+    /// The last step ended in an error.
+    doubtful: bool,
+    /// Where the last step was to lead, if it is unknown whether it was stored.
+    attempted: Option<Checkpoint>,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// So many events were passed.
+    Moved(usize),
+    /// Some builds could not go on and left; nothing else happened.
+    Stopped,
+    /// There was nothing to do.
+    Idle,
+}
+
+impl Convoy {
+    /// Builds that all stand at `checkpoint`.
+    pub const fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
+        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, attempted: None }
+    }
+
+    /// Moves all builds over the next events, at most `limit` and not beyond `until`.
+    ///
+    /// After an error nothing or everything was stored; the next step finds out which.
+    pub async fn step(&mut self, shared: &Shared, limit: usize, until: Option<Position>, urgency: Urgency) -> Result<Step, EngineError> {
+        self.settle(shared).await?;
+        self.doubtful = true;
+        let step = self.attempt(shared, limit, until, urgency).await?;
+        self.doubtful = false;
+        Ok(step)
+    }
+
+    async fn attempt(&mut self, shared: &Shared, limit: usize, until: Option<Position>, urgency: Urgency) -> Result<Step, EngineError> {
+        let page = shared.store.read_all(self.scanned, limit).await?;
+        if page.events.is_empty() {
+            self.scanned = until.map_or(page.scanned, |until| page.scanned.min(until)).max(self.scanned);
+            return Ok(Step::Idle);
+        }
+        let members = &self.members;
+        let reads = |category: &str| members.iter().any(|member| member.reads(category));
+        let decoded = busy(|| decode(shared.store.log_id(), page, until, reads));
+        match (decoded.checkpoint, &decoded.poison) {
+            (Some(to), _) => {
+                self.fold(shared, &decoded).await?;
+                self.store(shared, to, urgency).await?;
+                self.scanned = decoded.scanned.max(to.position);
+                Ok(Step::Moved(decoded.count))
+            }
+            (None, Some(poison)) => {
+                self.stop_readers(shared, poison).await?;
+                Ok(Step::Stopped)
+            }
+            (None, None) => {
+                self.scanned = decoded.scanned.max(self.scanned);
+                Ok(Step::Idle)
+            }
+        }
+    }
+
+    /// Folds into memory; builds that are broken leave.
+    async fn fold(&mut self, shared: &Shared, decoded: &Decoded) -> Result<(), EngineError> {
+        let mut at = 0;
+        while let Some(member) = self.members.get_mut(at) {
+            match member.fold(&shared.db, &decoded.events).await {
+                Ok(()) => at += 1,
+                Err(FoldError::Broken(reason)) => {
+                    stop(shared, member, &reason).await?;
+                    self.members.remove(at);
+                }
+                Err(FoldError::Engine(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what is in memory and the checkpoint.
+    async fn store(&mut self, shared: &Shared, to: Checkpoint, urgency: Urgency) -> Result<(), EngineError> {
+        if self.members.is_empty() {
+            self.checkpoint = to;
+            return Ok(());
+        }
+        let mut writes: Vec<Write> = Vec::new();
+        for member in &mut self.members {
+            for mut pieces in member.changes(to.position, false) {
+                writes.extend(std::iter::from_fn(|| pieces.next(usize::MAX)).flatten());
+            }
+        }
+        writes.push(registry::advance(&self.members, self.checkpoint, to));
+        self.attempted = Some(to);
+        shared.db.write(writes, urgency).await?;
+        self.attempted = None;
+        self.moved(to);
+        Ok(())
+    }
+
+    fn moved(&mut self, to: Checkpoint) {
+        self.checkpoint = to;
+        for member in &mut self.members {
+            member.checkpoint = to;
+            member.empty = false;
+        }
+    }
+
+    fn clear(&mut self) {
+        for member in &mut self.members {
+            member.clear();
+        }
+    }
+
+    /// Takes those out who read what cannot be read.
+    async fn stop_readers(&mut self, shared: &Shared, poison: &Poison) -> Result<(), EngineError> {
+        while let Some(at) = self.members.iter().position(|member| member.reads(&poison.category)) {
+            stop(shared, &mut self.members[at], &poison.reason).await?;
+            self.members.remove(at);
+        }
+        Ok(())
+    }
+
+    /// After an error: does the log still hold what was folded, and did the database take the last step or not?
+    pub async fn settle(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        let Some(first) = self.members.first().map(|member| member.id.clone()).filter(|_| self.doubtful) else { return Ok(()) };
+        self.clear();
+        let builds = registry::builds(&shared.db).await?;
+        let stored = |member: &Member| builds.iter().find(|build| build.id == member.id).map(|build| build.checkpoint);
+        let all_at = |checkpoint: Checkpoint| self.members.iter().all(|member| stored(member) == Some(checkpoint));
+        if let Some(attempted) = self.attempted.take().filter(|attempted| all_at(*attempted)) {
+            self.moved(attempted);
+            self.scanned = attempted.position;
+        } else if !all_at(self.checkpoint) {
+            return Err(DbError::Moved.into());
+        }
+        if !self.checkpoint.matches(&*shared.store).await? {
+            return Err(EngineError::Mismatch { id: first, position: self.checkpoint.position });
+        }
+        self.doubtful = false;
+        Ok(())
+    }
+}
+
+/// Notes that a build cannot go on.
+pub async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
+    member.clear();
+    let state = if matches!(member.state, State::Live | State::Stopped) { State::Stopped } else { State::Failed };
+    tracing::error!(projection = %member.id, %reason, "a projection stopped; mend it and rebuild");
+    shared.db.write(vec![registry::set_state(&member.id, state, Some(reason))], Urgency::Lane).await?;
+    member.state = state;
+    shared.changed();
+    Ok(())
+}
+
+/// Is it an error that no retry can mend?
+pub const fn is_final(error: &EngineError) -> bool {
+    !matches!(error, EngineError::Db(DbError::Failed(_)) | EngineError::Store(_))
+}

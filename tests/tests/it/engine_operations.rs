@@ -1,0 +1,277 @@
+//! What operators do with projections: rebuild, switch, roll back, cancel, verify; and what stops them.
+
+use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both, options, projections, rows};
+use circolo_domain::StreamName;
+use circolo_events::{EventStore, Memory, Position};
+use circolo_projections::{Db, DbError, EngineError, Mismatch, Options, Projector, State, Status, Switch, Value, prepare as prepare_in};
+use std::sync::Arc;
+use uuid::Uuid;
+
+on_both! {
+    live_rows_follow_the_log,
+    missing_projections_are_built_first,
+    a_rebuild_changes_nothing,
+    a_manual_rebuild_waits_for_its_switch,
+    a_rollback_catches_up_first,
+    a_cancelled_build_leaves_nothing,
+    verify_finds_what_was_changed_by_hand,
+    an_unreadable_event_stops_its_readers_only,
+    a_checkpoint_that_the_log_does_not_hold_stops_the_start,
+    a_prepared_version_is_there_at_the_start,
+    as_of_a_position,
+    search_finds_words,
+}
+
+async fn states(projector: &Projector, name: &str) -> Vec<(i64, State)> {
+    let all: Vec<Status> = projector.status().await.unwrap();
+    all.into_iter().filter(|status| status.name == name).map(|status| (status.build, status.state)).collect()
+}
+
+async fn live_rows_follow_the_log(mut bench: Bench) {
+    let (db, projector) = bench.start(Options { live_page: 7, ..options() }).await;
+    for part in history(300).chunks(60) {
+        bench.write(part).await;
+        bench.caught_up(&projector).await;
+        assert_folded(&db, &*bench.store, "live").await;
+    }
+    projector.shutdown().await;
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&history(20)).await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "after a restart").await;
+    let status = projector.status().await.unwrap();
+    assert!(status.iter().all(|status| status.state == State::Live && status.lag_events == 0 && status.lag_seconds == 0.0));
+}
+
+async fn missing_projections_are_built_first(mut bench: Bench) {
+    bench.write(&history(400)).await;
+    let crash = Options { interrupt: Some(Arc::new(|| true)), ..options() };
+    let (db, projector) = bench.start(crash).await;
+    projector.settled().await;
+    let error = db.query::<i64>("SELECT answers FROM threads_v1", vec![]).await.unwrap_err();
+    assert!(matches!(error, DbError::Building(building) if building.projection == "threads"), "{error:?}");
+    projector.shutdown().await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "built").await;
+}
+
+async fn a_rebuild_changes_nothing(mut bench: Bench) {
+    bench.write(&history(400)).await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    projector.rebuild(&[], Switch::Auto).await.unwrap();
+    bench.write(&history(100)).await;
+    projector.settled().await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "rebuilt").await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Old), (2, State::Live)]);
+    // Of the old builds, only the last is kept.
+    projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(2, State::Old), (3, State::Live)]);
+    assert!(matches!(projector.rebuild(&["nobody"], Switch::Auto).await, Err(EngineError::Unknown(_))));
+}
+
+async fn a_manual_rebuild_waits_for_its_switch(mut bench: Bench) {
+    bench.write(&history(300)).await;
+    let (_, projector) = bench.start(options()).await;
+    projector.settled().await;
+    projector.rebuild(&["threads"], Switch::Manual).await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live), (2, State::Ready)]);
+    assert!(matches!(projector.rebuild(&["threads"], Switch::Auto).await, Err(EngineError::Underway(_))));
+    projector.shutdown().await;
+    // It still waits after a restart, and moves along.
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    bench.write(&history(50)).await;
+    bench.caught_up(&projector).await;
+    projector.switch("threads").await.unwrap();
+    assert_eq!(states(&projector, "threads").await, [(1, State::Old), (2, State::Live)]);
+    assert_folded(&db, &*bench.store, "switched").await;
+    assert!(matches!(projector.switch("threads").await, Err(EngineError::Nothing { .. })));
+}
+
+async fn a_rollback_catches_up_first(mut bench: Bench) {
+    bench.write(&history(300)).await;
+    let (db, projector) = bench.start(Options { live_page: 11, ..options() }).await;
+    projector.settled().await;
+    assert!(matches!(projector.rollback("threads").await, Err(EngineError::Nothing { .. })));
+    projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+    projector.settled().await;
+    bench.write(&history(200)).await;
+    bench.caught_up(&projector).await;
+    projector.rollback("threads").await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live), (2, State::Old)]);
+    bench.write(&history(30)).await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "rolled back").await;
+}
+
+async fn a_cancelled_build_leaves_nothing(mut bench: Bench) {
+    bench.write(&history(300)).await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    projector.rebuild(&["threads"], Switch::Manual).await.unwrap();
+    projector.settled().await;
+    projector.cancel("threads").await.unwrap();
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live)]);
+    // Under way as well: whoever folds it notices.
+    projector.rebuild(&[], Switch::Manual).await.unwrap();
+    projector.cancel("threads").await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live)]);
+    assert_eq!(states(&projector, "totals").await, [(1, State::Live), (2, State::Ready)]);
+    assert!(matches!(projector.cancel("threads").await, Err(EngineError::Nothing { .. })));
+    // A build that a crash left behind can be taken up or given up.
+    projector.shutdown().await;
+    let crash = Options { interrupt: Some(Arc::new(|| true)), ..options() };
+    let (_, projector) = bench.start(crash).await;
+    projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live), (2, State::Building)]);
+    projector.cancel("threads").await.unwrap();
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live)]);
+    assert_folded(&db, &*bench.store, "cancelled").await;
+}
+
+async fn verify_finds_what_was_changed_by_hand(mut bench: Bench) {
+    bench.write(&history(300)).await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    let clean = projector.verify("threads").await.unwrap();
+    assert_clean(&clean);
+    let all = rows::<Thread>(&db).await;
+    assert!(clean.rows > i64::try_from(all.len()).unwrap());
+    let (changed, deleted) = (&all[0], &all[1]);
+    bench.views.tamper(&format!("UPDATE threads_v1__g1 SET answers = 77, title = NULL WHERE id = '{}'", changed.id)).await;
+    bench.views.tamper(&format!("DELETE FROM threads_v1__g1 WHERE id = '{}'", deleted.id)).await;
+    bench.views.tamper("INSERT INTO authors_v1__g1 (id, questions, answers, last, folded_to) VALUES ('ghost', 1, 1, '', 1)").await;
+    bench.write(&[(8, 1, 2)]).await;
+    let found = projector.verify("threads").await.unwrap();
+    assert_eq!(found.different, 3);
+    let of = |key: &str| found.differences.iter().filter(|difference| difference.key == key).collect::<Vec<_>>();
+    assert!(
+        of(&changed.id).iter().any(|d| d.column == Some("answers") && d.live == Value::Int(77) && d.folded == Value::Int(changed.answers))
+    );
+    assert_eq!(of(&deleted.id)[0].live, Value::Null);
+    assert_eq!((of("ghost")[0].table, &of("ghost")[0].folded), ("authors_v1", &Value::Null));
+    assert_eq!(states(&projector, "threads").await, [(1, State::Live)]);
+    projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+    projector.settled().await;
+    assert_clean(&projector.verify("threads").await.unwrap());
+    assert_folded(&db, &*bench.store, "mended").await;
+}
+
+async fn an_unreadable_event_stops_its_readers_only(mut bench: Bench) {
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&history(100)).await;
+    bench.caught_up(&projector).await;
+    let before = rows::<Thread>(&db).await;
+    let poison = (StreamName::stored("question-poison"), "question.eaten.v9".to_owned(), "{}".to_owned());
+    bench.writer.append(&*bench.store, vec![poison]).await;
+    bench.write(&[(8, 3, 4), (0, 1, 1), (8, 3, 6)]).await;
+    bench.caught_up(&projector).await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Stopped)]);
+    assert_eq!(states(&projector, "totals").await, [(1, State::Stopped)]);
+    assert_eq!(states(&projector, "joined").await, [(1, State::Live)]);
+    assert_eq!(rows::<Thread>(&db).await, before);
+    let reason = projector.status().await.unwrap().remove(1).reason.unwrap();
+    assert!(reason.contains("question.eaten.v9"), "{reason}");
+    // What it holds can still be verified; a rebuild meets the same event and leaves the live rows alone.
+    assert_clean(&projector.verify("threads").await.unwrap());
+    projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Stopped), (2, State::Failed)]);
+    assert_eq!(rows::<Thread>(&db).await, before);
+    // A start tries again, in vain; those who can go on do.
+    projector.shutdown().await;
+    let (_, projector) = bench.start(options()).await;
+    projector.settled().await;
+    assert_eq!(states(&projector, "threads").await, [(1, State::Stopped), (2, State::Failed)]);
+    bench.write(&[(8, 3, 8)]).await;
+    bench.caught_up(&projector).await;
+    assert_clean(&projector.verify("joined").await.unwrap());
+}
+
+async fn a_checkpoint_that_the_log_does_not_hold_stops_the_start(mut bench: Bench) {
+    bench.write(&history(100)).await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    projector.shutdown().await;
+    // The log is restored from a backup and goes on differently.
+    bench.store = Arc::new(Memory::new(bench.store.log_id()));
+    bench.writer = crate::engine::Writer::default();
+    bench.write(&history(60)).await;
+    let start = |options: Options| {
+        let store: Arc<dyn EventStore> = bench.store.clone();
+        Projector::start(db.clone(), store, projections(), options)
+    };
+    let error = start(options()).await.err().unwrap();
+    assert!(matches!(error, EngineError::Mismatch { .. }) && error.to_string().contains("rebuild --all"), "{error}");
+    let projector = start(Options { mismatch: Mismatch::Rebuild, ..options() }).await.unwrap();
+    projector.settled().await;
+    assert_folded(&db, &*bench.store, "built anew").await;
+    projector.shutdown().await;
+    start(options()).await.unwrap().shutdown().await;
+    // Another log altogether.
+    let other: Arc<dyn EventStore> = Arc::new(Memory::new(Uuid::from_u128(0xBAD)));
+    assert!(matches!(Projector::start(db.clone(), other, projections(), options()).await.err(), Some(EngineError::Mismatch { .. })));
+}
+
+async fn prepare(db: &Db, bench: &Bench, until: Option<Position>) -> usize {
+    let store: Arc<dyn EventStore> = bench.store.clone();
+    prepare_in(db.clone(), store, projections(), options(), until).await.unwrap().len()
+}
+
+async fn a_prepared_version_is_there_at_the_start(mut bench: Bench) {
+    bench.write(&history(200)).await;
+    let db = bench.views.open().await;
+    assert_eq!(prepare(&db, &bench, None).await, 3);
+    assert_eq!(prepare(&db, &bench, None).await, 0);
+    assert_folded(&db, &*bench.store, "prepared").await;
+    bench.write(&history(40)).await;
+    let (db, projector) = bench.start(options()).await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "prepared, then fed").await;
+}
+
+async fn as_of_a_position(mut bench: Bench) {
+    let then = bench.write(&history(150)).await;
+    let db = bench.views.open().await;
+    let past = Memory::new(bench.store.log_id());
+    crate::engine::Writer::default()
+        .write(&past, history(150).iter().map(|(kind, stream, who)| crate::engine::event(*kind, *stream, *who)))
+        .await;
+    bench.write(&history(90)).await;
+    prepare(&db, &bench, Some(then)).await;
+    assert_folded(&db, &past, "as of").await;
+}
+
+async fn search_finds_words(mut bench: Bench) {
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&[(0, 1, 2), (0, 12, 3), (0, 30, 2), (2, 1, 2), (6, 30, 1)]).await;
+    bench.caught_up(&projector).await;
+    for round in ["live", "rebuilt"] {
+        let sql = format!("SELECT title FROM threads_v1 t WHERE {} ORDER BY t.position", db.search_clause("threads_v1", "t.id", 1));
+        let find = async |words: &str| {
+            let terms = db.search_terms(words).unwrap();
+            db.query::<Option<String>>(sql.clone(), circolo_projections::params![terms])
+                .await
+                .unwrap()
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(find("title 1").await, ["Title 1 of 2", "Title 12 of 3"], "{round}");
+        assert_eq!(find("TITLE 2").await, ["Title 1 of 2"], "{round}");
+        assert_eq!(find("tit").await.len(), 2, "{round}: the closed one is gone");
+        assert!(find("\"1' OR *").await.is_empty(), "{round}");
+        assert_eq!(db.search_terms(" '* "), None);
+        projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+        projector.settled().await;
+    }
+}
