@@ -4,7 +4,7 @@
 //! privacy era it was written in. The *keys* of a reader follow from their standing today: for each era of a group,
 //! whether they may read what was written then. Queries only intersect the two, so a change of privacy rewrites no row.
 
-use crate::{Decider, GroupId, Kind, PersonId, Rejection, Timestamp, group::Group, membership::Membership};
+use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp, group::Group, membership::Membership};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub enum Role {
 pub enum Owner {
     /// A group's.
     Group(GroupId),
+    /// A page's; pages are public and have one era.
+    Page(PageId),
 }
 
 /// Where and under which privacy something happened. Stored with every event under a group or page.
@@ -57,13 +59,15 @@ impl Scope {
     pub fn audience(&self) -> String {
         match self.owner {
             Owner::Group(group) => format!("group:{group}:{}", self.era),
+            Owner::Page(page) => format!("page:{page}:{}", self.era),
         }
     }
 
-    /// The group it happened in.
-    pub const fn group(&self) -> GroupId {
+    /// The group it happened in, if it was a group.
+    pub const fn group(&self) -> Option<GroupId> {
         match self.owner {
-            Owner::Group(group) => group,
+            Owner::Group(group) => Some(group),
+            Owner::Page(_) => None,
         }
     }
 }
@@ -133,6 +137,12 @@ pub enum Denied {
     /// Written before the caller could read here.
     #[error("this was written before you could read here")]
     BeforeYourTime,
+    /// For those of a page's staff whose role covers it.
+    #[error("only staff of this page with the right role may do this")]
+    StaffOnly,
+    /// For a page's owners.
+    #[error("only owners of this page may do this")]
+    OwnersOnly,
 }
 
 impl Rejection for Denied {
@@ -145,6 +155,8 @@ impl Rejection for Denied {
             Self::ModeratorsOnly => "moderators_only",
             Self::AdminsOnly => "admins_only",
             Self::BeforeYourTime => "before_your_time",
+            Self::StaffOnly => "staff_only",
+            Self::OwnersOnly => "owners_only",
         }
     }
 

@@ -141,7 +141,7 @@ fn an_era_that_this_node_has_not_heard_of_is_read_by_nobody() {
 fn an_audience_names_group_and_era() {
     let scope = written(&everybody(Closed)).scope;
     assert_eq!(scope.audience(), format!("group:{GROUP}:0"));
-    assert_eq!((scope.group(), scope.privacy), (GROUP, Closed));
+    assert_eq!((scope.group(), scope.privacy), (Some(GROUP), Closed));
     let stored = serde_json::json!({ "owner": { "group": GROUP }, "privacy": "closed", "era": 0 });
     assert_eq!(serde_json::to_value(scope).unwrap(), stored);
 }

@@ -51,6 +51,13 @@ macro_rules! aggregates {
         pub const CATEGORIES: &[&str] = &[$(<crate::$module::$state as Decider>::CATEGORY),*];
 
         impl Event {
+            /// The category of the streams it belongs to.
+            pub const fn category(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => <crate::$module::$state as Decider>::CATEGORY,)*
+                }
+            }
+
             /// Reads a stored event.
             pub fn decode(event_type: &str, data: &str) -> Result<Self, DecodeError> {
                 match event_type.split_once('.').map_or(event_type, |(category, _)| category) {
@@ -67,10 +74,13 @@ macro_rules! aggregates {
 
 // One line per aggregate, sorted.
 aggregates! {
+    Fan(fan::Fan),
     Group(group::Group),
     Membership(membership::Membership),
+    Page(page::Page),
     Person(person::Person),
     Question(question::Question),
+    Username(username::Username),
 }
 
 impl Event {

@@ -4,7 +4,7 @@
 //! the invariant, and the rest follows from its event by the pure function here: at once, inline, and again by the
 //! reaction runner should the process have died in between. Ids derived from the event make the second time a repeat.
 
-use crate::{Event, GroupId, PersonId, StreamName, group, membership};
+use crate::{Event, GroupId, PageId, PersonId, StreamName, group, membership, page, username};
 
 /// A command that follows from an event.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub enum FollowUp {
     Group(GroupId, group::Command),
     /// On the stream of a person in a group.
     Membership(GroupId, PersonId, membership::Command),
+    /// On a page's stream.
+    Page(PageId, page::Command),
 }
 
 /// What follows from `event` in `stream`.
@@ -22,7 +24,8 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         Event::Membership(event) => {
             membership::ids(stream).and_then(|(group, person)| of_membership(group, person, event)).into_iter().collect()
         }
-        Event::Person(_) | Event::Question(_) => vec![],
+        Event::Username(event) => vec![of_username(event)],
+        Event::Fan(_) | Event::Page(_) | Event::Person(_) | Event::Question(_) => vec![],
     }
 }
 
@@ -52,3 +55,16 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
 #[cfg(test)]
 #[path = "flow_tests.rs"]
 mod tests;
+
+/// Whoever has claimed the name gets the page, or the page its new name.
+fn of_username(event: &username::Event) -> FollowUp {
+    match event {
+        username::Event::Claimed { page, username, founding } => {
+            let command = match founding {
+                Some(founding) => page::Command::CreatePage { username: username.clone(), founding: founding.clone() },
+                None => page::Command::TakeUsername { username: username.clone() },
+            };
+            FollowUp::Page(*page, command)
+        }
+    }
+}

@@ -41,6 +41,8 @@ ids! {
     QuestionId,
     /// An answer to a question.
     AnswerId,
+    /// A page.
+    PageId,
 }
 
 /// The name of a stream: its category, a hyphen, and the key within the category.

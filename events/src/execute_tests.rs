@@ -171,7 +171,7 @@ async fn what_follows_from_a_command_is_done_when_it_answers() {
     let [created, joined] = events.as_slice() else { panic!("two events, not {}", events.len()) };
     let metadata = joined.decode().unwrap().metadata;
     assert_eq!((metadata.causation, metadata.correlation), (Some(created.event.id), Uuid::from_u128(0xA)));
-    assert_eq!(created.decode().unwrap().metadata.scope.map(|scope| scope.group()), Some(group));
+    assert_eq!(created.decode().unwrap().metadata.scope.and_then(|scope| scope.group()), Some(group));
 }
 
 #[tokio::test]

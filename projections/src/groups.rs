@@ -1,7 +1,7 @@
 //! Read models `groups_v1` and `group_stats_v1`: the directory of groups, each group's detail and its figures.
 
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
-use circolo_domain::access::{Owner, Privacy};
+use circolo_domain::access::Privacy;
 use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership, question};
 use circolo_events::Recorded;
 
@@ -118,9 +118,7 @@ impl GroupStatsRow {
             Event::Group(group::Event::Created { .. }) => Some(event.stream.key().to_owned()),
             Event::Membership(_) => membership::ids(&event.stream).map(|(group, _)| group.to_string()),
             Event::Question(question::Event::Posted { .. } | question::Event::Answered { .. }) => {
-                event.metadata.scope.map(|scope| match scope.owner {
-                    Owner::Group(group) => group.to_string(),
-                })
+                event.metadata.scope.and_then(|scope| scope.group()).map(|group| group.to_string())
             }
             _ => None,
         }

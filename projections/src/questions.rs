@@ -48,7 +48,7 @@ impl QuestionRow {
         };
         Some(Self {
             id: key.to_owned(),
-            group_id: scope.group().to_string(),
+            group_id: scope.group()?.to_string(),
             audience: scope.audience(),
             author: author.to_string(),
             title: title.get().cloned(),

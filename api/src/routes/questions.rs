@@ -187,7 +187,8 @@ struct ListAnswers {
 /// The caller's standing towards a question, if they may know that it exists.
 async fn standing(app: &App, person: Option<PersonId>, id: QuestionId) -> Result<Standing, Problem> {
     let origin = app.executor().load::<Question>(&question::stream(id)).await?.origin.ok_or_else(Problem::not_found)?;
-    let standing = app.standing(person, origin.scope.group()).await?.towards(origin);
+    let group = origin.scope.group().ok_or_else(Problem::not_found)?;
+    let standing = app.standing(person, group).await?.towards(origin);
     standing.allows(Action::See)?;
     Ok(standing)
 }

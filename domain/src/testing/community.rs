@@ -112,6 +112,7 @@ impl Community {
                 self.memberships.insert(*person, events.iter().fold(before, |membership, event| membership.evolve(event, self.now)));
                 (membership::stream(*id, *person), events.into_iter().map(Event::from).collect())
             }
+            FollowUp::Page(..) => return Err("no_pages_here"),
         };
         for next in events.iter().flat_map(|event| follow_ups(&stream, event)) {
             let followed = self.ask(&next);

@@ -3,8 +3,9 @@
 use crate::access::{Privacy, Role};
 use crate::group::{Departure, History, Policy};
 use crate::membership::Way;
+use crate::page::{Founding, StaffRole};
 use crate::testing::{NOON, person};
-use crate::{AnswerId, Event, Personal, group, membership, person, question};
+use crate::{AnswerId, Event, PageId, Personal, fan, group, membership, page, person, question, username};
 use uuid::Uuid;
 
 macro_rules! one_of_each {
@@ -21,6 +22,12 @@ macro_rules! one_of_each {
 }
 
 one_of_each! {
+    fan {
+        Followed {}
+        Unfollowed {}
+        Blocked {}
+        Unblocked {}
+    }
     group {
         Created {
             name: "Alpine Club".to_owned(),
@@ -52,6 +59,13 @@ one_of_each! {
         Banned { episode: Some(2), reason: text("threw stones"), until: Some(NOON) }
         Unbanned {}
     }
+    page {
+        Created { name: "Forno".to_owned(), username: "forno.roma".to_owned(), owner: person(1) }
+        Renamed { name: "Forno Vecchio".to_owned() }
+        UsernameChanged { username: "forno.vecchio".to_owned(), previous: "forno.roma".to_owned() }
+        StaffGiven { person: person(2), role: StaffRole::CareAgent }
+        StaffWithdrawn { person: person(2) }
+    }
     person {
         Registered { display_name: text("Ann"), locale: Some("it".to_owned()) }
     }
@@ -62,6 +76,13 @@ one_of_each! {
         AcceptanceWithdrawn { answer: answer(7) }
         Closed {}
         Reopened {}
+    }
+    username {
+        Claimed {
+            page: PageId(Uuid::from_u128(0x50)),
+            username: "forno.roma".to_owned(),
+            founding: Some(Founding { name: "Forno".to_owned(), owner: person(1) }),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::execute::{ExecuteError, Executor, Request};
 use crate::{EventStore, Position, Recorded};
 use async_trait::async_trait;
 use circolo_domain::flow::{FollowUp, follow_ups};
-use circolo_domain::{Rejection, group, membership};
+use circolo_domain::{Rejection, group, membership, page};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +78,7 @@ impl Executor {
                     FollowUp::Membership(group, person, command) => {
                         refusable(self.execute::<membership::Membership>(&membership::stream(group, person), command, &request).await)?
                     }
+                    FollowUp::Page(id, command) => refusable(self.execute::<page::Page>(&page::stream(id), command, &request).await)?,
                 };
                 last = last.max(position);
             }

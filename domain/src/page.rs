@@ -1,0 +1,375 @@
+//! A page: the voice of a business or a cause, kept by its staff.
+
+use crate::access::{Denied, Key, Owner, Privacy, Scope};
+use crate::fan::Fan;
+use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What somebody is on a page's staff. The rights do not nest: see [`StaffAct`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaffRole {
+    /// Decides on the page itself.
+    Owner,
+    /// Writes for the page.
+    Editor,
+    /// Looks after those who write to the page.
+    CareAgent,
+}
+
+/// What staff may do, as far as their roles differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StaffAct {
+    /// Post as the page, edit and remove what it posted.
+    Post,
+    /// Like and reply in public as the page.
+    Reply,
+    /// Write to persons, read the inbox, set conversations done.
+    Care,
+    /// Look at the page's figures.
+    Inspect,
+    /// Staff, settings, name.
+    Own,
+}
+
+impl StaffRole {
+    /// The table of rights.
+    pub const fn may(self, act: StaffAct) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Editor => matches!(act, StaffAct::Post | StaffAct::Reply | StaffAct::Inspect),
+            Self::CareAgent => matches!(act, StaffAct::Reply | StaffAct::Care | StaffAct::Inspect),
+        }
+    }
+}
+
+/// What a page begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Founding {
+    /// Its name.
+    pub name: String,
+    /// Its first owner.
+    pub owner: PersonId,
+}
+
+/// What may be asked of a page's stream.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Creates the page; follows from the claim of its username.
+    CreatePage {
+        /// The username as it is written.
+        username: String,
+        /// Name and owner.
+        founding: Founding,
+    },
+    /// Takes another username; follows from the claim.
+    TakeUsername {
+        /// As it is written.
+        username: String,
+    },
+    /// Changes the name.
+    RenamePage {
+        /// An owner.
+        by: PageStanding,
+        /// The new name.
+        name: Name,
+    },
+    /// Takes somebody on the staff, or changes what they are there.
+    GiveStaffRole {
+        /// An owner.
+        by: PageStanding,
+        /// Whom.
+        person: PersonId,
+        /// As what.
+        role: StaffRole,
+    },
+    /// Takes somebody off the staff; staff may also go by themselves.
+    WithdrawStaffRole {
+        /// An owner, or the person.
+        by: PageStanding,
+        /// Whom.
+        person: PersonId,
+    },
+}
+
+impl Named for Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::CreatePage { .. } => "CreatePage",
+            Self::TakeUsername { .. } => "TakeUsername",
+            Self::RenamePage { .. } => "RenamePage",
+            Self::GiveStaffRole { .. } => "GiveStaffRole",
+            Self::WithdrawStaffRole { .. } => "WithdrawStaffRole",
+        }
+    }
+}
+
+/// Stored for ever: rename nothing, add a version instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// The page came to be.
+    #[serde(rename = "page.created.v1")]
+    Created {
+        /// Its name.
+        name: String,
+        /// Its username as it is written.
+        username: String,
+        /// Its first owner.
+        owner: PersonId,
+    },
+    /// It has another name.
+    #[serde(rename = "page.renamed.v1")]
+    Renamed {
+        /// The new one.
+        name: String,
+    },
+    /// It has another username; the old one leads to it still.
+    #[serde(rename = "page.username_changed.v1")]
+    UsernameChanged {
+        /// The new one as it is written.
+        username: String,
+        /// The old one.
+        previous: String,
+    },
+    /// Somebody is on the staff, or is something else there.
+    #[serde(rename = "page.staff_given.v1")]
+    StaffGiven {
+        /// Who.
+        person: PersonId,
+        /// As what.
+        role: StaffRole,
+    },
+    /// Somebody is off the staff.
+    #[serde(rename = "page.staff_withdrawn.v1")]
+    StaffWithdrawn {
+        /// Who.
+        person: PersonId,
+    },
+}
+
+/// The fold of a page's stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    name: String,
+    username: String,
+    staff: BTreeMap<PersonId, StaffRole>,
+}
+
+/// The stream of a page.
+pub fn stream(id: PageId) -> StreamName {
+    crate::stream::<Page>(id)
+}
+
+impl Page {
+    /// Whether it has been created. A page is never without an owner.
+    pub fn exists(&self) -> bool {
+        !self.staff.is_empty()
+    }
+
+    /// What somebody is on the staff.
+    pub fn role_of(&self, person: PersonId) -> Option<StaffRole> {
+        self.staff.get(&person).copied()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its username as it is written.
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    fn is_last_owner(&self, person: PersonId) -> bool {
+        let owners = self.staff.values().filter(|role| **role == StaffRole::Owner).count();
+        self.role_of(person) == Some(StaffRole::Owner) && owners == 1
+    }
+}
+
+/// What a person is to a page, folded from the page's stream and from theirs with it.
+#[derive(Debug, Clone)]
+pub struct PageStanding {
+    person: Option<PersonId>,
+    bot: bool,
+    page_id: PageId,
+    page: Arc<Page>,
+    fan: Arc<Fan>,
+}
+
+impl PageStanding {
+    /// The standing of `person` (or of nobody signed in); `bot` is a claim of their token.
+    pub const fn new(person: Option<PersonId>, bot: bool, page_id: PageId, page: Arc<Page>, fan: Arc<Fan>) -> Self {
+        Self { person, bot, page_id, page, fan }
+    }
+
+    /// Who it is, if somebody is signed in.
+    pub const fn person(&self) -> Option<PersonId> {
+        self.person
+    }
+
+    /// Whether the caller is a bot.
+    pub const fn bot(&self) -> bool {
+        self.bot
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// The page's id.
+    pub const fn page_id(&self) -> PageId {
+        self.page_id
+    }
+
+    /// What they are to it as one of the public.
+    pub fn fan(&self) -> &Fan {
+        &self.fan
+    }
+
+    /// What they are on the staff.
+    pub fn role(&self) -> Option<StaffRole> {
+        self.person.and_then(|person| self.page.role_of(person))
+    }
+
+    /// The scope of what is written on the page.
+    pub const fn scope(&self) -> Scope {
+        Scope { owner: Owner::Page(self.page_id), privacy: Privacy::Public, era: 0 }
+    }
+
+    /// The key to everything on the page: pages are public.
+    pub fn keys(&self) -> Vec<Key> {
+        if self.page.exists() { vec![Key { audience: self.scope().audience(), since: i64::MIN, until: i64::MAX }] } else { vec![] }
+    }
+
+    /// Whether the page is there to be seen: by everyone.
+    pub fn sees(&self) -> Result<(), Denied> {
+        if self.page.exists() { Ok(()) } else { Err(Denied::Unknown) }
+    }
+
+    /// The caller as one of the public: whoever is signed in.
+    pub fn as_fan(&self) -> Result<PersonId, Denied> {
+        self.sees()?;
+        self.person.ok_or(Denied::Anonymous)
+    }
+
+    /// The caller as staff, if their role covers `act`.
+    pub fn may(&self, act: StaffAct) -> Result<PersonId, Denied> {
+        let person = self.as_fan()?;
+        match self.role() {
+            Some(role) if role.may(act) => Ok(person),
+            _ if act == StaffAct::Own => Err(Denied::OwnersOnly),
+            _ => Err(Denied::StaffOnly),
+        }
+    }
+}
+
+/// Why a command is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Rights.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Somebody must be able to decide.
+    #[error("the last owner stays; make somebody else owner first")]
+    LastOwner,
+    /// Nobody to take off.
+    #[error("this person is not on the page's staff")]
+    NotOnStaff,
+}
+
+impl Rejection for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(denied) => denied.code(),
+            Self::LastOwner => "last_owner",
+            Self::NotOnStaff => "not_on_staff",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Denied(denied) => denied.kind(),
+            Self::LastOwner => Kind::Conflict,
+            Self::NotOnStaff => Kind::NotFound,
+        }
+    }
+}
+
+impl Decider for Page {
+    const CATEGORY: &'static str = "page";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+
+    fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
+        match command {
+            Command::CreatePage { username, founding: Founding { name, owner } } if !self.exists() => {
+                Ok(vec![Event::Created { name: name.clone(), username: username.clone(), owner: *owner }])
+            }
+            Command::CreatePage { .. } => Ok(vec![]),
+            Command::TakeUsername { username } if !self.exists() || *username == self.username => Ok(vec![]),
+            Command::TakeUsername { username } => {
+                Ok(vec![Event::UsernameChanged { username: username.clone(), previous: self.username.clone() }])
+            }
+            Command::RenamePage { by, name } => {
+                by.may(StaffAct::Own)?;
+                let renamed = Event::Renamed { name: name.as_str().to_owned() };
+                Ok(if name.as_str() == self.name { vec![] } else { vec![renamed] })
+            }
+            Command::GiveStaffRole { by, person, role } => {
+                by.may(StaffAct::Own)?;
+                match self.role_of(*person) {
+                    Some(held) if held == *role => Ok(vec![]),
+                    Some(StaffRole::Owner) if self.is_last_owner(*person) => Err(Error::LastOwner),
+                    _ => Ok(vec![Event::StaffGiven { person: *person, role: *role }]),
+                }
+            }
+            Command::WithdrawStaffRole { by, person } => {
+                if by.as_fan()? != *person {
+                    by.may(StaffAct::Own)?;
+                }
+                match self.role_of(*person) {
+                    None => Err(Error::NotOnStaff),
+                    Some(_) if self.is_last_owner(*person) => Err(Error::LastOwner),
+                    Some(_) => Ok(vec![Event::StaffWithdrawn { person: *person }]),
+                }
+            }
+        }
+    }
+
+    fn evolve(mut self, event: &Event, _: Timestamp) -> Self {
+        match event.clone() {
+            Event::Created { name, username, owner } => {
+                (self.name, self.username) = (name, username);
+                self.staff.insert(owner, StaffRole::Owner);
+            }
+            Event::Renamed { name } => self.name = name,
+            Event::UsernameChanged { username, .. } => self.username = username,
+            Event::StaffGiven { person, role } => {
+                self.staff.insert(person, role);
+            }
+            Event::StaffWithdrawn { person } => {
+                self.staff.remove(&person);
+            }
+        }
+        self
+    }
+
+    fn own(event: &crate::Event) -> Option<&Event> {
+        if let crate::Event::Page(event) = event { Some(event) } else { None }
+    }
+
+    fn scope(&self, key: &str) -> Option<Scope> {
+        let page = key.parse().ok()?;
+        self.exists().then_some(Scope { owner: Owner::Page(page), privacy: Privacy::Public, era: 0 })
+    }
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+//! Where somebody stands towards content, whether it lives in a group or on a page, and in whose voice they speak there.
+
+use crate::access::{Action, Denied, Key, Scope, Standing};
+use crate::page::{PageStanding, StaffAct};
+use crate::{PageId, PersonId};
+use serde::{Deserialize, Serialize};
+
+/// Towards a place and what is written there.
+#[derive(Debug, Clone)]
+pub enum Stance {
+    /// In a group.
+    Group(Standing),
+    /// On a page.
+    Page(PageStanding),
+}
+
+/// Whose words readers see. The log keeps the person either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// The person's own.
+    Person(PersonId),
+    /// The page's, through one of its staff.
+    Page(PageId),
+}
+
+impl Stance {
+    /// Who it is, if somebody is signed in.
+    pub const fn person(&self) -> Option<PersonId> {
+        match self {
+            Self::Group(standing) => standing.person(),
+            Self::Page(standing) => standing.person(),
+        }
+    }
+
+    /// The scope of what is written here now.
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Group(standing) => standing.scope(),
+            Self::Page(standing) => Some(standing.scope()),
+        }
+    }
+
+    /// The keys to what may be read here.
+    pub fn keys(&self) -> Vec<Key> {
+        match self {
+            Self::Group(standing) => standing.keys(),
+            Self::Page(standing) => standing.keys(),
+        }
+    }
+
+    /// Whether the caller may know of it.
+    pub fn sees(&self) -> Result<(), Denied> {
+        match self {
+            Self::Group(standing) => standing.allows(Action::See),
+            Self::Page(standing) => standing.sees(),
+        }
+    }
+
+    /// Whether the caller may read it.
+    pub fn reads(&self) -> Result<(), Denied> {
+        match self {
+            Self::Group(standing) => standing.allows(Action::Read),
+            Self::Page(standing) => standing.sees(),
+        }
+    }
+
+    /// The caller as somebody who takes part: comments, reacts.
+    pub fn contributes(&self) -> Result<PersonId, Denied> {
+        match self {
+            Self::Group(standing) => {
+                standing.may(Action::Read)?;
+                standing.may(Action::Contribute)
+            }
+            Self::Page(standing) => standing.as_fan(),
+        }
+    }
+
+    /// The caller as somebody who keeps order here.
+    pub fn moderates(&self) -> Result<PersonId, Denied> {
+        match self {
+            Self::Group(standing) => standing.may(Action::Moderate),
+            Self::Page(standing) => standing.may(StaffAct::Reply),
+        }
+    }
+
+    /// In whose voice the caller speaks: their own, or that of `as_page`, if this is its place and their role covers `act`.
+    pub fn voice(&self, as_page: Option<PageId>, act: StaffAct) -> Result<Voice, Denied> {
+        let person = self.contributes()?;
+        match (as_page, self) {
+            (None, _) => Ok(Voice::Person(person)),
+            (Some(page), Self::Page(standing)) if page == standing.page_id() => standing.may(act).map(|_| Voice::Page(page)),
+            (Some(_), _) => Err(Denied::StaffOnly),
+        }
+    }
+}
