@@ -21,6 +21,12 @@ pub async fn run(pool: PgPool, mut requests: Receiver<Request>, head: watch::Sen
     // First a place, then the requests: what comes meanwhile joins the batch.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Some(first) = requests.recv().await else { return };
+        let mut waiting = None;
+        // Those whom the last answer woke are about to come: one call for all of them is worth a moment.
+        while waiting != Some(requests.len()) {
+            waiting = Some(requests.len());
+            tokio::task::yield_now().await;
+        }
         let mut batch = Batch::default();
         batch.fill(first, &mut requests);
         let (pool, head) = (pool.clone(), head.clone());
@@ -29,8 +35,9 @@ pub async fn run(pool: PgPool, mut requests: Receiver<Request>, head: watch::Sen
             if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
                 advance(&head, last);
             }
-            drop(place);
+            // Answers first: callers that append again at once then share the next batch.
             batch.answer(outcomes.into_iter());
+            drop(place);
         });
     }
 }

@@ -51,8 +51,7 @@ impl Backend {
                 Arc::new(Sqlite::open(&dir.path().join("log.db"), &options, a_log_id()).unwrap())
             }
             Self::Postgres(url) => {
-                // One batch at a time, so that what waits for the database is one batch and the queue.
-                let options = postgres::Options { queue, batches: 1, connections: 4, ..postgres::Options::default() };
+                let options = postgres::Options { queue, connections: 4, ..postgres::Options::default() };
                 Arc::new(Postgres::connect(url, &options, a_log_id()).await.unwrap())
             }
         }

@@ -1,6 +1,7 @@
 //! All integration tests in one binary: one module per subject.
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
+mod adapters;
 mod backend;
 mod conformance;
 mod engine;
