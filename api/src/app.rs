@@ -16,7 +16,7 @@ use circolo_domain::{
     person::{self, Person},
 };
 use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
-use circolo_projections::Db;
+use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -38,6 +38,8 @@ pub struct Parts {
     pub executor: Arc<Executor>,
     /// The read models.
     pub db: Db,
+    /// Feeds them.
+    pub projector: Arc<Projector>,
     /// Checks tokens.
     pub auth: Auth,
     /// How the API behaves.
@@ -103,8 +105,9 @@ impl App {
     /// Waits, bounded, until the read models have come to `wanted`, or to what `reader` wrote a moment ago.
     pub(crate) async fn caught_up(&self, wanted: Option<Position>, reader: Option<PersonId>) -> Result<(), Problem> {
         let own = || self.0.writes.get(&reader?).filter(|(_, at)| self.now().since(*at) < OWN_WRITES).map(|(position, _)| position);
-        let Some(_position) = wanted.or_else(own) else { return Ok(()) };
-        Ok(())
+        let Some(position) = wanted.or_else(own) else { return Ok(()) };
+        let behind = |_| Problem::try_later("behind", "the read models have not come to this position yet");
+        self.0.parts.projector.wait_for(position, self.config().catch_up()).await.map_err(behind)
     }
 
     /// Decides and appends.
@@ -120,6 +123,11 @@ impl App {
     /// The read models.
     pub fn db(&self) -> &Db {
         &self.0.parts.db
+    }
+
+    /// Feeds the read models.
+    pub fn projector(&self) -> &Projector {
+        &self.0.parts.projector
     }
 
     /// How the API behaves.

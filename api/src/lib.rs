@@ -17,13 +17,16 @@ pub mod clock;
 pub mod config;
 pub mod extract;
 pub mod headers;
+mod health;
 pub mod jwks;
 pub mod keys;
 pub mod layers;
 pub mod listing;
+pub mod open;
 pub mod problem;
 pub mod rate;
 pub mod routes;
+pub mod running;
 pub mod server;
 pub mod telemetry;
 

@@ -4,8 +4,9 @@ mod cli;
 
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
     // The one provider of cryptography for TLS: as client of Postgres, issuers and collectors.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    cli::run(cli::Cli::parse())
+    Box::pin(cli::run(cli::Cli::parse())).await
 }

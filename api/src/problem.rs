@@ -8,13 +8,13 @@ use axum::{
 };
 use circolo_domain::{Kind, Rejection, access::Denied};
 use circolo_events::{ExecuteError, LoadError, StoreError};
-use circolo_projections::DbError;
+use circolo_projections::{DbError, EngineError};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Display};
 use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{ContentBuilder, Ref, RefOr, Response as Described, ResponseBuilder},
+    IntoResponses, Modify, ToSchema,
+    openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response as Described, ResponseBuilder},
 };
 
 /// The media type of problems.
@@ -244,6 +244,23 @@ impl From<DbError> for Problem {
     }
 }
 
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, &error);
+        match error {
+            EngineError::Unknown(_) => Self::not_found(),
+            EngineError::Underway(_) => conflict("build_underway"),
+            EngineError::Nothing { .. } => conflict("no_such_build"),
+            EngineError::Mismatch { .. } => conflict("log_mismatch"),
+            EngineError::Failed { .. } => conflict("build_failed"),
+            EngineError::Down => Self::try_later("unavailable", "the server is stopping"),
+            EngineError::Declaration(_) => Self::internal(&error),
+            EngineError::Db(error) => error.into(),
+            EngineError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl Problem {
     fn outcome_unknown() -> Self {
         Self::try_later("outcome_unknown", "it may or may not have happened; ask again with the same Idempotency-Key")
@@ -274,29 +291,38 @@ impl IntoResponse for Problem {
 /// Describes every problem a route may answer with.
 pub struct Failures;
 
+/// Every status a problem may have, and when.
+const STATUSES: [(u16, &str); 12] = [
+    (400, "The request cannot be read: malformed JSON, bad UUID, cursor, header or query value"),
+    (401, "No token, or one that is expired, foreign or not signed as agreed"),
+    (403, "The caller may not, or has not registered (`not_registered`)"),
+    (404, "There is no such thing, or the caller may not know of it"),
+    (409, "The state of things forbids it, or an Idempotency-Key was used for another request (`key_reused`)"),
+    (412, "If-Match does not name the current revision"),
+    (413, "The body is too large"),
+    (415, "The body is not application/json"),
+    (422, "Fields break rules; they are listed"),
+    (429, "Too many requests; see Retry-After"),
+    (500, "A fault of the server; it has been logged"),
+    (503, "Busy, behind or unavailable; see Retry-After"),
+];
+
 impl IntoResponses for Failures {
     fn responses() -> BTreeMap<String, RefOr<Described>> {
-        [
-            (400, "The request cannot be read: malformed JSON, bad UUID, cursor, header or query value"),
-            (401, "No token, or one that is expired, foreign or not signed as agreed"),
-            (403, "The caller may not, or has not registered (`not_registered`)"),
-            (404, "There is no such thing, or the caller may not know of it"),
-            (409, "The state of things forbids it, or an Idempotency-Key was used for another request (`key_reused`)"),
-            (412, "If-Match does not name the current revision"),
-            (413, "The body is too large"),
-            (415, "The body is not application/json"),
-            (422, "Fields break rules; they are listed"),
-            (429, "Too many requests; see Retry-After"),
-            (500, "A fault of the server; it has been logged"),
-            (503, "Busy, behind or unavailable; see Retry-After"),
-        ]
-        .into_iter()
-        .map(|(status, description)| {
+        let by_name = |(status, _)| (u16::to_string(&status), RefOr::Ref(Ref::from_response_name(format!("Problem{status}"))));
+        STATUSES.into_iter().map(by_name).collect()
+    }
+}
+
+impl Modify for Failures {
+    /// Adds what [`Failures`] refers to, once for all routes.
+    fn modify(&self, openapi: &mut OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        for (status, description) in STATUSES {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build();
-            (u16::to_string(&status), RefOr::T(response))
-        })
-        .collect()
+            components.responses.insert(format!("Problem{status}"), RefOr::T(response));
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The router with everything around it, and the server that runs it.
 
 use crate::{
-    App, Problem, layers,
-    problem::{Body, Field},
+    App, Problem, health, layers,
+    listing::{Cursor, Limit},
+    problem::{Body, Failures, Field},
     routes,
 };
 use axum::{
@@ -31,8 +32,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Circolo", description = "Online communities: groups, members, questions and answers.", license(name = "MIT OR Apache-2.0")),
-    components(schemas(Body, Field)),
-    modifiers(&Bearer),
+    components(schemas(Body, Cursor, Field, Limit)),
+    modifiers(&Bearer, &Failures),
     security((), ("bearer" = []))
 )]
 struct Base;
@@ -70,6 +71,7 @@ pub fn router(app: &App) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
         .route("/openapi.json", get(serve_openapi))
         .merge(docs)
+        .merge(health::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such address"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method; see Allow")

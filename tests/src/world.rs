@@ -6,24 +6,34 @@ use crate::{
     actor::{Actor, Door},
     postgres::fresh_schema,
 };
+use async_trait::async_trait;
 use circolo::{
     App,
-    app::Parts,
     auth::{Auth, Claims, ISSUER, person_id},
     config::Http,
     keys::Keys,
+    running::{Running, Start},
     server,
 };
 use circolo_domain::{Span, Timestamp, testing::NOON};
-use circolo_events::{EventStore, Executor, Memory, Options, Postgres, Sqlite, postgres, sqlite};
+use circolo_events::{
+    EventStore, Memory, Position, Postgres, Sqlite, postgres,
+    reactions::{self, CheckpointStore, ReactionError},
+    sqlite,
+};
 use circolo_projections::Db;
 use clap::Parser;
 use serde_json::json;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Where log and read models of a world are.
@@ -67,11 +77,12 @@ macro_rules! stories {
 
 /// The application and all who use it.
 pub struct World {
-    app: App,
+    running: Running,
     door: Arc<Door>,
     store: Arc<dyn EventStore>,
     db: Db,
     clock: TestClock,
+    reactions: Arc<Watched>,
     _dir: TempDir,
 }
 
@@ -133,17 +144,31 @@ impl World {
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
         let count = AtomicU64::new(0);
-        let app = App::new(Parts {
+        let reactions = Arc::new(Watched::default());
+        let running = Start {
             store: store.clone(),
-            executor: Arc::new(Executor::new(store.clone(), time.clone(), Options::default())),
             db: db.clone(),
+            checkpoints: reactions.clone(),
             auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, time.clone()),
             http,
             clock: time,
             ids: Arc::new(move || Uuid::new_v5(&Uuid::NAMESPACE_OID, &count.fetch_add(1, Ordering::Relaxed).to_be_bytes())),
-        });
-        let door = Arc::new(Door { router: server::router(&app), faults: Mutex::default() });
-        Self { door, app, store, db, clock, _dir: dir }
+        };
+        let running = running.run().await.unwrap();
+        let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default() });
+        Self { door, running, store, db, clock, reactions, _dir: dir }
+    }
+
+    /// Waits until reactions and read models have seen everything, also what reactions led to.
+    pub async fn settled(&self) {
+        loop {
+            let head = self.store.head().await.unwrap();
+            self.reactions.have_seen(head).await;
+            if self.store.head().await.unwrap() == head {
+                self.app().projector().wait_for(head, Duration::from_secs(20)).await.unwrap();
+                return;
+            }
+        }
     }
 
     /// The clock.
@@ -163,7 +188,7 @@ impl World {
 
     /// The application.
     pub fn app(&self) -> &App {
-        &self.app
+        self.running.app()
     }
 
     /// A registered person with a token of their own.
@@ -183,7 +208,7 @@ impl World {
         // It holds for a century, wherever the test moves the clock.
         let exp = self.clock.now().micros() / 1_000_000 + 3_200_000_000;
         let claims = Claims { sub: name.to_owned(), exp, scope: scopes.to_owned(), ..Claims::default() };
-        let token = self.app.auth().keys().sign(&claims).unwrap();
+        let token = self.app().auth().keys().sign(&claims).unwrap();
         let actor = Actor::new(self.door.clone(), Some(person_id(ISSUER, name).0));
         actor.with("authorization", &format!("Bearer {token}"))
     }
@@ -202,7 +227,35 @@ impl Drop for World {
     fn drop(&mut self) {
         let faults = std::mem::take(&mut *self.door.faults.lock().unwrap());
         if !std::thread::panicking() {
+            assert_eq!(self.app().projector().failure(), None, "the read models stopped");
             assert!(faults.is_empty(), "the server failed: {faults:#?}");
         }
+    }
+}
+
+/// Checkpoints of reactions that a test can wait for.
+#[derive(Default)]
+struct Watched(watch::Sender<BTreeMap<String, Position>>);
+
+impl Watched {
+    async fn have_seen(&self, head: Position) {
+        let all = |seen: &BTreeMap<String, Position>| {
+            reactions::all().iter().all(|reaction| seen.get(reaction.name()).copied().unwrap_or_default() >= head)
+        };
+        tokio::time::timeout(Duration::from_secs(20), self.0.subscribe().wait_for(all)).await.unwrap().unwrap();
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for Watched {
+    async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
+        Ok(self.0.borrow().get(name).copied())
+    }
+
+    async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        self.0.send_modify(|seen| {
+            seen.insert(name.to_owned(), position);
+        });
+        Ok(())
     }
 }

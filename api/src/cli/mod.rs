@@ -1,30 +1,44 @@
 //! The command line: one file per subcommand.
 
 mod openapi;
+mod operations;
+mod progress;
+mod projections;
+mod serve;
 mod token;
 
+use circolo::config::Serve;
 use clap::{Parser, Subcommand};
 
 /// Event-sourced backend for online communities, as a REST API
 #[derive(Debug, Parser)]
-#[command(name = "circolo", version)]
+#[command(name = "circolo", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the description of the API (OpenAPI 3.1)
+    /// Print the description of the API, for `openapi.json`
     Openapi,
+    /// Watch and steer the builds of read models
+    Projections(projections::Projections),
+    /// Serve the API; this is also done if no command is given
+    Serve(Box<Serve>),
     /// Print a token of this installation, and nothing else
     Token(token::Token),
 }
 
 /// Runs what the command line asks for.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Openapi => openapi::run(),
-        Command::Token(token) => token.run(),
+        Some(Command::Openapi) => openapi::run(),
+        Some(Command::Projections(projections)) => projections.run().await,
+        Some(Command::Serve(serve)) => serve::run(*serve).await,
+        Some(Command::Token(token)) => token.run(),
+        None => serve::run(cli.serve).await,
     }
 }

@@ -37,10 +37,8 @@ pub struct ListEvents {
     /// Only events of streams whose name begins so: `question-`, `membership-{group}.`
     stream: Option<String>,
     /// At most so many
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit>,
     /// Go on after the page that gave this as `next`
-    #[param(value_type = Option<String>)]
     after: Option<Cursor>,
 }
 

@@ -3,6 +3,7 @@
 mod events;
 mod groups;
 mod memberships;
+pub mod operator;
 mod people;
 mod questions;
 
@@ -15,6 +16,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(groups::routes())
         .merge(memberships::routes())
+        .merge(operator::routes())
         .merge(people::routes())
         .merge(questions::routes())
 }

@@ -8,4 +8,5 @@ mod engine;
 mod engine_operations;
 mod engine_property;
 mod engine_switch;
+mod frame;
 mod tailing;

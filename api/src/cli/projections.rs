@@ -1,0 +1,205 @@
+//! `circolo projections`: watch and steer the builds of read models, with or without a server.
+
+use super::{operations::Operations, progress::Bars};
+use anyhow::{Context, bail};
+use circolo::{
+    clock,
+    config::Storage,
+    routes::operator::{ProjectionBuild, ProjectionView, SwitchMode},
+};
+use circolo_projections::{self as projections, Options};
+use clap::{Args, Subcommand};
+
+/// What `circolo projections` takes.
+#[derive(Debug, Args)]
+pub(super) struct Projections {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List all builds and where they stand
+    List(Target),
+    /// Prepare what this program needs and the database lacks, beside a server that may be running
+    Build(Storage),
+    /// Build anew, beside what is live
+    Rebuild {
+        #[command(flatten)]
+        which: Which,
+        /// Wait for `switch` instead of going live at once
+        #[arg(long)]
+        manual: bool,
+    },
+    /// Fold once more and compare with what is live
+    Verify(Which),
+    /// Let the build that is ready replace the live one
+    Switch(Which),
+    /// Bring the build back that was live before
+    Rollback(Which),
+    /// Give up the build that is under way or waits for its switch
+    Cancel(Which),
+}
+
+/// Which projections, and where.
+#[derive(Debug, Args)]
+struct Which {
+    /// The projection
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    name: Option<String>,
+    /// All projections
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Where.
+#[derive(Debug, Args)]
+struct Target {
+    /// Ask the running server at this address instead of opening the data
+    #[arg(long, env = "CIRCOLO_URL", value_name = "URL", requires = "token")]
+    url: Option<String>,
+    /// A token with the scope `operator`, for the server
+    #[arg(long, env = "CIRCOLO_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+impl Target {
+    fn server(&self) -> Option<Operations> {
+        Some(Operations::there(self.url.as_deref()?, self.token.clone()?))
+    }
+
+    async fn open(&self) -> anyhow::Result<Operations> {
+        match self.server() {
+            Some(server) => Ok(server),
+            None => Operations::here(&self.storage).await,
+        }
+    }
+}
+
+impl Which {
+    fn names(&self) -> Vec<String> {
+        match &self.name {
+            Some(name) => vec![name.clone()],
+            None => projections::all().iter().map(|projection| projection.name.to_owned()).collect(),
+        }
+    }
+}
+
+impl Projections {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Action::List(target) => list(&target).await,
+            Action::Build(storage) => build(&storage).await,
+            Action::Rebuild { which, manual } => {
+                let switch = if manual { SwitchMode::Manual } else { SwitchMode::Auto };
+                let operations = which.target.open().await?;
+                let outcome = rebuild(&operations, &which.names(), switch).await;
+                operations.close().await;
+                outcome
+            }
+            Action::Verify(which) => verify(&which).await,
+            Action::Switch(which) => each(&which, "switched to", async |operations, name| operations.switch(name).await).await,
+            Action::Cancel(which) => each(&which, "cancelled", async |operations, name| operations.cancel(name).await).await,
+            Action::Rollback(which) => {
+                each(&which, "rolled back to", async |operations, name| {
+                    let build = operations.roll_back(name).await?;
+                    finish(operations, std::slice::from_ref(&build)).await?;
+                    Ok(build)
+                })
+                .await
+            }
+        }
+    }
+}
+
+async fn list(target: &Target) -> anyhow::Result<()> {
+    let operations = match target.server() {
+        Some(server) => server,
+        None => Operations::beside(&target.storage).await?,
+    };
+    let builds = operations.list().await;
+    operations.close().await;
+    println!(
+        "{:16} {:>7} {:>5} {:10} {:>12} {:>12} {:>10} {:>10}  reason",
+        "name", "version", "build", "state", "position", "head", "lag", "events/s"
+    );
+    for ProjectionView { name, version, build, state, position, head, lag_events, rate, reason, .. } in builds? {
+        let reason = reason.unwrap_or_default();
+        println!("{name:16} {version:>7} {build:>5} {state:10} {position:>12} {head:>12} {lag_events:>10} {rate:>10.0}  {reason}");
+    }
+    Ok(())
+}
+
+async fn build(storage: &Storage) -> anyhow::Result<()> {
+    let opened = storage.open_beside().await.context("the log cannot be read")?;
+    let look = Operations::beside(storage).await?;
+    let work = projections::prepare(opened.db, opened.store, projections::all(), Options::new(clock::system()), None);
+    let outcome = Bars::new().during(&look, work).await;
+    look.close().await;
+    let built = outcome?;
+    if built.is_empty() {
+        println!("nothing is missing");
+    }
+    for id in built {
+        println!("{id} is live");
+    }
+    Ok(())
+}
+
+async fn rebuild(operations: &Operations, names: &[String], switch: SwitchMode) -> anyhow::Result<()> {
+    let begun = operations.rebuild(names, switch).await?;
+    finish(operations, &begun).await
+}
+
+/// Waits for builds and says what became of them.
+async fn finish(operations: &Operations, begun: &[ProjectionBuild]) -> anyhow::Result<()> {
+    let ended = Bars::new().until_done(operations, begun).await?;
+    let mut failed = begun.len() - ended.len();
+    for build in &ended {
+        println!("{} build {}: {}", build.name, build.build, build.state);
+        if build.state == "failed" {
+            eprintln!("  {}", build.reason.as_deref().unwrap_or("no reason given"));
+            failed += 1;
+        }
+    }
+    anyhow::ensure!(failed == 0, "{failed} builds did not end well");
+    Ok(())
+}
+
+async fn verify(which: &Which) -> anyhow::Result<()> {
+    let operations = which.target.open().await?;
+    let mut different = 0;
+    for name in which.names() {
+        let found = Bars::new().during(&operations, operations.verify(&name)).await?;
+        println!("{name} build {}: {} rows, {} different", found.build, found.rows, found.different);
+        for difference in &found.differences {
+            let column = difference.column.as_deref().unwrap_or("the whole row");
+            println!("  {} {} {column}: live {}, folded {}", difference.table, difference.key, difference.live, difference.folded);
+        }
+        different += found.different;
+    }
+    operations.close().await;
+    if different > 0 {
+        bail!("{different} rows differ: `circolo projections rebuild` mends them");
+    }
+    Ok(())
+}
+
+async fn each(which: &Which, done: &str, act: impl AsyncFn(&Operations, &str) -> anyhow::Result<ProjectionBuild>) -> anyhow::Result<()> {
+    let operations = which.target.open().await?;
+    let mut outcome = Ok(());
+    for name in which.names() {
+        match act(&operations, &name).await {
+            Ok(build) => println!("{name}: {done} build {}", build.build),
+            // With --all, those that have nothing to do are passed over.
+            Err(error) if which.all => eprintln!("{name}: {error}"),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    operations.close().await;
+    outcome
+}

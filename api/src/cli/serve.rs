@@ -1,0 +1,92 @@
+//! `circolo serve`: the server, from its first start to its orderly end.
+
+use anyhow::Context;
+use circolo::{auth::Auth, clock, config::Serve, jwks::Foreign, keys::Keys, open::Held, running::Start, server, telemetry};
+use circolo_projections::Checkpoints;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, signal, sync::watch};
+
+pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
+    let _telemetry = telemetry::start(&config.telemetry)?;
+    let metrics = telemetry::metrics()?;
+    let (clock, ids) = (clock::system(), clock::fresh_ids());
+    let first_start = !config.storage.folder.data.exists();
+    let opened = config.storage.open(ids()).await?;
+    let keys = Keys::open(&config.storage.folder.data)?;
+    let foreign = config.foreign.issuer().map(Foreign::new).transpose()?;
+    // Before anything is folded, so that a wrong address is told at once.
+    let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("cannot listen on {}", config.http.listen))?;
+    let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
+    let auth = Auth::new(keys, foreign, clock.clone());
+    let http = config.http.clone();
+    let running = Start { store: opened.store, db: opened.db, checkpoints, auth, http, clock, ids }.run().await?;
+    welcome(&config, &listener, first_start)?;
+
+    // Samples of histograms are kept until somebody asks for them or this runs.
+    let upkeep = tokio::spawn(async move {
+        let mut pause = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            pause.tick().await;
+            metrics.run_upkeep();
+        }
+    });
+    let stop = watch::Sender::new(false);
+    let stopped = stop.subscribe();
+    let held = opened.held;
+    let waiting = async {
+        until_told(&held).await;
+        stop.send_replace(true);
+    };
+    let served = tokio::join!(server::serve(running.app(), listener, stopped), waiting).0;
+    upkeep.abort();
+    running.shutdown().await;
+    tracing::info!("stopped");
+    drop(held);
+    Ok(served?)
+}
+
+/// Returns when the server is to stop.
+async fn until_told(held: &Held) {
+    tokio::select! {
+        reason = told() => tracing::info!("{reason}: stopping"),
+        () = held.lost() => tracing::error!("the claim on the database is lost, another server may have taken over: stopping"),
+    }
+}
+
+#[cfg(unix)]
+async fn told() -> &'static str {
+    let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) else { return interrupted().await };
+    tokio::select! {
+        _ = terminate.recv() => "told to terminate",
+        reason = interrupted() => reason,
+    }
+}
+
+#[cfg(not(unix))]
+async fn told() -> &'static str {
+    interrupted().await
+}
+
+async fn interrupted() -> &'static str {
+    match signal::ctrl_c().await {
+        Ok(()) => "interrupted",
+        // Nothing can be waited for; stopping at once would be worse.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What one needs to know to go on.
+fn welcome(config: &Serve, listener: &TcpListener, first_start: bool) -> anyhow::Result<()> {
+    let url = format!("http://{}", listener.local_addr()?);
+    let data = &config.storage.folder.data;
+    eprintln!("Circolo {} serves {url}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  log          {}", config.storage.log_place()?);
+    eprintln!("  read models  {}", config.storage.views_place()?);
+    eprintln!("  description  {url}/openapi.json, to browse: {url}/docs");
+    let folder = if data.as_os_str() == "data" { String::new() } else { format!(" --data {}", data.display()) };
+    eprintln!("  get a token  circolo token --sub ann{folder}");
+    if first_start {
+        eprintln!("First start: {} was made, with the keys that sign tokens.", data.canonicalize()?.display());
+    }
+    Ok(())
+}

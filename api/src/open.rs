@@ -1,0 +1,218 @@
+//! From URLs to adapters: the one place that knows which there are.
+
+use crate::config::{Storage, redacted};
+use circolo_events::{
+    DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
+    postgres::{self, Claim, ClaimError, ConnectError},
+    sqlite,
+};
+use circolo_projections::{Db, DbError};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where a log or read models are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere for long; for trying things out.
+    Memory,
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database, as a URL.
+    Postgres(String),
+}
+
+/// Why data could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is none of those known.
+    #[error("{0} is not a place for data: sqlite:PATH or postgres://... is expected")]
+    Url(String),
+    /// Read models cannot be there.
+    #[error("read models cannot be kept in memory: sqlite:PATH or postgres://... is expected")]
+    ViewsInMemory,
+    /// A folder cannot be made.
+    #[error("the folder {0} cannot be made: {1}")]
+    Folder(String, #[source] io::Error),
+    /// Somebody else uses the folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Somebody else uses the database.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The log in SQLite.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::OpenError),
+    /// The log in Postgres.
+    #[error(transparent)]
+    Postgres(#[from] ConnectError),
+    /// The read models.
+    #[error(transparent)]
+    Views(#[from] DbError),
+}
+
+impl OpenError {
+    /// Whether another process uses the data.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Lock(LockError::Held(_)) | Self::Claim(ClaimError::Held(_)))
+    }
+}
+
+/// An opened log with its read models.
+pub struct Opened {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// The read models.
+    pub db: Db,
+    /// Keeps others out while it lives.
+    pub held: Held,
+}
+
+/// What keeps others out.
+#[derive(Debug, Default)]
+pub struct Held {
+    _locks: Vec<DataLock>,
+    claims: Vec<Claim>,
+}
+
+impl Held {
+    /// Returns when somebody else may have come in: then this process must stop. Never for files.
+    pub async fn lost(&self) {
+        if self.claims.is_empty() {
+            return std::future::pending().await;
+        }
+        futures::future::select_all(self.claims.iter().map(|claim| Box::pin(claim.lost()))).await;
+    }
+}
+
+impl Storage {
+    /// Where the log is.
+    pub fn log_place(&self) -> Result<Place, OpenError> {
+        place(self.log.as_deref(), &self.folder.data, "log.sqlite")
+    }
+
+    /// Where the read models are.
+    pub fn views_place(&self) -> Result<Place, OpenError> {
+        place(self.views.as_deref(), &self.folder.data, "views.sqlite")
+    }
+
+    /// Opens everything for writing and keeps others out. A log that is not there is made, as `new_log_id`.
+    pub async fn open(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
+        let (log, views) = (self.log_place()?, self.views_place()?);
+        let mut held = Held { _locks: self.locks(&log, &views)?, claims: vec![] };
+        for (place, key) in [(&log, "log"), (&views, "views")] {
+            if let Place::Postgres(url) = place {
+                held.claims.push(Claim::take(url, key).await?);
+            }
+        }
+        let store: Arc<dyn EventStore> = match &log {
+            Place::Memory => Arc::new(Memory::new(new_log_id)),
+            Place::Sqlite(path) => Arc::new(Sqlite::open(path, &sqlite::Options::default(), new_log_id)?),
+            Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), new_log_id).await?),
+        };
+        Ok(Opened { store, db: open_views(&views).await?, held })
+    }
+
+    /// Opens the log for reading only, beside whoever writes to it.
+    pub async fn open_beside(&self) -> Result<Opened, OpenError> {
+        let store: Arc<dyn EventStore> = match &self.log_place()? {
+            Place::Memory => Arc::new(Memory::default()),
+            Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
+            // It writes only when it is asked to append. Where there is no log there is nothing to read, so its id is of no use.
+            Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), LogId::nil()).await?),
+        };
+        let views = self.views_place()?;
+        if let Place::Sqlite(path) = &views {
+            make_folder_of(path)?;
+        }
+        Ok(Opened { store, db: open_views(&views).await?, held: Held::default() })
+    }
+
+    /// Locks the data folder and the folders of the files.
+    fn locks(&self, log: &Place, views: &Place) -> Result<Vec<DataLock>, OpenError> {
+        make_folder(&self.folder.data)?;
+        let mut folders = BTreeSet::from([canonical(&self.folder.data)?]);
+        for place in [log, views] {
+            if let Place::Sqlite(path) = place {
+                folders.insert(canonical(make_folder_of(path)?)?);
+            }
+        }
+        folders.iter().map(|folder| DataLock::acquire(folder).map_err(OpenError::from)).collect()
+    }
+}
+
+async fn open_views(place: &Place) -> Result<Db, OpenError> {
+    match place {
+        Place::Memory => Err(OpenError::ViewsInMemory),
+        Place::Sqlite(path) => Ok(Db::sqlite(path).await?),
+        Place::Postgres(url) => Ok(Db::postgres(url).await?),
+    }
+}
+
+fn place(url: Option<&str>, data: &Path, file: &str) -> Result<Place, OpenError> {
+    let Some(url) = url else { return Ok(Place::Sqlite(data.join(file))) };
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(Place::Memory),
+        Some(("sqlite", path)) if !path.is_empty() => Ok(Place::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))),
+        Some(("postgres" | "postgresql", _)) => Ok(Place::Postgres(url.to_owned())),
+        _ => Err(OpenError::Url(redacted(url))),
+    }
+}
+
+fn make_folder_of(file: &Path) -> Result<&Path, OpenError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    Ok(folder)
+}
+
+fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder(folder.display().to_string(), error))
+}
+
+fn canonical(folder: &Path) -> Result<PathBuf, OpenError> {
+    folder.canonicalize().map_err(|error| OpenError::Folder(folder.display().to_string(), error))
+}
+
+impl std::fmt::Display for Place {
+    /// Without passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory, gone when this ends"),
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(&redacted(url)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_an_adapter() {
+        let of = |url: &str| place(Some(url), Path::new("data"), "log.sqlite").unwrap();
+        assert_eq!(of("sqlite:x/log.db"), Place::Sqlite("x/log.db".into()));
+        assert_eq!(of("sqlite:///var/log.db"), Place::Sqlite("/var/log.db".into()));
+        assert_eq!(of("postgres://u:p@h/d"), Place::Postgres("postgres://u:p@h/d".into()));
+        assert_eq!(of("postgres://u:p@h/d").to_string(), "postgres://u@h/d");
+        assert_eq!(place(None, Path::new("data"), "log.sqlite").unwrap(), Place::Sqlite("data/log.sqlite".into()));
+        for bad in ["", "x", "mysql://u:secret@h/d", "sqlite:", "memory:x"] {
+            let error = place(Some(bad), Path::new("data"), "log.sqlite").unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_in_use_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = crate::config::DataFolder { data: dir.path().join("data") };
+        let storage = Storage { folder, log: Some("memory:".into()), views: None };
+        let opened = storage.open(LogId::nil()).await.unwrap();
+        assert!(storage.open(LogId::nil()).await.err().unwrap().is_held());
+        drop(opened);
+        storage.open(LogId::nil()).await.unwrap();
+    }
+}
