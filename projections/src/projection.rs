@@ -1,7 +1,10 @@
 //! A projection: a named, versioned set of tables and the categories of events it reads.
 
 use crate::{
-    engine::rows::{Rows, TypedRows},
+    engine::{
+        ddl::FOLDED,
+        rows::{Rows, TypedRows},
+    },
     row::{Fold, Row, Table},
 };
 use std::collections::{HashMap, HashSet};
@@ -112,15 +115,17 @@ pub fn check(projections: &[Projection]) -> Result<(), DeclarationError> {
 
 /// The first name of the table that no database would take, or that names nothing.
 fn bad_name(table: &Table) -> Option<String> {
-    // Postgres cuts names at 63 bytes; the build, an index's name and our own suffixes need some of them.
+    // Postgres cuts names at 63 bytes: table, build and index share them.
     let plain = |name: &&str| {
         !name.is_empty() && name.len() <= 30 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
     let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let names = std::iter::once(table.name).chain(columns.iter().copied()).chain(table.indexes.iter().map(|index| index.name));
+    let long = table.indexes.iter().map(|index| index.name).filter(|name| name.len() > 20);
     let used = table.indexes.iter().flat_map(|index| index.columns).chain(table.search).copied();
     names
-        .filter(|name| !plain(name) || name.contains("__") || *name == crate::engine::ddl::FOLDED)
+        .filter(|name| !plain(name) || name.contains("__") || *name == FOLDED)
+        .chain(long)
         .chain(used.filter(|name| !columns.contains(name)))
         .map(str::to_owned)
         .next()

@@ -136,9 +136,9 @@ impl Db {
     }
 
     /// The rows with these keys. `sql` has one parameter: on SQLite a key, on Postgres the list of them.
-    pub(crate) async fn load(&self, sql: &Sql, keys: Vec<String>) -> Result<Vec<Vec<Value>>, DbError> {
+    pub(crate) async fn load(&self, sql: &Sql, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
         match &self.backend {
-            Backend::Sqlite(db) => db.load(sql.sqlite.clone(), keys).await,
+            Backend::Sqlite(db) => db.load(sql.sqlite.clone(), keys, urgency).await,
             Backend::Postgres(db) => db.query(sql.postgres.clone(), vec![Value::List(keys)]).await,
         }
     }

@@ -1,4 +1,5 @@
-//! SQLite through rusqlite on threads of its own: one writer, two readers for queries, one for operators' long ones.
+//! SQLite through rusqlite on threads of its own: one writer; readers: two for queries, one for rows to be folded, one for
+//! operators' long queries.
 
 use super::{DbError, Urgency, Write};
 use crate::value::Value;
@@ -74,12 +75,13 @@ pub(super) struct Sqlite(Arc<Threads>);
 struct Threads {
     writer: Arc<Queue>,
     queries: Arc<Queue>,
+    folds: Arc<Queue>,
     operators: Arc<Queue>,
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for queue in [&self.writer, &self.queries, &self.operators] {
+        for queue in [&self.writer, &self.queries, &self.folds, &self.operators] {
             queue.close();
         }
     }
@@ -87,10 +89,10 @@ impl Drop for Threads {
 
 impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
-        let threads = Threads { writer: Arc::default(), queries: Arc::default(), operators: Arc::default() };
+        let threads = Threads { writer: Arc::default(), queries: Arc::default(), folds: Arc::default(), operators: Arc::default() };
         let db = Self(Arc::new(threads));
         // The writer first: it makes the file and turns on the write-ahead log.
-        let readers = [(&db.0.queries, false), (&db.0.queries, false), (&db.0.operators, false)];
+        let readers = [&db.0.queries, &db.0.queries, &db.0.folds, &db.0.operators].map(|queue| (queue, false));
         for (queue, writes) in std::iter::once((&db.0.writer, true)).chain(readers) {
             let (opened, ready) = oneshot::channel();
             let (path, queue) = (path.clone(), Arc::clone(queue));
@@ -128,8 +130,8 @@ impl Sqlite {
     }
 
     /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
-    pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>) -> Result<Vec<Vec<Value>>, DbError> {
-        self.on(&self.0.queries, Urgency::Lane, move |connection| {
+    pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
+        self.on(&self.0.folds, urgency, move |connection| {
             // One moment for all keys.
             let snapshot = connection.transaction().map_err(failed)?;
             let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;

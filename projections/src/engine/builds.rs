@@ -83,10 +83,10 @@ pub async fn drop_leftovers(shared: &Shared, name: &str) -> Result<(), EngineErr
 }
 
 /// Brings builds up to now and into the lane, through failures that pass and across restarts.
-pub async fn run(shared: Arc<Shared>, lane: LaneHandle, ids: Vec<BuildId>) {
+pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
     let mut backoff = Backoff::new();
     loop {
-        let error = match attempt(&shared, &lane, &ids).await {
+        let error = match attempt(&shared, &lane, &mut ids).await {
             Ok(()) | Err(EngineError::Down) => return,
             Err(error) => error,
         };
@@ -104,18 +104,27 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, ids: Vec<BuildId>) {
     }
 }
 
-async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &[BuildId]) -> Result<(), EngineError> {
+/// What joined the lane is no longer in `ids`: it must not be moved by two.
+async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>) -> Result<(), EngineError> {
     let mut builds = registry::builds(&shared.db).await?;
     builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
     // What was interrupted together stands together; a group at a time.
     builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
+    let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.is_cancelled(&build.id));
+    for member in members(shared, &given_up)? {
+        discard(shared, &member).await?;
+    }
     for group in builds.chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint)) {
         let members = members(shared, group)?;
         let convoy = bring_up(shared, members, group[0].checkpoint, None).await?;
-        let names: Vec<_> = convoy.members.iter().map(|member| member.id.name.clone()).collect();
+        let joining: Vec<_> = convoy.members.iter().map(|member| member.id.clone()).collect();
         lane.join(convoy).await?;
-        for name in names {
-            drop_leftovers(shared, &name).await?;
+        ids.retain(|id| !joining.contains(id));
+        for id in joining {
+            // What is left over now is left over after the next build as well.
+            if let Err(error) = drop_leftovers(shared, &id.name).await {
+                tracing::warn!(%error, name = id.name, "old builds could not be dropped");
+            }
         }
     }
     Ok(())

@@ -91,7 +91,7 @@ impl Bulk {
     async fn fold(&mut self, shared: &Shared, decoded: &Decoded) -> Result<(), EngineError> {
         let mut at = 0;
         while let Some(member) = self.members.get_mut(at) {
-            match member.fold(&shared.db, &decoded.events).await {
+            match member.fold(&shared.db, &decoded.events, Urgency::Build).await {
                 Ok(()) => at += 1,
                 Err(FoldError::Broken(reason)) => {
                     stop(shared, member, &reason).await?;

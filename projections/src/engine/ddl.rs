@@ -198,3 +198,79 @@ fn unnest(kinds: &[Kind]) -> String {
 fn aliases(count: usize) -> String {
     (1..=count).map(|n| format!("u.c{n}")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::row! {
+        struct Note in "notes_v1" { id: String, stars: i64, weight: Option<f64>, body: Option<String> }
+        index "by_stars" (stars, id);
+        search (body);
+    }
+    crate::row! { struct Plain in "plain_v2" { id: String, count: i64 } }
+
+    fn of<R: crate::Row>(build: i64) -> Physical {
+        Physical::new(R::TABLE, build)
+    }
+
+    #[test]
+    fn a_table_carries_its_build() {
+        assert_eq!(of::<Plain>(7).name, "plain_v2__g7");
+        assert_eq!(
+            of::<Plain>(7).create(Dialect::Sqlite),
+            [
+                "CREATE TABLE plain_v2__g7 (id TEXT NOT NULL PRIMARY KEY, count INTEGER NOT NULL, folded_to INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+            ]
+        );
+        assert_eq!(
+            of::<Plain>(7).create(Dialect::Postgres),
+            ["CREATE TABLE plain_v2__g7 (id TEXT COLLATE \"C\" NOT NULL PRIMARY KEY, count BIGINT NOT NULL, folded_to BIGINT NOT NULL)"]
+        );
+        // Search needs a number per row on SQLite.
+        assert_eq!(
+            of::<Note>(1).create(Dialect::Sqlite),
+            ["CREATE TABLE notes_v1__g1 (row_number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stars INTEGER NOT NULL, weight REAL, \
+             body TEXT, folded_to INTEGER NOT NULL) STRICT"]
+        );
+    }
+
+    #[test]
+    fn rows_are_written_one_by_one_on_sqlite_and_as_arrays_on_postgres() {
+        let plain = of::<Plain>(1);
+        assert_eq!(
+            plain.upsert.sqlite,
+            "INSERT INTO plain_v2__g1 (id, count, folded_to) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (id) DO UPDATE SET count = excluded.count, folded_to = excluded.folded_to"
+        );
+        assert_eq!(
+            plain.upsert.postgres,
+            "INSERT INTO plain_v2__g1 (id, count, folded_to) SELECT u.c1, u.c2, u.c3 \
+             FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS u (c1, c2, c3) \
+             ON CONFLICT (id) DO UPDATE SET count = excluded.count, folded_to = excluded.folded_to"
+        );
+        assert_eq!(plain.load.sqlite, "SELECT id, count, folded_to FROM plain_v2__g1 WHERE id = ?1");
+        assert_eq!(plain.load.postgres, "SELECT id, count, folded_to FROM plain_v2__g1 WHERE id = ANY($1)");
+        assert_eq!(plain.bury.sqlite, "UPDATE plain_v2__g1 SET folded_to = ?2 WHERE id = ?1");
+        assert_eq!(*of::<Note>(1).kinds, [Kind::Text, Kind::Int, Kind::Float, Kind::Text, Kind::Int]);
+    }
+
+    #[test]
+    fn a_view_names_its_columns() {
+        assert_eq!(
+            of::<Plain>(2).point_view(Dialect::Sqlite),
+            ["DROP VIEW IF EXISTS plain_v2", "CREATE VIEW plain_v2 (id, count) AS SELECT id, count FROM plain_v2__g2"]
+        );
+        assert_eq!(of::<Note>(2).point_view(Dialect::Postgres).len(), 4);
+    }
+
+    #[test]
+    fn no_statement_selects_all_columns() {
+        for physical in [of::<Note>(3), of::<Plain>(3)] {
+            for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+                let ddl = [physical.create(dialect), physical.create_indexes(dialect), physical.point_view(dialect)].concat();
+                assert!(ddl.iter().all(|sql| !sql.contains('*')), "{ddl:?}");
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     rows::{Change, Rows},
 };
 use crate::{
-    db::{Db, Write},
+    db::{Db, Urgency, Write},
     projection::Projection,
     value::Value,
 };
@@ -69,7 +69,7 @@ impl Member {
     }
 
     /// Loads the rows that `events` touch and that are not in memory, then folds the events that are new to it.
-    pub async fn fold(&mut self, db: &Db, events: &[Recorded]) -> Result<(), FoldError> {
+    pub async fn fold(&mut self, db: &Db, events: &[Recorded], urgency: Urgency) -> Result<(), FoldError> {
         let news: Vec<&Recorded> =
             events.iter().filter(|event| event.position > self.checkpoint.position && self.reads(event.stream.category())).collect();
         if news.is_empty() {
@@ -78,7 +78,7 @@ impl Member {
         for part in &mut self.tables {
             let missing = guarded(&news, || part.rows.prepare(&news))?;
             if !self.empty && !missing.is_empty() {
-                let stored = db.load(&part.physical.load, missing).await.map_err(EngineError::from)?;
+                let stored = db.load(&part.physical.load, missing, urgency).await.map_err(EngineError::from)?;
                 part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;
             }
             guarded(&news, || part.rows.fold(&news))?;

@@ -137,7 +137,7 @@ impl Projector {
     /// Gives up the build that is under way or waits for its switch.
     pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
         let build = self.find(name, "cancelled", |build| build.state.is_underway()).await?;
-        let mut changes = self.shared.changes.subscribe();
+        let (mut changes, mut active) = (self.shared.changes.subscribe(), self.active.subscribe());
         self.shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone());
         match self.lane.leave(&build.id).await {
             Err(EngineError::Nothing { .. }) => {}
@@ -145,15 +145,20 @@ impl Projector {
         }
         // Whoever moves it removes it.
         loop {
+            let nobody = *active.borrow_and_update() == 0;
             changes.mark_unchanged();
             let builds = registry::builds(&self.shared.db).await?;
             if !builds.iter().any(|other| other.id == build.id && other.state.is_underway()) {
                 return Ok(build.id);
             }
-            if *self.active.borrow() == 0 {
+            if nobody {
                 discard(&self.shared, &Member::new(self.shared.projection(name)?, &build)).await?;
+                continue;
             }
-            changes.changed().await.map_err(|_| EngineError::Down)?;
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = active.changed() => {}
+            }
         }
     }
 
@@ -360,6 +365,13 @@ pub async fn prepare(
         let group: Vec<Build> = known.iter().filter(|build| ids.contains(&build.id)).cloned().collect();
         let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { continue };
         let convoy = builds::bring_up(&shared, builds::members(&shared, &group)?, checkpoint, until).await?;
+        if convoy.members.len() < group.len() {
+            let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
+            let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
+            return Err(
+                failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
+            );
+        }
         make_live(&shared, &convoy.members).await?;
         prepared.extend(convoy.members.into_iter().map(|member| member.id));
     }

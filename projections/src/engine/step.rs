@@ -62,7 +62,7 @@ impl Convoy {
         let decoded = busy(|| decode(shared.store.log_id(), page, until, reads));
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
-                self.fold(shared, &decoded).await?;
+                self.fold(shared, &decoded, urgency).await?;
                 self.store(shared, to, urgency).await?;
                 self.scanned = decoded.scanned.max(to.position);
                 Ok(Step::Moved(decoded.count))
@@ -79,10 +79,10 @@ impl Convoy {
     }
 
     /// Folds into memory; builds that are broken leave.
-    async fn fold(&mut self, shared: &Shared, decoded: &Decoded) -> Result<(), EngineError> {
+    async fn fold(&mut self, shared: &Shared, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
         let mut at = 0;
         while let Some(member) = self.members.get_mut(at) {
-            match member.fold(&shared.db, &decoded.events).await {
+            match member.fold(&shared.db, &decoded.events, urgency).await {
                 Ok(()) => at += 1,
                 Err(FoldError::Broken(reason)) => {
                     stop(shared, member, &reason).await?;

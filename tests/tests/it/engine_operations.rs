@@ -2,8 +2,10 @@
 
 use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both, options, projections, rows};
 use circolo_domain::StreamName;
-use circolo_events::{EventStore, Memory, Position};
-use circolo_projections::{Db, DbError, EngineError, Mismatch, Options, Projector, State, Status, Switch, Value, prepare as prepare_in};
+use circolo_events::{EventStore, Memory, Position, reactions::CheckpointStore};
+use circolo_projections::{
+    Checkpoints, Db, DbError, EngineError, Mismatch, Options, Projector, State, Status, Switch, Value, prepare as prepare_in,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -20,6 +22,9 @@ on_both! {
     a_prepared_version_is_there_at_the_start,
     as_of_a_position,
     search_finds_words,
+    a_database_that_fails_is_tried_again,
+    of_two_projectors_one_gives_way,
+    reactions_find_their_checkpoint_again,
 }
 
 async fn states(projector: &Projector, name: &str) -> Vec<(i64, State)> {
@@ -274,4 +279,47 @@ async fn search_finds_words(mut bench: Bench) {
         projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
         projector.settled().await;
     }
+}
+
+async fn a_database_that_fails_is_tried_again(mut bench: Bench) {
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&history(50)).await;
+    bench.caught_up(&projector).await;
+    bench.views.tamper("ALTER TABLE joined_v1__g1 RENAME TO mislaid").await;
+    let applied = projector.position();
+    let head = bench.write(&history(50)).await;
+    assert!(projector.wait_for(head, std::time::Duration::from_millis(200)).await.is_err());
+    // All or nothing: the healthy tables wait as well.
+    assert_eq!(projector.position(), applied);
+    bench.views.tamper("ALTER TABLE mislaid RENAME TO joined_v1__g1").await;
+    bench.caught_up(&projector).await;
+    assert_folded(&db, &*bench.store, "after a failure").await;
+}
+
+async fn of_two_projectors_one_gives_way(mut bench: Bench) {
+    let (db, first) = bench.start(options()).await;
+    let (_, second) = bench.start(options()).await;
+    for part in history(200).chunks(10) {
+        let head = bench.write(part).await;
+        while first.position() < head && second.position() < head {
+            tokio::task::yield_now().await;
+        }
+    }
+    bench.write(&history(5)).await;
+    let patience = std::time::Duration::from_secs(1);
+    let _ = tokio::join!(first.wait_for(bench.store.head().await.unwrap(), patience), second.wait_for(Position(i64::MAX), patience));
+    assert_eq!([&first, &second].iter().filter(|projector| projector.failure().is_some()).count(), 1);
+    assert_folded(&db, &*bench.store, "two projectors").await;
+}
+
+async fn reactions_find_their_checkpoint_again(bench: Bench) {
+    let db = bench.views.open().await;
+    let checkpoints = Checkpoints::open(db.clone(), bench.store.log_id()).await.unwrap();
+    assert_eq!(checkpoints.load("greeting").await.unwrap(), None);
+    checkpoints.save("greeting", Position(7)).await.unwrap();
+    checkpoints.save("greeting", Position(9)).await.unwrap();
+    let again = Checkpoints::open(db.clone(), bench.store.log_id()).await.unwrap();
+    assert_eq!(again.load("greeting").await.unwrap(), Some(Position(9)));
+    // Another log knows nothing of it.
+    assert_eq!(Checkpoints::open(db, Uuid::from_u128(1)).await.unwrap().load("greeting").await.unwrap(), None);
 }
