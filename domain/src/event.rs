@@ -76,6 +76,7 @@ macro_rules! aggregates {
 aggregates! {
     Fan(fan::Fan),
     Group(group::Group),
+    Listing(listing::Listing),
     Membership(membership::Membership),
     Page(page::Page),
     Person(person::Person),

@@ -64,6 +64,9 @@ fn a_type_name_is_category_fact_and_version() {
 /// Every personal text there is; all else is the same in a masked history.
 const PERSONAL: &[(&str, &[&str])] = &[
     ("group.role_withdrawn.v1", &["/departure/reason"]),
+    ("listing.edited.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),
+    ("listing.posted.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),
+    ("listing.withdrawn.v1", &["/reason"]),
     ("membership.banned.v1", &["/reason"]),
     ("membership.removed.v1", &["/reason"]),
     ("membership.request_refused.v1", &["/reason"]),

@@ -37,6 +37,8 @@ ids! {
     PersonId,
     /// A group.
     GroupId,
+    /// A listing.
+    ListingId,
     /// A question.
     QuestionId,
     /// An answer to a question.

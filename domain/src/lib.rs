@@ -3,9 +3,9 @@
 //! - [`decider`]: the shape of every aggregate
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
-//! - one module per aggregate: [`fan`], [`group`], [`membership`], [`page`], [`person`], [`question`], [`username`]
+//! - one module per aggregate: [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`question`], [`username`]
 //! - [`flow`]: what follows from an event in another stream
-//! - values: [`id`], [`text`], [`time`], [`personal`]
+//! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
 
 pub mod access;
 pub mod decider;
@@ -14,7 +14,9 @@ pub mod fan;
 pub mod flow;
 pub mod group;
 pub mod id;
+pub mod listing;
 pub mod membership;
+pub mod money;
 pub mod page;
 pub mod person;
 pub mod personal;
@@ -28,7 +30,8 @@ pub mod username;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
-pub use id::{AnswerId, GroupId, PageId, PersonId, QuestionId, StreamName};
+pub use id::{AnswerId, GroupId, ListingId, PageId, PersonId, QuestionId, StreamName};
+pub use money::{Currency, Money, MoneyError, Price};
 pub use personal::{Personal, masked};
-pub use text::{Body, Comment, DisplayName, Locale, Name, Reason, Text, TextError, Title};
+pub use text::{Body, Comment, DisplayName, Locale, Name, Reason, Slug, Text, TextError, Title};
 pub use time::{Span, Timestamp};

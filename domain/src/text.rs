@@ -106,6 +106,33 @@ impl<'de> Deserialize<'de> for Locale {
     }
 }
 
+/// A lower-case name that clients switch on and addresses may hold, such as `winter-sports`: words of letters and digits of
+/// ASCII, joined by single hyphens, 50 characters at most.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Slug(String);
+
+impl Slug {
+    /// Reads a slug.
+    pub fn parse(raw: &str) -> Option<Self> {
+        let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        (raw.len() <= 50 && raw.split('-').all(word)).then(|| Self(raw.to_owned()))
+    }
+
+    /// The slug itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Slug {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&raw)
+            .ok_or_else(|| de::Error::custom("bad_slug: lower-case words joined by hyphens are expected, such as winter-sports"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +171,16 @@ mod tests {
         assert!(Text::<1, 9>::parse("a\n\tb").is_ok());
         assert_eq!(Text::<1, 9>::parse("a\u{0}b"), Err(TextError::ControlCharacter));
         assert_eq!(Text::<1, 9>::parse("a\u{85}b"), Err(TextError::ControlCharacter));
+    }
+
+    #[test]
+    fn a_slug_is_lower_case_words_joined_by_hyphens() {
+        for good in ["bikes", "winter-sports", "4x4", &"a".repeat(50)] {
+            assert!(Slug::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "-", "Bikes", "a--b", "a-", "a b", "fahrräder", &"a".repeat(51)] {
+            assert!(Slug::parse(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

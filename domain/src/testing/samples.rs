@@ -2,10 +2,11 @@
 
 use crate::access::{Privacy, Role};
 use crate::group::{Departure, History, Policy};
+use crate::listing::{Condition, Details};
 use crate::membership::Way;
 use crate::page::{Founding, StaffRole};
 use crate::testing::{NOON, person};
-use crate::{AnswerId, Event, PageId, Personal, fan, group, membership, page, person, question, username};
+use crate::{AnswerId, Currency, Event, Money, PageId, Personal, fan, group, listing, membership, page, person, question, username};
 use uuid::Uuid;
 
 macro_rules! one_of_each {
@@ -45,6 +46,14 @@ one_of_each! {
         HistoryChanged { history: History::SinceJoining }
         RoleGiven { person: person(2), role: Role::Moderator, episode: 1 }
         RoleWithdrawn { person: person(2), episode: 1, departure: Some(Departure::Banned { reason: text("sold tickets"), until: Some(NOON) }) }
+    }
+    listing {
+        Posted { seller: person(1), details: ski(text("Express, 12 EUR")), price: euros(80) }
+        Edited { details: ski(text("Express, 9 EUR")) }
+        Repriced { episode: 1, price: euros(70), previous: euros(80) }
+        Sold { episode: 1, asked: euros(70), to: Some(person(2)), price: Some(euros(65)) }
+        MadeAvailable { episode: 2, price: euros(70) }
+        Withdrawn { episode: Some(2), by: person(1), reason: Some(text("broke it\nmyself")) }
     }
     membership {
         Invited { inviter: person(1), may_approve: true }
@@ -88,6 +97,21 @@ one_of_each! {
 
 fn text(text: &str) -> Personal<String> {
     text.to_owned().into()
+}
+
+fn euros(n: i64) -> Money {
+    Money { amount_minor: n * 100, currency: Currency::parse("EUR").unwrap_or_else(|refusal| panic!("{refusal}")) }
+}
+
+fn ski(delivery: Personal<String>) -> Details {
+    Details {
+        title: text("Touring skis"),
+        description: text("178 cm,\nwith \"skins\""),
+        category: "winter-sports".to_owned(),
+        condition: Condition::Used,
+        pickup: Some(text("In Chur, evenings")),
+        delivery: Some(delivery),
+    }
 }
 
 fn answer(n: u128) -> AnswerId {
