@@ -14,16 +14,18 @@ use std::{
     },
 };
 
-/// Runs the server, prints its folder when it answers, and tidies up when its own input ends: that happens when the test
-/// process is gone, however it went. Signals meant for the test process are ignored, so that the tidying is done.
+/// Runs the server of the binaries `$1` below the folder `$2` with the settings that follow, prints its folder when it answers,
+/// and tidies up when its own input ends: that happens when the test process is gone, however it went. Signals meant for the
+/// test process are ignored, so that the tidying is done.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
-dir=$(mktemp -d "${TMPDIR:-/tmp}/circolo-postgres.XXXXXX") || exit 1
-"$1/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
-"$1/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=300 \
-    -c shared_buffers=64MB -c autovacuum_naptime=10s >>"$dir/log" 2>&1 </dev/null &
+binaries=$1
+dir=$(mktemp -d "$2/circolo-postgres.XXXXXX") || exit 1
+shift 2
+"$binaries/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+"$binaries/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c max_connections=300 "$@" >>"$dir/log" 2>&1 </dev/null &
 server=$!
-until "$1/pg_isready" -q -h "$dir"; do
+until "$binaries/pg_isready" -q -h "$dir"; do
     kill -0 $server 2>/dev/null || { cat "$dir/log" >&2; exit 1; }
     sleep 0.05
 done
@@ -34,9 +36,13 @@ wait $server
 rm -rf "$dir"
 "#;
 
+/// What tests want of a server: that it is fast and small.
+const FOR_TESTS: &[&str] = &["-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s"];
+
 /// A server that lives as long as this process.
-struct Cluster {
-    url: String,
+pub struct Cluster {
+    /// Its database.
+    pub url: String,
     // Keeps the pipe to the keeper open; the system closes it when this process ends.
     _keeper: Option<Child>,
 }
@@ -57,9 +63,17 @@ pub fn test_postgres() -> Option<String> {
             eprintln!("skipped: no Postgres");
             return None;
         };
-        Some(start(&binaries))
+        Some(start(&binaries, &env::temp_dir(), FOR_TESTS))
     });
     cluster.as_ref().map(|cluster| cluster.url.clone())
+}
+
+/// A throw-away server of its own below `parent`, with these settings beside the defaults; `None` if none is installed.
+///
+/// # Panics
+/// If the installed one does not start.
+pub fn cluster_with(parent: &Path, settings: &[&str]) -> Option<Cluster> {
+    installed().map(|binaries| start(&binaries, parent, settings))
 }
 
 /// The URL of an empty schema of its own in [`test_postgres`].
@@ -93,9 +107,9 @@ fn is_server(dir: &Path) -> bool {
     ["initdb", "postgres", "pg_isready"].into_iter().all(|program| dir.join(program).is_file())
 }
 
-fn start(binaries: &Path) -> Cluster {
+fn start(binaries: &Path, parent: &Path, settings: &[&str]) -> Cluster {
     let mut keeper = as_ordinary_user();
-    keeper.args(["sh", "-c", KEEPER, "keeper"]).arg(binaries).stdin(Stdio::piped()).stdout(Stdio::piped());
+    keeper.args(["sh", "-c", KEEPER, "keeper"]).arg(binaries).arg(parent).args(settings).stdin(Stdio::piped()).stdout(Stdio::piped());
     // A group of its own: what is sent to the test's group from the keyboard does not reach the server.
     let mut keeper = keeper.current_dir("/").process_group(0).spawn().unwrap();
     let mut dir = String::new();

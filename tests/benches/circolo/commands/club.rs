@@ -1,0 +1,165 @@
+//! A group whose members ask and answer, as the API lets them: rights are looked up for every command.
+
+use crate::{Result, report::Sample};
+use circolo::clock;
+use circolo_domain::{
+    GroupId, PersonId, QuestionId, Text,
+    access::{Privacy, Standing},
+    group::{self, Group, Policy},
+    membership::{self, Membership},
+    question::{self, Question},
+};
+use circolo_events::{EventStore, Executor, Options, Request};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::Instant};
+use uuid::Uuid;
+
+/// Streams that are written to at once.
+const QUESTIONS: usize = 1_000;
+const MEMBERS: u128 = 200;
+/// With its envelope in JSON an answer is a little below 300 bytes.
+const ANSWER: &str = "Take the path behind the church, past the two farms, and do not cross the river before the second bridge: the first is \
+                      closed until May, and the ford beside it is deeper than it looks.";
+
+/// A group, its members and who runs their commands.
+#[derive(Clone)]
+pub struct Club {
+    executor: Arc<Executor>,
+    ids: clock::Ids,
+    group: GroupId,
+    members: Arc<[PersonId]>,
+}
+
+impl Club {
+    /// A public group with members, in an empty log.
+    pub async fn found(store: Arc<dyn EventStore>) -> Result<Self> {
+        let executor = Arc::new(Executor::new(store, clock::system(), Options::default()));
+        let members = (1..=MEMBERS).map(|number| PersonId(Uuid::from_u128(number << 64 | number))).collect();
+        let ids = clock::fresh_ids();
+        let club = Self { executor, group: GroupId(ids()), ids, members };
+        let founder = club.members[0];
+        let create = group::Command::CreateGroup {
+            name: Text::parse("Alpine Club")?,
+            description: None,
+            privacy: Privacy::Public,
+            membership: Policy::Open,
+        };
+        club.executor.execute::<Group>(&group::stream(club.group), create, &Request::new(Some(founder), (club.ids)())).await?;
+        for &person in &club.members[1..] {
+            let by = club.standing(person).await?;
+            let request = Request::new(Some(person), (club.ids)()).within(by.scope());
+            let stream = membership::stream(club.group, person);
+            club.executor.execute::<Membership>(&stream, membership::Command::JoinGroup { by }, &request).await?;
+        }
+        Ok(club)
+    }
+
+    /// Asks new questions and answers them for `span`, `in_flight` commands at once.
+    pub async fn measure(&self, in_flight: usize, span: Duration) -> Result<Sample> {
+        let questions: Arc<[QuestionId]> = (0..QUESTIONS).map(|_| QuestionId((self.ids)())).collect();
+        let (began, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let times = self.all(in_flight, |mut worker| {
+            let (questions, next) = (questions.clone(), next.clone());
+            async move {
+                while let Some(&question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    worker.post(question).await?;
+                }
+                Ok(worker.times)
+            }
+        });
+        let mut times = times.await?;
+        let end = began + span;
+        let answers = self.all(in_flight, |mut worker| {
+            let questions = questions.clone();
+            async move {
+                while Instant::now() < end {
+                    let question = questions[worker.random() % QUESTIONS];
+                    worker.answer(question).await?;
+                }
+                Ok(worker.times)
+            }
+        });
+        times.extend(answers.await?);
+        Ok(Sample::new(times, began.elapsed()))
+    }
+
+    /// Runs so many workers to their end; the times of all their commands.
+    async fn all<F: Future<Output = Result<Vec<f32>>> + Send + 'static>(
+        &self,
+        workers: usize,
+        work: impl Fn(Worker) -> F,
+    ) -> Result<Vec<f32>> {
+        let mut running = JoinSet::new();
+        for number in 0..workers as u64 {
+            running.spawn(work(Worker { club: self.clone(), seed: number, times: Vec::with_capacity(4_096) }));
+        }
+        let mut times = Vec::new();
+        while let Some(done) = running.join_next().await {
+            times.extend(done??);
+        }
+        Ok(times)
+    }
+
+    async fn standing(&self, person: PersonId) -> Result<Standing> {
+        let group = self.executor.load::<Group>(&group::stream(self.group)).await?.state;
+        let membership = self.executor.load::<Membership>(&membership::stream(self.group, person)).await?.state;
+        Ok(Standing::new(Some(person), self.group, group, membership, self.executor.now()))
+    }
+}
+
+/// Somebody who does one thing after the other.
+struct Worker {
+    club: Club,
+    seed: u64,
+    times: Vec<f32>,
+}
+
+impl Worker {
+    async fn post(&mut self, id: QuestionId) -> Result<()> {
+        let began = Instant::now();
+        let person = self.somebody();
+        let by = self.club.standing(person).await?;
+        let command =
+            question::Command::PostQuestion { by: by.clone(), title: Text::parse("Which way to the hut?")?, body: Text::parse(ANSWER)? };
+        self.execute(id, command, &by, began).await
+    }
+
+    async fn answer(&mut self, id: QuestionId) -> Result<()> {
+        let began = Instant::now();
+        let origin = self.club.executor.load::<Question>(&question::stream(id)).await?.origin.ok_or("the question is not there")?;
+        let person = self.somebody();
+        let by = self.club.standing(person).await?.towards(origin);
+        let command = question::Command::PostAnswer { by: by.clone(), body: Text::parse(ANSWER)? };
+        self.execute(id, command, &by, began).await
+    }
+
+    async fn execute(&mut self, id: QuestionId, command: question::Command, by: &Standing, began: Instant) -> Result<()> {
+        let request = Request::new(by.person(), (self.club.ids)()).within(by.scope());
+        let done = self.club.executor.execute::<Question>(&question::stream(id), command, &request).await?;
+        if !done.changed {
+            return Err("a command changed nothing".into());
+        }
+        self.times.push(began.elapsed().as_secs_f32());
+        Ok(())
+    }
+
+    fn somebody(&mut self) -> PersonId {
+        let number = self.random() % self.club.members.len();
+        self.club.members[number]
+    }
+
+    /// The next number of this worker's sequence (`SplitMix64`): the same in every run.
+    #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
+    fn random(&mut self) -> usize {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as usize
+    }
+}

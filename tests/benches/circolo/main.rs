@@ -1,0 +1,50 @@
+//! `cargo bench -p circolo-tests [-- [NAME...] [--quick] [--dir DIR]]`: what the system does per second, beside what the same
+//! machine does without it, in the same run.
+//!
+//! A missed aim is marked and is no error; absolute figures hold for one machine and one hour, the ratios travel.
+
+mod commands;
+mod machine;
+mod report;
+
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// What every benchmark may fail with.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Circolo's benchmarks.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Which to run; all if none is named.
+    names: Vec<Name>,
+    /// A smoke run: everything once and short, its figures mean nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Where the databases are made: on a disk, not in memory.
+    #[arg(long, default_value = "/var/tmp")]
+    dir: PathBuf,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    Commands,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let machine = machine::facts(&arguments.dir)?;
+    for name in Name::value_variants() {
+        if !arguments.names.is_empty() && !arguments.names.contains(name) {
+            continue;
+        }
+        let report = match name {
+            Name::Commands => commands::run(&arguments)?,
+        };
+        report.finish(&machine, arguments.quick)?;
+    }
+    Ok(())
+}
