@@ -65,7 +65,6 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
          PRAGMA wal_autocheckpoint = 8192;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -131072;
-         PRAGMA mmap_size = 1073741824;
          PRAGMA temp_store = MEMORY;",
     )?;
     connection.set_prepared_statement_cache_capacity(32);
