@@ -143,6 +143,15 @@ pub enum Denied {
     /// For a page's owners.
     #[error("only owners of this page may do this")]
     OwnersOnly,
+    /// For whoever wrote it.
+    #[error("only the author may do this")]
+    NotTheAuthor,
+    /// Moderators do not act against admins.
+    #[error("moderators may not act against admins")]
+    NotAgainstAdmins,
+    /// Linked pages come later.
+    #[error("pages cannot speak in groups yet")]
+    NotSupported,
 }
 
 impl Rejection for Denied {
@@ -157,6 +166,9 @@ impl Rejection for Denied {
             Self::BeforeYourTime => "before_your_time",
             Self::StaffOnly => "staff_only",
             Self::OwnersOnly => "owners_only",
+            Self::NotTheAuthor => "not_the_author",
+            Self::NotAgainstAdmins => "not_against_admins",
+            Self::NotSupported => "not_supported",
         }
     }
 
@@ -164,6 +176,7 @@ impl Rejection for Denied {
         match self {
             Self::Unknown => Kind::NotFound,
             Self::Anonymous => Kind::Unauthenticated,
+            Self::NotSupported => Kind::Invalid,
             _ => Kind::Forbidden,
         }
     }

@@ -74,13 +74,16 @@ macro_rules! aggregates {
 
 // One line per aggregate, sorted.
 aggregates! {
+    Comment(comment::Comment),
     Fan(fan::Fan),
     Group(group::Group),
     Listing(listing::Listing),
     Membership(membership::Membership),
     Page(page::Page),
     Person(person::Person),
+    Post(post::Post),
     Question(question::Question),
+    Reaction(reaction::Reaction),
     Username(username::Username),
 }
 

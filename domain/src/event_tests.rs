@@ -63,6 +63,9 @@ fn a_type_name_is_category_fact_and_version() {
 
 /// Every personal text there is; all else is the same in a masked history.
 const PERSONAL: &[(&str, &[&str])] = &[
+    ("comment.edited.v1", &["/text"]),
+    ("comment.removed.v1", &["/reason"]),
+    ("comment.written.v1", &["/text"]),
     ("group.role_withdrawn.v1", &["/departure/reason"]),
     ("listing.edited.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),
     ("listing.posted.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),
@@ -71,6 +74,9 @@ const PERSONAL: &[(&str, &[&str])] = &[
     ("membership.removed.v1", &["/reason"]),
     ("membership.request_refused.v1", &["/reason"]),
     ("person.registered.v1", &["/display_name"]),
+    ("post.edited.v1", &["/text"]),
+    ("post.removed.v1", &["/reason"]),
+    ("post.written.v1", &["/text"]),
     ("question.answered.v1", &["/body"]),
     ("question.posted.v1", &["/title", "/body"]),
 ];

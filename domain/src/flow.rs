@@ -25,7 +25,14 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
             membership::ids(stream).and_then(|(group, person)| of_membership(group, person, event)).into_iter().collect()
         }
         Event::Username(event) => vec![of_username(event)],
-        Event::Fan(_) | Event::Listing(_) | Event::Page(_) | Event::Person(_) | Event::Question(_) => vec![],
+        Event::Comment(_)
+        | Event::Fan(_)
+        | Event::Listing(_)
+        | Event::Page(_)
+        | Event::Person(_)
+        | Event::Post(_)
+        | Event::Question(_)
+        | Event::Reaction(_) => vec![],
     }
 }
 

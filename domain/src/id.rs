@@ -24,6 +24,12 @@ macro_rules! ids {
             }
         }
 
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 Self(id)
@@ -45,6 +51,10 @@ ids! {
     AnswerId,
     /// A page.
     PageId,
+    /// A post.
+    PostId,
+    /// A comment.
+    CommentId,
 }
 
 /// The name of a stream: its category, a hyphen, and the key within the category.

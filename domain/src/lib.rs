@@ -3,11 +3,14 @@
 //! - [`decider`]: the shape of every aggregate
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
-//! - one module per aggregate: [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`question`], [`username`]
+//! - one module per aggregate: [`comment`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
+//!   [`question`], [`reaction`], [`username`]; [`authored`]: what posts and comments have in common
 //! - [`flow`]: what follows from an event in another stream
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
 
 pub mod access;
+pub mod authored;
+pub mod comment;
 pub mod decider;
 pub mod event;
 pub mod fan;
@@ -20,7 +23,9 @@ pub mod money;
 pub mod page;
 pub mod person;
 pub mod personal;
+pub mod post;
 pub mod question;
+pub mod reaction;
 pub mod stance;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -30,7 +35,7 @@ pub mod username;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
-pub use id::{AnswerId, GroupId, ListingId, PageId, PersonId, QuestionId, StreamName};
+pub use id::{AnswerId, CommentId, GroupId, ListingId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
 pub use personal::{Personal, masked};
 pub use text::{Body, Comment, DisplayName, Locale, Name, Reason, Slug, Text, TextError, Title};

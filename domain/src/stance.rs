@@ -90,7 +90,8 @@ impl Stance {
         match (as_page, self) {
             (None, _) => Ok(Voice::Person(person)),
             (Some(page), Self::Page(standing)) if page == standing.page_id() => standing.may(act).map(|_| Voice::Page(page)),
-            (Some(_), _) => Err(Denied::StaffOnly),
+            (Some(_), Self::Group(_)) => Err(Denied::NotSupported),
+            (Some(_), Self::Page(_)) => Err(Denied::StaffOnly),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod community;
 mod samples;
+pub mod stances;
 
 pub use community::{Community, FOUNDER, GROUP};
 pub use samples::samples;

@@ -1,6 +1,6 @@
 //! What crosses the border to a database: integers, floats, text, lists of text and null.
 
-use circolo_domain::{AnswerId, GroupId, PersonId, QuestionId, Timestamp};
+use circolo_domain::{AnswerId, CommentId, GroupId, PageId, PersonId, PostId, QuestionId, Timestamp};
 use uuid::Uuid;
 
 /// One value of a row or one parameter of a query.
@@ -214,7 +214,7 @@ macro_rules! parameters {
     };
 }
 
-parameters! { columns: i64, f64, bool, String, Timestamp; texts: Uuid, PersonId, GroupId, QuestionId, AnswerId }
+parameters! { columns: i64, f64, bool, String, Timestamp; texts: Uuid, PersonId, GroupId, PageId, PostId, CommentId, QuestionId, AnswerId }
 
 /// The parameters of a query: `params![id, after, limit]` for `$1`, `$2`, `$3`.
 #[macro_export]

@@ -1,12 +1,18 @@
 //! One sample of every event there is, each field filled: what the golden files hold.
 
 use crate::access::{Privacy, Role};
+use crate::authored::Remover;
 use crate::group::{Departure, History, Policy};
 use crate::listing::{Condition, Details};
 use crate::membership::Way;
 use crate::page::{Founding, StaffRole};
+use crate::reaction::{Kind, TargetKind};
+use crate::stance::Voice;
 use crate::testing::{NOON, person};
-use crate::{AnswerId, Currency, Event, Money, PageId, Personal, fan, group, listing, membership, page, person, question, username};
+use crate::{
+    AnswerId, CommentId, Currency, Event, Money, PageId, Personal, PostId, comment, fan, group, listing, membership, page, person, post,
+    question, reaction, username,
+};
 use uuid::Uuid;
 
 macro_rules! one_of_each {
@@ -23,6 +29,25 @@ macro_rules! one_of_each {
 }
 
 one_of_each! {
+    comment {
+        Written {
+            post: PostId(Uuid::from_u128(0x70)),
+            reply_to: Some(CommentId(Uuid::from_u128(0x71))),
+            page_post: Some(PageId(Uuid::from_u128(0x50))),
+            author: person(2),
+            voice: Voice::Person(person(2)),
+            text: text("How \"high\"?"),
+        }
+        Edited { version: 2, text: text("How high\nis it?") }
+        Removed {
+            post: PostId(Uuid::from_u128(0x70)),
+            reply_to: Some(CommentId(Uuid::from_u128(0x71))),
+            page_post: Some(PageId(Uuid::from_u128(0x50))),
+            voice: Voice::Person(person(2)),
+            by: Remover::Moderator,
+            reason: Some(text("asked before")),
+        }
+    }
     fan {
         Followed {}
         Unfollowed {}
@@ -78,6 +103,11 @@ one_of_each! {
     person {
         Registered { display_name: text("Ann"), locale: Some("it".to_owned()) }
     }
+    post {
+        Written { author: person(1), voice: Voice::Page(PageId(Uuid::from_u128(0x50))), text: text("Fresh \"bread\"\nat six") }
+        Edited { version: 2, text: text("Fresh bread at seven") }
+        Removed { by: Remover::Author, reason: Some(text("sold out")) }
+    }
     question {
         Posted { author: person(1), title: text("Which hut?"), body: text("For two nights,\nwith \"dinner\".") }
         Answered { answer: answer(7), author: person(2), body: text("The lower one") }
@@ -85,6 +115,10 @@ one_of_each! {
         AcceptanceWithdrawn { answer: answer(7) }
         Closed {}
         Reopened {}
+    }
+    reaction {
+        Given { target: TargetKind::Post, voice: Voice::Person(person(2)), kind: Kind::Love, previous: Some(Kind::Like) }
+        Withdrawn { target: TargetKind::Comment, voice: Voice::Page(PageId(Uuid::from_u128(0x50))), previous: Kind::Sad }
     }
     username {
         Claimed {
