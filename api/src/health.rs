@@ -47,12 +47,7 @@ async fn metrics(State(app): State<App>) -> Response {
     match (telemetry::metrics(), app.projector().status().await) {
         (Ok(handle), Ok(builds)) => {
             for build in builds {
-                let labels = [
-                    ("projection", build.name),
-                    ("version", build.version.to_string()),
-                    ("build", build.build.to_string()),
-                    ("state", build.state.name().to_owned()),
-                ];
+                let labels = [("projection", build.name), ("version", build.version.to_string()), ("build", build.build.to_string())];
                 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
                 for (name, value) in [
                     ("circolo_projection_position", build.position.0 as f64),

@@ -2,10 +2,11 @@
 
 use crate::config::{LogFormat, Telemetry};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use std::sync::OnceLock;
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Why telemetry could not be set up.
@@ -37,7 +38,7 @@ impl Drop for Guard {
 pub fn start(config: &Telemetry) -> Result<Guard, TelemetryError> {
     // Noise of libraries is left out unless it is asked for.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,opentelemetry=warn"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match config.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -67,7 +68,9 @@ pub fn metrics() -> Result<&'static PrometheusHandle, BuildError> {
         return Ok(handle);
     }
     let seconds = Matcher::Suffix("_seconds".to_owned());
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.build_recorder();
+    // Figures of builds that are gone disappear after a while.
+    let builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(Duration::from_mins(10)));
+    let recorder = builder.set_buckets_for_metric(seconds, &BUCKETS)?.build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle());
     // Where two threads come at once, the second recorder is dropped with nothing recorded in it.
     let _ = metrics::set_global_recorder(recorder);
