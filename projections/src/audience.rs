@@ -16,7 +16,87 @@ pub struct Readable<'a> {
     pub filter: &'a str,
 }
 
+/// In what order a list stands, and where in it a page begins.
+pub struct Order {
+    /// Columns of `t` that are compared together, the last one unique.
+    pub columns: &'static [&'static str],
+    /// Whether the greatest come first.
+    pub descending: bool,
+    /// The columns of the row before the page; empty for the first page.
+    pub after: Vec<i64>,
+}
+
+impl Order {
+    /// The condition for what stands behind `after`, if any.
+    pub fn behind(&self, params: &mut Vec<Value>) -> String {
+        let bounds: Vec<String> = self.after.iter().map(|bound| param(params, *bound)).collect();
+        if bounds.is_empty() {
+            return String::new();
+        }
+        let comparison = if self.descending { "<" } else { ">" };
+        format!(" AND ({}) {comparison} ({})", self.of("t"), bounds.join(", "))
+    }
+
+    /// `ORDER BY` over the columns of `alias`.
+    pub fn by(&self, alias: &str) -> String {
+        let direction = if self.descending { " DESC" } else { "" };
+        let columns: Vec<_> = self.columns.iter().map(|column| format!("{alias}.{column}{direction}")).collect();
+        format!("ORDER BY {}", columns.join(", "))
+    }
+
+    fn of(&self, alias: &str) -> String {
+        self.columns.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Adds a parameter; its name in the text.
+pub fn param(params: &mut Vec<Value>, value: impl Into<Value>) -> String {
+    params.push(value.into());
+    format!("${}", params.len())
+}
+
 impl Readable<'_> {
+    /// SQL and parameters for the ids of a page in `order`; `None` for a reader without keys. `params` are those of the
+    /// filter. An index has to begin with the audience and what the filter holds equal, and end with the order's columns.
+    pub fn page(&self, keys: &[Key], order: &Order, mut params: Vec<Value>, limit: i64) -> Option<(String, Vec<Value>)> {
+        let Self { table, filter, .. } = self;
+        let (behind, limit) = (order.behind(&mut params), param(&mut params, limit));
+        let branch = |(n, key): (usize, &Key)| {
+            let allowed = self.window(key, &mut params);
+            format!(
+                "SELECT k{n}.* FROM (SELECT t.id, {} FROM {table} t WHERE {allowed}{filter}{behind} {} LIMIT {limit}) k{n}",
+                order.of("t"),
+                order.by("t")
+            )
+        };
+        let branches: Vec<String> = keys.iter().enumerate().map(branch).collect();
+        if branches.is_empty() {
+            return None;
+        }
+        Some((format!("SELECT u.id FROM ({}) u {} LIMIT {limit}", branches.join(" UNION ALL "), order.by("u")), params))
+    }
+
+    /// The condition that a row of `t` may be read, for queries that something narrower than the audience bounds.
+    pub fn allowed(&self, keys: &[Key], params: &mut Vec<Value>) -> String {
+        let (always, windows): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| (key.since, key.until) == (i64::MIN, i64::MAX));
+        let always: Vec<String> = always.into_iter().map(|key| key.audience.clone()).collect();
+        let mut any = format!("t.audience = ANY({})", param(params, always));
+        for key in windows {
+            any = format!("{any} OR ({})", self.window(key, params));
+        }
+        format!("({any})")
+    }
+
+    fn window(&self, key: &Key, params: &mut Vec<Value>) -> String {
+        let mut allowed = format!("t.audience = {}", param(params, key.audience.clone()));
+        for (bound, comparison) in [(key.since, ">="), (key.until, "<")] {
+            if bound != i64::MIN && bound != i64::MAX {
+                allowed = format!("{allowed} AND t.{} {comparison} {}", self.written, param(params, bound));
+            }
+        }
+        allowed
+    }
+
     /// SQL and parameters for id and position of the newest rows before `before`; `None` for a reader without keys.
     pub fn newest(&self, keys: &[Key], before: Option<i64>, limit: i64) -> Option<(String, Vec<Value>)> {
         let mut params = vec![Value::Int(before.unwrap_or(i64::MAX)), Value::Int(limit)];
@@ -29,18 +109,10 @@ impl Readable<'_> {
     }
 
     fn branch(&self, n: usize, key: &Key, params: &mut Vec<Value>) -> String {
-        let Self { table, written, filter } = self;
-        params.push(key.audience.clone().into());
-        let audience = params.len();
-        let mut window = String::new();
-        for (bound, comparison) in [(key.since, ">="), (key.until, "<")] {
-            if bound != i64::MIN && bound != i64::MAX {
-                params.push(bound.into());
-                window = format!("{window} AND t.{written} {comparison} ${}", params.len());
-            }
-        }
+        let Self { table, filter, .. } = self;
+        let allowed = self.window(key, params);
         format!(
-            "SELECT k{n}.id, k{n}.position FROM (SELECT t.id, t.position FROM {table} t WHERE t.audience = ${audience}{window} \
+            "SELECT k{n}.id, k{n}.position FROM (SELECT t.id, t.position FROM {table} t WHERE {allowed} \
              AND t.position < $1{filter} ORDER BY t.position DESC LIMIT $2) k{n}"
         )
     }
@@ -64,5 +136,33 @@ mod tests {
         assert_eq!(sql.matches("UNION ALL").count(), 1);
         assert!(sql.contains("t.audience = $4 AND t.at >= $5 AND t.at < $6 AND t.position < $1"), "{sql}");
         assert_eq!(params, [Value::Int(7), 10.into(), "a".into(), "b".into(), 5.into(), 9.into()]);
+    }
+
+    #[test]
+    fn a_page_goes_on_behind_a_row_in_any_order() {
+        let key = |audience: &str, since| Key { audience: audience.into(), since, until: i64::MAX };
+        let order = Order { columns: &["price", "position"], descending: false, after: vec![7, 70] };
+        let table = Readable { filter: " AND t.kind = $1", ..TABLE };
+        let (sql, params) = table.page(&[key("a", i64::MIN), key("b", 5)], &order, vec!["bike".into()], 10).unwrap();
+        assert!(
+            sql.contains(
+                "t.audience = $6 AND t.at >= $7 AND t.kind = $1 AND (t.price, t.position) > ($2, $3) ORDER BY t.price, t.position LIMIT $4"
+            ),
+            "{sql}"
+        );
+        assert!(sql.ends_with("u ORDER BY u.price, u.position LIMIT $4"), "{sql}");
+        assert_eq!(params, ["bike".into(), Value::Int(7), 70.into(), 10.into(), "a".into(), "b".into(), 5.into()]);
+        let newest = Order { columns: &["position"], descending: true, after: vec![] };
+        let (sql, _) = table.page(&[key("a", i64::MIN)], &newest, vec!["bike".into()], 10).unwrap();
+        assert!(sql.contains("t.audience = $3 AND t.kind = $1 ORDER BY t.position DESC LIMIT $2"), "{sql}");
+    }
+
+    #[test]
+    fn what_may_always_be_read_is_one_list_and_windows_stand_beside_it() {
+        let mut params = vec![Value::Int(1)];
+        let keys =
+            [("a", i64::MIN), ("b", 5), ("c", i64::MIN)].map(|(audience, since)| Key { audience: audience.into(), since, until: i64::MAX });
+        assert_eq!(TABLE.allowed(&keys, &mut params), "(t.audience = ANY($2) OR (t.audience = $3 AND t.at >= $4))");
+        assert_eq!(params[1], Value::List(vec!["a".into(), "c".into()]));
     }
 }
