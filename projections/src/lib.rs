@@ -6,12 +6,14 @@
 //! - [`row`], [`value`], [`projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`groups`], [`memberships`], [`people`], [`questions`]
+//! - one module per slice: [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`people`], [`questions`]
 
 pub mod audience;
+pub mod catalogue;
 pub mod db;
 mod engine;
 pub mod groups;
+pub mod listings;
 pub mod memberships;
 pub mod people;
 pub mod projection;
@@ -35,5 +37,5 @@ pub use value::{ColumnError, FromValues, Value};
 
 /// All read models of the product: one line per slice, sorted.
 pub fn all() -> Vec<Projection> {
-    vec![groups::groups(), memberships::memberships(), people::people(), questions::questions()]
+    vec![groups::groups(), listings::listings(), memberships::memberships(), people::people(), questions::questions()]
 }

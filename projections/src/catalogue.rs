@@ -1,0 +1,267 @@
+//! Queries over what is and was on offer: one listing, the catalogues of groups and sellers, a listing's history.
+
+use crate::audience::{Order, Readable, param};
+use crate::listings::{FOR_SALE, SOLD};
+use crate::{Db, DbError, Value, record};
+use circolo_domain::access::Key;
+use circolo_domain::{GroupId, ListingId, PersonId, Timestamp};
+
+record! {
+    /// A listing in a catalogue or on its page.
+    pub struct ListingDetail {
+        /// The listing's id.
+        pub id: String,
+        /// Where it was posted.
+        pub group_id: String,
+        /// Who offers it.
+        pub seller: String,
+        /// How others see them.
+        pub seller_name: Option<String>,
+        /// In a line.
+        pub title: Option<String>,
+        /// At length.
+        pub description: Option<String>,
+        /// Under what it is found.
+        pub category: String,
+        /// `new`, `refurbished` or `used`.
+        pub condition: String,
+        /// How to pick it up.
+        pub pickup: Option<String>,
+        /// How it is sent.
+        pub delivery: Option<String>,
+        /// `for_sale`, `sold` or `withdrawn`.
+        pub status: String,
+        /// What is asked for it, in minor units.
+        pub asked: i64,
+        /// In which currency.
+        pub asked_currency: String,
+        /// What it costs; see [`crate::listings::ListingRow::price`].
+        pub price: i64,
+        /// When it was posted.
+        pub listed: Timestamp,
+        /// When its last episode on offer began.
+        pub offered: Timestamp,
+        /// When it was last sold.
+        pub sold: Option<Timestamp>,
+        /// For how much, if that was told.
+        pub sold_price: Option<i64>,
+        /// In which currency.
+        pub sold_currency: Option<String>,
+        /// To whom, if that was told; for seller and buyer alone.
+        pub sold_to: Option<String>,
+        /// For how many microseconds it had been on offer then.
+        pub on_offer: Option<i64>,
+        /// When it was withdrawn, if it is.
+        pub withdrawn: Option<Timestamp>,
+        /// Why.
+        pub reason: Option<String>,
+        /// Revision of its stream.
+        pub revision: i64,
+        /// Place in catalogues.
+        pub position: i64,
+    }
+}
+
+const DETAIL: &str = "q.id, q.group_id, q.seller, p.display_name, q.title, q.description, q.category, q.condition, q.pickup, q.delivery, \
+    q.status, q.asked, q.asked_currency, q.price, q.listed, q.offered, q.sold, q.sold_price, q.sold_currency, q.sold_to, q.on_offer, \
+    q.withdrawn, q.reason, q.revision, q.position";
+
+/// One listing, whoever asks: the caller has checked who may read it.
+pub async fn find(db: &Db, id: ListingId) -> Result<Option<ListingDetail>, DbError> {
+    let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
+    db.one(sql, vec![id.to_string().into()]).await
+}
+
+/// What a catalogue shows first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// What came last to where it stands.
+    #[default]
+    Newest,
+    /// What costs least.
+    PriceAsc,
+    /// What costs most.
+    PriceDesc,
+}
+
+/// What a catalogue is to hold.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// What was sold, instead of what is for sale.
+    pub sold: bool,
+    /// Only of this category.
+    pub category: Option<String>,
+    /// Only in this state.
+    pub condition: Option<String>,
+    /// Only in this currency. Prices are compared within one: without it neither bounds nor order of prices make sense.
+    pub currency: Option<String>,
+    /// Only for so much or more.
+    pub min_price: Option<i64>,
+    /// Only for so much or less.
+    pub max_price: Option<i64>,
+    /// Only what one may pick up, or may not.
+    pub pickup: Option<bool>,
+    /// Only what is sent, or is not.
+    pub delivery: Option<bool>,
+    /// What comes first.
+    pub sort: Sort,
+    /// Price and position of the listing before the page.
+    pub after: Option<(i64, i64)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+impl Catalogue {
+    fn filter(&self) -> (String, Vec<Value>) {
+        let mut params = vec![];
+        let mut filter = format!(" AND t.status = {}", param(&mut params, if self.sold { SOLD } else { FOR_SALE }));
+        for (column, wanted) in [("category", &self.category), ("condition", &self.condition), ("currency", &self.currency)] {
+            if let Some(wanted) = wanted {
+                filter = format!("{filter} AND t.{column} = {}", param(&mut params, wanted));
+            }
+        }
+        for (comparison, bound) in [(">=", self.min_price), ("<=", self.max_price)] {
+            if let Some(bound) = bound {
+                filter = format!("{filter} AND t.price {comparison} {}", param(&mut params, bound));
+            }
+        }
+        for (column, wanted) in [("pickup", self.pickup), ("delivery", self.delivery)] {
+            if let Some(wanted) = wanted {
+                filter = format!("{filter} AND t.{column} IS {}NULL", if wanted { "NOT " } else { "" });
+            }
+        }
+        (filter, params)
+    }
+
+    fn order(&self) -> Order {
+        let after = |take: fn((i64, i64)) -> Vec<i64>| self.after.map_or(vec![], take);
+        match self.sort {
+            Sort::Newest => Order { columns: &["position"], descending: true, after: after(|(_, position)| vec![position]) },
+            Sort::PriceAsc | Sort::PriceDesc => Order {
+                columns: &["price", "position"],
+                descending: self.sort == Sort::PriceDesc,
+                after: after(|(price, position)| vec![price, position]),
+            },
+        }
+    }
+}
+
+fn listings(filter: &str) -> Readable<'_> {
+    Readable { table: "listings_v1", written: "listed", filter }
+}
+
+async fn page(db: &Db, found: &str, order: &Order, params: Vec<Value>) -> Result<Vec<ListingDetail>, DbError> {
+    let sql = format!(
+        "SELECT {DETAIL} FROM ({found}) found JOIN listings_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller {}",
+        order.by("q")
+    );
+    db.query(sql, params).await
+}
+
+/// A group's catalogue, for a reader with `keys` to the group.
+pub async fn of_group(db: &Db, keys: &[Key], catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
+    let ((filter, params), order) = (catalogue.filter(), catalogue.order());
+    match listings(&filter).page(keys, &order, params, catalogue.limit) {
+        Some((found, params)) => page(db, &found, &order, params).await,
+        None => Ok(vec![]),
+    }
+}
+
+/// A seller's catalogue over all groups, for a reader with `keys`.
+pub async fn of_seller(db: &Db, seller: PersonId, keys: &[Key], catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
+    let ((filter, mut params), order) = (catalogue.filter(), catalogue.order());
+    let seller = param(&mut params, seller.to_string());
+    let allowed = listings("").allowed(keys, &mut params);
+    let (behind, limit) = (order.behind(&mut params), param(&mut params, catalogue.limit));
+    let by = order.by("t");
+    let found = format!("SELECT t.id FROM listings_v1 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}");
+    page(db, &found, &order, params).await
+}
+
+/// The groups where somebody offered something, those of their last postings first.
+pub async fn groups_of_seller(db: &Db, seller: PersonId, limit: i64) -> Result<Vec<GroupId>, DbError> {
+    let sql = "SELECT s.group_id FROM seller_groups_v1 s WHERE s.seller = $1 ORDER BY s.position DESC LIMIT $2";
+    let groups: Vec<String> = db.query(sql, vec![seller.to_string().into(), limit.into()]).await?;
+    Ok(groups.iter().filter_map(|group| group.parse().ok()).collect())
+}
+
+record! {
+    /// A time on offer.
+    pub struct EpisodeDetail {
+        /// Which, from 1.
+        pub number: i64,
+        /// When it began.
+        pub began: Timestamp,
+        /// When it ended, if it did.
+        pub ended: Option<Timestamp>,
+        /// How it ended: `sold` or `withdrawn`.
+        pub outcome: Option<String>,
+        /// What was asked at the beginning.
+        pub first_price: i64,
+        /// In which currency.
+        pub first_currency: String,
+        /// What was asked at last.
+        pub asked: i64,
+        /// In which currency.
+        pub asked_currency: String,
+        /// For how much it was sold, if that was told.
+        pub sold_price: Option<i64>,
+        /// In which currency.
+        pub sold_currency: Option<String>,
+        /// To whom, if that was told; for seller and buyer alone.
+        pub sold_to: Option<String>,
+        /// Place in the history.
+        pub position: i64,
+    }
+}
+
+record! {
+    /// A change of price.
+    pub struct PriceDetail {
+        /// During which time on offer.
+        pub episode: i64,
+        /// From then on, in minor units.
+        pub price: i64,
+        /// In which currency.
+        pub currency: String,
+        /// When.
+        pub changed: Timestamp,
+        /// Place in the history.
+        pub position: i64,
+    }
+}
+
+/// A step in a listing's history.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// It was put on offer.
+    Episode(EpisodeDetail),
+    /// Its price changed.
+    Price(PriceDetail),
+}
+
+impl Step {
+    /// Place in the history.
+    pub const fn position(&self) -> i64 {
+        match self {
+            Self::Episode(episode) => episode.position,
+            Self::Price(price) => price.position,
+        }
+    }
+}
+
+/// A listing's times on offer and changes of price, oldest first.
+pub async fn history(db: &Db, id: ListingId, after: Option<i64>, limit: i64) -> Result<Vec<Step>, DbError> {
+    let params = vec![id.to_string().into(), after.unwrap_or(0).into(), limit.into()];
+    let episodes = "SELECT e.number, e.began, e.ended, e.outcome, e.first_price, e.first_currency, e.asked, e.asked_currency, e.sold_price, \
+                    e.sold_currency, e.sold_to, e.position FROM listing_episodes_v1 e WHERE e.listing_id = $1 AND e.position > $2 \
+                    ORDER BY e.position LIMIT $3";
+    let prices = "SELECT r.episode, r.price, r.currency, r.changed, r.position FROM listing_prices_v1 r \
+                  WHERE r.listing_id = $1 AND r.position > $2 ORDER BY r.position LIMIT $3";
+    let episodes: Vec<EpisodeDetail> = db.query(episodes, params.clone()).await?;
+    let prices: Vec<PriceDetail> = db.query(prices, params).await?;
+    let mut steps: Vec<Step> = episodes.into_iter().map(Step::Episode).chain(prices.into_iter().map(Step::Price)).collect();
+    steps.sort_by_key(Step::position);
+    steps.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(steps)
+}
