@@ -4,6 +4,7 @@
 //! - [`memory`], [`sqlite`], [`postgres`]: its adapters
 //! - [`lock`]: who may write to a data folder
 //! - [`execute`]: a command on its way from state to decision to append
+//! - [`simulate`]: valid histories of any size
 //! - [`reactions`]: consumers of the log that issue commands
 
 mod batch;
@@ -13,6 +14,7 @@ pub mod memory;
 pub mod postgres;
 pub mod reactions;
 mod rules;
+pub mod simulate;
 mod slot;
 pub mod sqlite;
 pub mod store;

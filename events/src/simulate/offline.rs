@@ -1,0 +1,138 @@
+//! Decides in memory and collects what would be appended: no log is read, and nobody else may write meanwhile.
+
+use crate::execute::{Request, new_events};
+use crate::reactions::following;
+use crate::{Append, Expected, Metadata, Position, Recorded, Revision, store::event_id};
+use circolo_domain::access::{Origin, Scope, Standing};
+use circolo_domain::flow::{FollowUp, follow_ups};
+use circolo_domain::group::{self, Group};
+use circolo_domain::membership::{self, Membership};
+use circolo_domain::page::{self, Page};
+use circolo_domain::{Context, Decider, GroupId, Named, PersonId, Rejection, StreamName, Timestamp};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A whole community in memory.
+#[derive(Default)]
+pub struct Offline {
+    streams: HashMap<StreamName, Entry>,
+    pending: Vec<Append>,
+    /// Events decided so far.
+    pub events: u64,
+}
+
+struct Entry {
+    state: Arc<dyn Any + Send + Sync>,
+    revision: Option<Revision>,
+    origin: Option<Origin>,
+}
+
+impl Offline {
+    /// The aggregate behind `stream`.
+    pub fn state<D: Decider>(&self, stream: &StreamName) -> Arc<D> {
+        self.streams.get(stream).and_then(|entry| Arc::clone(&entry.state).downcast().ok()).unwrap_or_default()
+    }
+
+    /// Scope and moment of the first event of `stream`.
+    pub fn origin(&self, stream: &StreamName) -> Option<Origin> {
+        self.streams.get(stream).and_then(|entry| entry.origin)
+    }
+
+    /// What `person` is to `group` at `now`.
+    pub fn standing(&self, person: PersonId, group: GroupId, now: Timestamp) -> Standing {
+        let membership = self.state::<Membership>(&membership::stream(group, person));
+        Standing::new(Some(person), group, self.state::<Group>(&group::stream(group)), membership, now)
+    }
+
+    /// Decides on `command` and what follows from it. `false` if it was refused: a simulated person may want what they may not.
+    pub fn ask<D: Decider>(&mut self, stream: &StreamName, command: &D::Command, request: &Request, now: Timestamp) -> bool {
+        let before = self.streams.remove(stream);
+        let (revision, origin) = before.as_ref().map_or((None, None), |entry| (entry.revision, entry.origin));
+        let state = before.and_then(|entry| entry.state.downcast::<D>().ok()).unwrap_or_default();
+        let context = Context { now, actor: request.actor, command_id: request.command_id };
+        let events = match state.decide(command, &context) {
+            Ok(events) => events,
+            Err(refusal) => {
+                tracing::trace!(%stream, code = refusal.code(), "a simulated wish was refused");
+                vec![]
+            }
+        };
+        if events.is_empty() {
+            self.streams.extend(revision.map(|_| (stream.clone(), Entry { state, revision, origin })));
+            return false;
+        }
+        let state = events.iter().fold(Arc::unwrap_or_clone(state), |state, event| state.evolve(event, now));
+        let scope = request.scope.or_else(|| state.scope(stream.key()));
+        let last = Expected::of(revision).next() + events.len() as u64 - 1;
+        let origin = origin.or(scope.map(|scope| Origin { scope, at: now }));
+        self.streams.insert(stream.clone(), Entry { state: Arc::new(state), revision: Some(last), origin });
+        self.append::<D>(stream, revision, &events, command.name(), scope, request, now);
+        true
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one place where everything about a decision meets")]
+    fn append<D: Decider>(
+        &mut self,
+        stream: &StreamName,
+        revision: Option<Revision>,
+        events: &[D::Event],
+        name: &str,
+        scope: Option<Scope>,
+        request: &Request,
+        now: Timestamp,
+    ) {
+        let metadata = Metadata {
+            actor: request.actor,
+            command: name.to_owned(),
+            command_id: request.command_id,
+            fingerprint: None,
+            correlation: request.correlation,
+            causation: request.causation,
+            scope,
+        };
+        let expected = Expected::of(revision);
+        self.pending.push(Append { stream: stream.clone(), expected, events: new_events(events, &metadata, now) });
+        self.events += events.len() as u64;
+        for (index, event) in events.iter().enumerate() {
+            let recorded = Recorded {
+                position: Position::START,
+                stream: stream.clone(),
+                revision: expected.next() + index as u64,
+                id: event_id(request.command_id, index),
+                recorded_at: now,
+                metadata: metadata.clone(),
+                event: event.clone().into(),
+            };
+            self.follow(&recorded, now);
+        }
+    }
+
+    fn follow(&mut self, event: &Recorded, now: Timestamp) {
+        for (index, follow_up) in follow_ups(&event.stream, &event.event).into_iter().enumerate() {
+            let request = following(event, &format!("follow-up {index}"));
+            match follow_up {
+                FollowUp::Group(id, command) => self.ask::<Group>(&group::stream(id), &command, &request, now),
+                FollowUp::Membership(group, person, command) => {
+                    self.ask::<Membership>(&membership::stream(group, person), &command, &request, now)
+                }
+                FollowUp::Page(id, command) => self.ask::<Page>(&page::stream(id), &command, &request, now),
+            };
+        }
+    }
+
+    /// How much was decided since the last [`Offline::take`].
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What is to be appended, in order.
+    pub fn take(&mut self) -> Vec<Append> {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Forgets streams that nobody will ask for again.
+    pub fn forget(&mut self, stream: &StreamName) {
+        self.streams.remove(stream);
+    }
+}
