@@ -117,13 +117,18 @@ impl Storage {
     }
 
     /// Opens the log for reading only, beside whoever writes to it.
-    pub async fn open_beside(&self) -> Result<Opened, OpenError> {
-        let store: Arc<dyn EventStore> = match &self.log_place()? {
+    pub async fn open_log_beside(&self) -> Result<Arc<dyn EventStore>, OpenError> {
+        Ok(match &self.log_place()? {
             Place::Memory => Arc::new(Memory::default()),
             Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
             // It writes only when it is asked to append. Where there is no log there is nothing to read, so its id is of no use.
             Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), LogId::nil()).await?),
-        };
+        })
+    }
+
+    /// Opens the log for reading only, and the read models.
+    pub async fn open_beside(&self) -> Result<Opened, OpenError> {
+        let store = self.open_log_beside().await?;
         let views = self.views_place()?;
         if let Place::Sqlite(path) = &views {
             make_folder_of(path)?;

@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand.
 
+mod events;
 mod openapi;
 mod operations;
 mod progress;
 mod projections;
 mod serve;
+mod simulate;
 mod token;
 
 use circolo::config::Serve;
@@ -22,12 +24,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Read the log
+    Events(events::Events),
     /// Print the description of the API, for `openapi.json`
     Openapi,
     /// Watch and steer the builds of read models
     Projections(projections::Projections),
     /// Serve the API; this is also done if no command is given
     Serve(Box<Serve>),
+    /// Write the history of a made-up community
+    Simulate(simulate::Simulate),
     /// Print a token of this installation, and nothing else
     Token(token::Token),
 }
@@ -35,9 +41,11 @@ enum Command {
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Some(Command::Events(events)) => events.run().await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Projections(projections)) => projections.run().await,
         Some(Command::Serve(serve)) => serve::run(*serve).await,
+        Some(Command::Simulate(simulate)) => simulate.run().await,
         Some(Command::Token(token)) => token.run(),
         None => serve::run(cli.serve).await,
     }

@@ -1,6 +1,6 @@
 //! All resources: one file and one line each, sorted.
 
-mod events;
+pub mod events;
 mod groups;
 mod memberships;
 pub mod operator;

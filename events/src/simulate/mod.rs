@@ -19,7 +19,7 @@ use circolo_domain::{PersonId, Span, Timestamp};
 use std::collections::BTreeMap;
 
 /// Appends are written in batches of about this many.
-const BATCH: usize = 5_000;
+const BATCH: usize = 16_000;
 /// How busy people are in each hour of the day, in percent of the busiest.
 const DAY: [u64; 24] = [12, 7, 4, 3, 3, 5, 14, 32, 55, 68, 72, 75, 82, 78, 66, 64, 68, 76, 88, 98, 100, 92, 64, 32];
 
@@ -73,6 +73,8 @@ pub struct Simulation {
     people: Box<dyn Fn(usize) -> PersonId + Send>,
     /// How many have registered.
     registered: usize,
+    /// Wishes so far, granted or not.
+    wishes: u64,
     options: Options,
     community: community::Community,
 }
@@ -106,7 +108,10 @@ impl Simulation {
     fn wait(&mut self) {
         let options = &self.options;
         let left = options.start.plus(Span::days(options.days.into())).since(self.now).as_micros().max(1);
-        let to_come = i64::try_from(options.events.saturating_sub(self.offline.events).max(1)).unwrap_or(i64::MAX);
+        // Not every wish leads to an event: so many wishes as it takes at the rate so far.
+        let events = options.events.saturating_sub(self.offline.events).max(1);
+        let to_come = i64::try_from(events * (self.wishes + 1) / (self.offline.events + 1)).unwrap_or(i64::MAX).max(1);
+        self.wishes += 1;
         let hour = self.now.micros().div_euclid(3_600_000_000).rem_euclid(24);
         let busy = DAY[usize::try_from(hour).unwrap_or_default()];
         let mean: u64 = DAY.iter().sum::<u64>() / 24;
@@ -150,6 +155,7 @@ pub async fn simulate(
         now: options.start,
         people: Box::new(person),
         registered: 0,
+        wishes: 0,
         options,
         community: community::Community::default(),
     };
