@@ -8,9 +8,9 @@ use super::{
     EngineError, Options, Shared, busy,
     ddl::FOLDED,
     decode::{Decoded, Poison, decode},
-    member::{FoldError, Member},
+    member::Member,
     registry::{self, Checkpoint},
-    step::stop,
+    step::{fold_all, stop_readers},
 };
 use crate::{
     db::{Sql, Urgency, Write},
@@ -56,7 +56,7 @@ impl Bulk {
             match outcome {
                 Ok(None) => return Ok(()),
                 // The reader ended there; those who do not read it go on behind it.
-                Ok(Some(poison)) => self.stop_readers(shared, &poison).await?,
+                Ok(Some(poison)) => stop_readers(shared, &mut self.members, &poison).await?,
                 Err(error) => {
                     self.members.iter_mut().for_each(Member::clear);
                     return Err(error);
@@ -76,7 +76,7 @@ impl Bulk {
         while let Some(page) = pages.recv().await {
             let decoded = page?;
             self.remove_cancelled(shared).await?;
-            self.fold(shared, &decoded).await?;
+            fold_all(shared, &mut self.members, &decoded, Urgency::Build).await?;
             to = decoded.checkpoint.unwrap_or(to);
             shared.built(&self.members, to.position, decoded.count, until);
             if self.members.iter().map(Member::size).sum::<usize>() > shared.options.memory {
@@ -86,29 +86,6 @@ impl Bulk {
         }
         self.flush(shared, to).await?;
         Ok(poison)
-    }
-
-    async fn fold(&mut self, shared: &Shared, decoded: &Decoded) -> Result<(), EngineError> {
-        let mut at = 0;
-        while let Some(member) = self.members.get_mut(at) {
-            match member.fold(&shared.db, &decoded.events, Urgency::Build).await {
-                Ok(()) => at += 1,
-                Err(FoldError::Broken(reason)) => {
-                    stop(shared, member, &reason).await?;
-                    self.members.remove(at);
-                }
-                Err(FoldError::Engine(error)) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn stop_readers(&mut self, shared: &Shared, poison: &Poison) -> Result<(), EngineError> {
-        while let Some(at) = self.members.iter().position(|member| member.reads(&poison.category)) {
-            stop(shared, &mut self.members[at], &poison.reason).await?;
-            self.members.remove(at);
-        }
-        Ok(())
     }
 
     /// Stores what is in memory, in pieces, and then the checkpoint.

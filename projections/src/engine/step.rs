@@ -62,13 +62,13 @@ impl Convoy {
         let decoded = busy(|| decode(shared.store.log_id(), page, until, reads));
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
-                self.fold(shared, &decoded, urgency).await?;
+                fold_all(shared, &mut self.members, &decoded, urgency).await?;
                 self.store(shared, to, urgency).await?;
                 self.scanned = decoded.scanned.max(to.position);
                 Ok(Step::Moved(decoded.count))
             }
             (None, Some(poison)) => {
-                self.stop_readers(shared, poison).await?;
+                stop_readers(shared, &mut self.members, poison).await?;
                 Ok(Step::Stopped)
             }
             (None, None) => {
@@ -76,22 +76,6 @@ impl Convoy {
                 Ok(Step::Idle)
             }
         }
-    }
-
-    /// Folds into memory; builds that are broken leave.
-    async fn fold(&mut self, shared: &Shared, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
-        let mut at = 0;
-        while let Some(member) = self.members.get_mut(at) {
-            match member.fold(&shared.db, &decoded.events, urgency).await {
-                Ok(()) => at += 1,
-                Err(FoldError::Broken(reason)) => {
-                    stop(shared, member, &reason).await?;
-                    self.members.remove(at);
-                }
-                Err(FoldError::Engine(error)) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Stores what is in memory and the checkpoint.
@@ -128,15 +112,6 @@ impl Convoy {
         }
     }
 
-    /// Takes those out who read what cannot be read.
-    async fn stop_readers(&mut self, shared: &Shared, poison: &Poison) -> Result<(), EngineError> {
-        while let Some(at) = self.members.iter().position(|member| member.reads(&poison.category)) {
-            stop(shared, &mut self.members[at], &poison.reason).await?;
-            self.members.remove(at);
-        }
-        Ok(())
-    }
-
     /// After an error: does the log still hold what was folded, and did the database take the last step or not?
     pub async fn settle(&mut self, shared: &Shared) -> Result<(), EngineError> {
         let Some(first) = self.members.first().map(|member| member.id.clone()).filter(|_| self.doubtful) else { return Ok(()) };
@@ -158,8 +133,33 @@ impl Convoy {
     }
 }
 
+/// Folds into the memory of all `members`; those that are broken leave.
+pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
+    let mut at = 0;
+    while let Some(member) = members.get_mut(at) {
+        match member.fold(&shared.db, &decoded.events, urgency).await {
+            Ok(()) => at += 1,
+            Err(FoldError::Broken(reason)) => {
+                stop(shared, member, &reason).await?;
+                members.remove(at);
+            }
+            Err(FoldError::Engine(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Takes those out of `members` who read what cannot be read.
+pub async fn stop_readers(shared: &Shared, members: &mut Vec<Member>, poison: &Poison) -> Result<(), EngineError> {
+    while let Some(at) = members.iter().position(|member| member.reads(&poison.category)) {
+        stop(shared, &mut members[at], &poison.reason).await?;
+        members.remove(at);
+    }
+    Ok(())
+}
+
 /// Notes that a build cannot go on.
-pub async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
+async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
     member.clear();
     let state = if matches!(member.state, State::Live | State::Stopped) { State::Stopped } else { State::Failed };
     tracing::error!(projection = %member.id, %reason, "a projection stopped; mend it and rebuild");

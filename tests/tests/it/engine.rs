@@ -6,6 +6,7 @@ use circolo_projections::{Db, EngineError, Fold, Keys, Options, Projection, Proj
 use circolo_tests::postgres::fresh_schema;
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -56,7 +57,8 @@ impl Fold for Thread {
             (None, AcceptanceWithdrawn { .. }) => Some(fresh(None, -1)),
             (Some(_), Closed) => None,
             (Some(row), Answered { .. }) => Some(Self { answers: row.answers + 1, share: 1.0 / (row.share + 3.0), ..row }),
-            (Some(row), AcceptanceWithdrawn { .. }) => Some(Self { open: !row.open, ..row }),
+            // Every second one deletes: what was deleted must not be taken for what never was.
+            (Some(row), AcceptanceWithdrawn { .. }) => row.open.then(|| Self { open: false, ..row }),
             (row, _) => row,
         }
     }
@@ -264,20 +266,18 @@ pub async fn rows<R: Row>(db: &Db) -> Vec<R> {
     db.query(sql, vec![]).await.unwrap()
 }
 
-/// All five tables are what the log says.
-#[track_caller]
-pub fn assert_same<R: PartialEq + std::fmt::Debug>(found: &[R], expected: &[R], what: &str) {
-    assert_eq!(found, expected, "{what}: {}", std::any::type_name::<R>());
+async fn assert_rows<R: Fold + Clone + PartialEq + Debug>(db: &Db, events: &[Recorded], reads: &[&str], what: &str) {
+    assert_eq!(rows::<R>(db).await, folded::<R>(events, reads), "{what}: {}", R::TABLE.name);
 }
 
 /// Compares every table with a plain fold over the whole log.
 pub async fn assert_folded(db: &Db, store: &dyn EventStore, what: &str) {
     let events = recorded(store).await;
-    assert_same(&rows::<Thread>(db).await, &folded::<Thread>(&events, &["question"]), what);
-    assert_same(&rows::<Author>(db).await, &folded::<Author>(&events, &["question"]), what);
-    assert_same(&rows::<Accepted>(db).await, &folded::<Accepted>(&events, &["question"]), what);
-    assert_same(&rows::<Total>(db).await, &folded::<Total>(&events, &["question", "membership"]), what);
-    assert_same(&rows::<Joined>(db).await, &folded::<Joined>(&events, &["membership"]), what);
+    assert_rows::<Thread>(db, &events, &["question"], what).await;
+    assert_rows::<Author>(db, &events, &["question"], what).await;
+    assert_rows::<Accepted>(db, &events, &["question"], what).await;
+    assert_rows::<Total>(db, &events, &["question", "membership"], what).await;
+    assert_rows::<Joined>(db, &events, &["membership"], what).await;
 }
 
 /// A database for read models that is gone after the test.
