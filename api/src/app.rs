@@ -86,6 +86,11 @@ impl App {
         Ok(done)
     }
 
+    /// What the keyed `call` came to on `stream` before, if it was there.
+    pub async fn repeated<D: Decider>(&self, call: &Call, stream: &StreamName) -> Result<Option<execute::Done>, Problem> {
+        Ok(self.0.parts.executor.repeated::<D>(stream, &call.request(None)).await?)
+    }
+
     /// What `person` is to `group`.
     pub async fn standing(&self, person: Option<PersonId>, group: GroupId) -> Result<Standing, Problem> {
         let executor = &self.0.parts.executor;

@@ -3,7 +3,7 @@
 //! A cached aggregate is a guess, the append is the proof. An accepted command on a warm stream costs no read; a refusal
 //! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
 
-use crate::slot::{Cached, Slot, Slots};
+use crate::slot::{Cached, Recent, Slot, Slots};
 use crate::{
     Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored, store::event_id,
 };
@@ -200,7 +200,25 @@ impl Executor {
         command: D::Command,
         request: &Request,
     ) -> Result<Done, ExecuteError<D::Error>> {
-        let Accepted { mut done, events } = self.accept::<D>(stream, &command, request).await?;
+        let accepted = self.accept::<D>(stream, &command, request).await?;
+        Ok(self.followed(stream, accepted).await)
+    }
+
+    /// What the keyed command of `request` came to on `stream` the first time, if it was there before.
+    pub async fn repeated<D: Decider>(&self, stream: &StreamName, request: &Request) -> Result<Option<Done>, ExecuteError<D::Error>> {
+        let slot = self.slots.of(stream);
+        let revision = match slot.get::<D>() {
+            Some(cached) => cached.revision,
+            None => self.read::<D>(stream, &slot, Cached::default()).await?.revision,
+        };
+        match self.first_outcome(stream, &slot, revision, request).await? {
+            Some(first) => Ok(Some(self.followed(stream, first).await)),
+            None => Ok(None),
+        }
+    }
+
+    /// Runs what follows. After a repeat, too: the first time may have died halfway, or not be done yet.
+    async fn followed(&self, stream: &StreamName, Accepted { mut done, events }: Accepted) -> Done {
         for event in &events {
             match self.follow(event).await {
                 Ok(Some(position)) => done.position = done.position.max(position),
@@ -209,7 +227,7 @@ impl Executor {
                 Err(error) => tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the reaction runner"),
             }
         }
-        Ok(done)
+        done
     }
 
     async fn accept<D: Decider>(
@@ -224,8 +242,8 @@ impl Executor {
             Some(cached) => (cached, false),
             None => (self.read(stream, &slot, Cached::default()).await?, true),
         };
-        if let Some(done) = self.first_outcome(stream, &slot, cached.revision, request).await? {
-            return Ok(Accepted { done, events: vec![] });
+        if let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await? {
+            return Ok(first);
         }
         let mut conflicts = 0;
         loop {
@@ -257,8 +275,8 @@ impl Executor {
                     conflicts += 1;
                     cached = self.read(stream, &slot, cached).await?;
                     current = true;
-                    if let Some(done) = self.first_outcome(stream, &slot, cached.revision, request).await? {
-                        return Ok(Accepted { done, events: vec![] });
+                    if let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await? {
+                        return Ok(first);
                     }
                 }
                 Err(StoreError::Conflict { .. }) => return Err(ExecuteError::Contended),
@@ -274,28 +292,33 @@ impl Executor {
         }
     }
 
-    /// What a keyed command came to the first time, if there was one.
+    /// What a keyed command came to the first time, if there was one, with its events: what follows from them may still be
+    /// on its way, and the answer tells where that ended.
     async fn first_outcome<E: Rejection>(
         &self,
         stream: &StreamName,
         slot: &Slot,
         revision: Option<Revision>,
         request: &Request,
-    ) -> Result<Option<Done>, ExecuteError<E>> {
+    ) -> Result<Option<Accepted>, ExecuteError<E>> {
         if !request.keyed || revision.is_none() {
             return Ok(None);
         }
-        let (fingerprint, appended) = match slot.recent(request.command_id) {
+        let Recent { fingerprint, first, appended } = match slot.recent(request.command_id) {
             Some(recent) => recent,
             None => match self.store.find(stream, request.command_id).await? {
                 None => return Ok(None),
-                Some((stored, appended)) => (stored.decode()?.metadata.fingerprint, appended),
+                Some((stored, appended)) => Recent { fingerprint: stored.decode()?.metadata.fingerprint, first: stored.revision, appended },
             },
         };
         if fingerprint != request.fingerprint {
             return Err(ExecuteError::KeyReused);
         }
-        Ok(Some(Done { revision: Some(appended.revision), position: appended.position, changed: false, repeated: true }))
+        let count = usize::try_from(appended.revision - first + 1).unwrap_or(READ_PAGE);
+        let stored = self.store.read(stream, first, count).await?;
+        let events = stored.iter().map(Stored::decode).collect::<Result<_, _>>()?;
+        let done = Done { revision: Some(appended.revision), position: appended.position, changed: false, repeated: true };
+        Ok(Some(Accepted { done, events }))
     }
 
     /// Reads the stream on from `cached` to its end and remembers the result.

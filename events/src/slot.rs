@@ -70,7 +70,16 @@ struct Content {
     /// Grows when the state is forgotten: what was read before must not come back.
     generation: u64,
     entry: Option<Entry>,
-    recent: VecDeque<(Uuid, Option<String>, Appended)>,
+    recent: VecDeque<(Uuid, Recent)>,
+}
+
+/// A command that was executed on the stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Recent {
+    pub fingerprint: Option<String>,
+    /// Revision of its first event.
+    pub first: Revision,
+    pub appended: Appended,
 }
 
 /// A [`Cached`] whose type is known to its category alone.
@@ -141,7 +150,8 @@ impl Slot {
         if content.recent.len() == RECENT {
             content.recent.pop_front();
         }
-        content.recent.push_back((metadata.command_id, metadata.fingerprint.clone(), appended));
+        let first = appended.revision + 1 - events.len() as u64;
+        content.recent.push_back((metadata.command_id, Recent { fingerprint: metadata.fingerprint.clone(), first, appended }));
     }
 
     /// Forgets the state: what the log holds is no longer certain.
@@ -151,11 +161,10 @@ impl Slot {
         content.entry = None;
     }
 
-    /// Fingerprint and outcome of a recent command.
-    pub fn recent(&self, command_id: Uuid) -> Option<(Option<String>, Appended)> {
+    /// A recent command.
+    pub fn recent(&self, command_id: Uuid) -> Option<Recent> {
         let content = self.content();
-        let found = content.recent.iter().find(|(id, _, _)| *id == command_id)?;
-        Some((found.1.clone(), found.2))
+        content.recent.iter().find(|(id, _)| *id == command_id).map(|(_, recent)| recent.clone())
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {

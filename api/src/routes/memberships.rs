@@ -195,10 +195,19 @@ async fn answer(app: &App, group: GroupId, person: PersonId, done: &circolo_even
 async fn depart(app: &App, call: &Call, by: Standing, who: Standing, departure: Departure, otherwise: Command) -> Result<Done, Problem> {
     let Some(person) = who.person() else { return Err(Problem::not_found()) };
     let group = by.group_id();
-    // A repeat finds its first outcome on the group's stream, though the role is gone by then.
-    if who.group().holds_role(person) || call.keyed() {
+    let (of_group, of_person) = (group::stream(group), membership::stream(group, person));
+    // A role may have come or gone since: a repeat finds its first outcome on whichever stream it was.
+    if call.keyed() {
+        let first = app.repeated::<Group>(call, &of_group).await?;
+        let first = if first.is_some() { first } else { app.repeated::<Membership>(call, &of_person).await? };
+        if let Some(done) = first {
+            return answer(app, group, person, &done).await;
+        }
+    }
+    if who.group().holds_role(person) {
         let command = group::Command::Depart { by: by.clone(), who, departure };
-        let done = app.execute::<Group>(call, &group::stream(group), command, by.scope()).await?;
+        let done = app.execute::<Group>(call, &of_group, command, by.scope()).await?;
+        // Without a change the role was of an earlier episode, and is not in the way.
         if done.changed || done.repeated {
             return answer(app, group, person, &done).await;
         }

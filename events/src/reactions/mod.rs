@@ -101,10 +101,11 @@ pub fn following(event: &Recorded, what: &str) -> Request {
     }
 }
 
-/// The position a follow-up led to. A refusal is an outcome like any other: it would be the same again.
+/// The position of what a follow-up appended, now or the first time. A refusal is an outcome like any other: it would be
+/// the same again.
 pub fn refusable<E: Rejection>(outcome: Result<crate::execute::Done, ExecuteError<E>>) -> Result<Option<Position>, ReactionError> {
     match outcome {
-        Ok(done) => Ok(Some(done.position)),
+        Ok(done) => Ok((done.changed || done.repeated).then_some(done.position)),
         Err(ExecuteError::Rejected(refusal)) => {
             tracing::debug!(code = refusal.code(), "a follow-up was refused");
             Ok(None)
