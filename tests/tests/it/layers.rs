@@ -3,7 +3,12 @@
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).features(CargoOpt::AllFeatures).no_deps().exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .features(CargoOpt::AllFeatures)
+        .no_deps()
+        .exec()
+        .unwrap()
 }
 
 /// Direct dependencies of a workspace crate, without those of its tests.

@@ -1,12 +1,24 @@
 //! All integration tests in one binary: one module per subject.
 #![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
+mod access;
 mod adapters;
 mod backend;
+mod community;
+mod concurrency;
 mod conformance;
+mod conventions;
+mod departures;
 mod engine;
 mod engine_operations;
 mod engine_property;
 mod engine_switch;
+mod eras;
 mod frame;
+mod groups;
+mod layers;
+mod memberships;
+mod people;
+mod questions;
+mod secrecy;
 mod tailing;

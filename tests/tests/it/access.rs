@@ -1,0 +1,180 @@
+//! Who may do what, over HTTP, from one table: privacy x role x endpoint -> status.
+
+use crate::community::{admit, ask, ban, found, invite, promote};
+use axum::http::Method;
+use circolo_tests::{
+    actor::Actor,
+    world::{Backend, World},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// In the order of the table's columns. `guest` is invited; the last admin is somebody else.
+const ROLES: [&str; 8] = ["anonymous", "stranger", "outsider", "guest", "banned", "member", "moderator", "admin"];
+
+/// An endpoint of a group or its question; the statuses in a public, a closed and a secret group, for each of [`ROLES`].
+///
+/// Whom it is about: `{me}` the caller, `{member}`, `{asking}` and `{invited}` others, `{banned}` somebody who is,
+/// `{new}` somebody registered.
+const TABLE: &[(&str, &str, [&str; 3])] = &[
+    ("GET", "group", ["200 200 200 200 200 200 200 200", "200 200 200 200 200 200 200 200", "404 404 404 200 404 200 200 200"]),
+    ("GET", "group/members", ["200 200 200 200 200 200 200 200", "200 200 200 200 200 200 200 200", "404 404 404 403 404 200 200 200"]),
+    ("GET", "group/members?status=invited", [QUEUE, QUEUE, SECRET_QUEUE]),
+    ("GET", "group/members?status=requested", [QUEUE, QUEUE, SECRET_QUEUE]),
+    ("GET", "group/members?status=banned", [QUEUE, QUEUE, SECRET_QUEUE]),
+    ("GET", "group/questions", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 403 404 200 200 200"]),
+    ("GET", "question", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("PATCH", "group", [ADMINS, ADMINS, SECRET_ADMINS]),
+    ("PUT", "group/members/{member}/role", [ADMINS, ADMINS, SECRET_ADMINS]),
+    ("POST", "group/invitations", ["401 403 403 403 403 200 200 200", "401 403 403 403 403 200 200 200", SECRET_ADMINS]),
+    (
+        "POST",
+        "group/invitations/{me}/accept",
+        ["401 403 404 200 403 200 200 200", "401 403 404 200 403 200 200 200", "401 403 404 200 404 200 200 200"],
+    ),
+    ("POST", "group/invitations/{me}/decline", [INVITED, INVITED, INVITED]),
+    ("POST", "group/invitations/{member}/accept", [NOBODY, NOBODY, "401 403 404 403 404 403 403 403"]),
+    ("POST", "group/invitations/{member}/decline", [NOBODY, NOBODY, "401 403 404 403 404 403 403 403"]),
+    ("DELETE", "group/invitations/{invited}", [MODERATORS, MODERATORS, SECRET_MODERATORS]),
+    ("POST", "group/join", ["401 403 200 200 403 200 200 200", "401 403 200 200 403 200 200 200", "401 403 404 200 404 200 200 200"]),
+    ("POST", "group/requests/{asking}/approve", [MODERATORS, MODERATORS, "401 403 404 403 404 403 404 404"]),
+    ("POST", "group/requests/{asking}/refuse", [MODERATORS, MODERATORS, "401 403 404 403 404 403 404 404"]),
+    (
+        "DELETE",
+        "group/requests/me",
+        ["401 403 404 404 404 404 404 404", "401 403 404 404 404 404 404 404", "401 403 404 404 404 404 404 404"],
+    ),
+    ("POST", "group/leave", ["401 403 404 404 404 200 200 200", "401 403 404 404 404 200 200 200", "401 403 404 404 404 200 200 200"]),
+    ("DELETE", "group/members/{member}", [MODERATORS, MODERATORS, SECRET_MODERATORS]),
+    ("PUT", "group/bans/{new}", [MODERATORS, MODERATORS, SECRET_MODERATORS]),
+    ("DELETE", "group/bans/{banned}", [MODERATORS, MODERATORS, SECRET_MODERATORS]),
+    ("POST", "group/questions", ["401 403 403 403 403 201 201 201", "401 403 403 403 403 201 201 201", "401 403 404 403 404 201 201 201"]),
+    ("POST", "question/answers", ["401 403 403 403 403 201 201 201", "401 403 403 403 403 201 201 201", "401 403 404 404 404 201 201 201"]),
+    ("PUT", "question/accepted", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("DELETE", "question/accepted", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("POST", "question/close", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("POST", "question/reopen", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+];
+
+const QUEUE: &str = "401 403 403 403 403 403 200 200";
+const SECRET_QUEUE: &str = "404 404 404 403 404 403 200 200";
+const MODERATORS: &str = "401 403 403 403 403 403 200 200";
+const SECRET_MODERATORS: &str = "401 403 404 403 404 403 200 200";
+/// A question in a secret group is unknown to the invited, who know of the group.
+const SECRET_QUESTION: &str = "401 403 404 404 404 403 200 200";
+const ADMINS: &str = "401 403 403 403 403 403 403 200";
+const SECRET_ADMINS: &str = "401 403 404 403 404 403 403 200";
+const INVITED: &str = "401 403 404 200 404 404 404 404";
+const NOBODY: &str = "401 403 403 403 403 403 403 403";
+
+/// Those who act, in the order of [`ROLES`], and those whom it is about.
+struct People {
+    founder: Actor,
+    roles: Vec<Actor>,
+    others: Vec<(&'static str, Actor)>,
+}
+
+impl People {
+    async fn new(world: &World) -> Self {
+        let mut roles = vec![world.anonymous(), world.stranger("stranger")];
+        for name in &ROLES[2..] {
+            roles.push(world.person(name).await);
+        }
+        let mut others = Vec::new();
+        for name in ["member", "asking", "invited", "banned", "new"] {
+            others.push((name, world.person(&format!("another {name}")).await));
+        }
+        Self { founder: world.person("founder").await, roles, others }
+    }
+
+    fn other(&self, name: &str) -> &Actor {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, actor)| actor).unwrap()
+    }
+}
+
+/// A group in which everybody is what the table says.
+struct Place {
+    group: String,
+    question: String,
+    answer: Value,
+}
+
+impl Place {
+    async fn new(world: &World, people: &People, privacy: &str) -> Self {
+        let People { founder, roles, .. } = people;
+        let group = found(founder, privacy, if privacy == "secret" { "invite_only" } else { "request" }).await;
+        for role in ["member", "moderator", "admin"] {
+            let person = &roles[ROLES.iter().position(|name| *name == role).unwrap()];
+            admit(founder, &group, person).await;
+            promote(founder, &group, person, role).await;
+        }
+        admit(founder, &group, people.other("member")).await;
+        invite(founder, &group, &roles[3]).await.expect(200);
+        invite(founder, &group, people.other("invited")).await.expect(200);
+        ban(founder, &group, &roles[4]).await.expect(200);
+        ban(founder, &group, people.other("banned")).await.expect(200);
+        if privacy != "secret" {
+            people.other("asking").post(&format!("{group}/join"), ()).await.expect(200);
+        }
+        let question = ask(founder, &group, "Which?").await;
+        let answer = json!(crate::community::answer(founder, &question, "This").await);
+        founder.put(&format!("{question}/accepted"), json!({ "answer_id": answer })).await.expect(200);
+        // So that everybody reads all of it.
+        world.app().projector().wait_for(world.store().head().await.unwrap(), Duration::from_secs(20)).await.unwrap();
+        Self { group, question, answer }
+    }
+
+    fn path(&self, endpoint: &str, people: &People, caller: &Actor, anonymous: bool) -> String {
+        let mut path = endpoint.replacen("group", &self.group, 1);
+        if endpoint.starts_with("question") {
+            path = endpoint.replacen("question", &self.question, 1);
+        }
+        let me = if anonymous { people.other("new").id() } else { caller.id() };
+        people.others.iter().fold(path.replace("{me}", &me.to_string()), |path, (name, other)| {
+            path.replace(&format!("{{{name}}}"), &other.id().to_string())
+        })
+    }
+
+    fn body(&self, method: &str, endpoint: &str, people: &People) -> Option<Value> {
+        Some(match (method, endpoint) {
+            ("PATCH", _) => json!({ "description": "Over there" }),
+            ("PUT", "group/members/{member}/role") => json!({ "role": "moderator" }),
+            ("POST", "group/invitations") => json!({ "person_id": people.other("new").id() }),
+            ("PUT", "group/bans/{new}") => json!({ "reason": "spam" }),
+            ("POST", "group/questions") => json!({ "title": "May I?", "body": "?" }),
+            ("POST", "question/answers") => json!({ "body": "!" }),
+            ("PUT", "question/accepted") => json!({ "answer_id": self.answer }),
+            _ => return None,
+        })
+    }
+}
+
+// Rights do not depend on where log and read models are.
+#[tokio::test]
+async fn rights_are_as_the_table_says() {
+    let world = World::start(Backend::Memory).await.unwrap();
+    let people = People::new(&world).await;
+    let mut wrong = Vec::new();
+    for (number, privacy) in ["public", "closed", "secret"].into_iter().enumerate() {
+        let mut place = Place::new(&world, &people, privacy).await;
+        for (method, endpoint, statuses) in TABLE {
+            let expected = statuses[number].split(' ').map(|status| status.parse::<u16>().unwrap());
+            for ((role, caller), expected) in ROLES.iter().zip(&people.roles).zip(expected) {
+                let path = place.path(endpoint, &people, caller, *role == "anonymous");
+                let sent: Method = method.parse().unwrap();
+                let reply = match place.body(method, endpoint, &people) {
+                    Some(body) => caller.send(sent, &path, body).await,
+                    None => caller.send(sent, &path, ()).await,
+                };
+                if reply.status != expected {
+                    wrong.push(format!("{privacy}, {role}: {method} {endpoint} should be {expected}, but {reply}"));
+                }
+                // The next one finds everything as it was.
+                if *method != "GET" && reply.status.is_success() {
+                    place = Place::new(&world, &people, privacy).await;
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,0 +1,72 @@
+//! What stories begin with: people in groups, questions with answers, all of it over HTTP.
+
+use circolo_tests::{
+    actor::{Actor, Reply},
+    world::World,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// An id that nothing has.
+pub const UNKNOWN: Uuid = Uuid::from_u128(0xdead_beef);
+
+/// Creates a group; its path.
+pub async fn found(admin: &Actor, privacy: &str, membership: &str) -> String {
+    let body = json!({ "name": "Alpine Club", "description": "Up and down", "privacy": privacy, "membership": membership });
+    admin.post("/v1/groups", body).await.expect(201).location().to_owned()
+}
+
+/// Invites a person, who accepts.
+pub async fn admit(admin: &Actor, group: &str, person: &Actor) {
+    invite(admin, group, person).await.expect(200);
+    person.post(&format!("{group}/invitations/{}/accept", person.id()), ()).await.expect(200).expect_json(json!({ "status": "member" }));
+}
+
+/// Invites a person.
+pub async fn invite(by: &Actor, group: &str, person: &Actor) -> Reply {
+    by.post(&format!("{group}/invitations"), json!({ "person_id": person.id() })).await
+}
+
+/// Gives a member a role.
+pub async fn promote(admin: &Actor, group: &str, person: &Actor, role: &str) {
+    admin.put(&format!("{group}/members/{}/role", person.id()), json!({ "role": role })).await.expect(200);
+}
+
+/// Bans a person.
+pub async fn ban(by: &Actor, group: &str, person: &Actor) -> Reply {
+    by.put(&format!("{group}/bans/{}", person.id()), json!({ "reason": "spam" })).await
+}
+
+/// Asks a question; its path.
+pub async fn ask(member: &Actor, group: &str, title: &str) -> String {
+    let body = json!({ "title": title, "body": "Who knows?" });
+    member.post(&format!("{group}/questions"), body).await.expect(201).location().to_owned()
+}
+
+/// Answers a question; the answer's id.
+pub async fn answer(member: &Actor, question: &str, body: &str) -> Uuid {
+    member.post(&format!("{question}/answers"), json!({ "body": body })).await.expect(201).id()
+}
+
+/// The same actor, who from now on reads nothing older than the log is at this moment.
+pub async fn up_to_date(world: &World, actor: &Actor) -> Actor {
+    actor.with("circolo-min-position", &world.store().head().await.unwrap().0.to_string())
+}
+
+/// One field of each item of a list.
+pub fn column(reply: &Reply, field: &str) -> Vec<Value> {
+    reply.items().into_iter().map(|mut item| item[field].take()).collect()
+}
+
+/// The statuses that the members' lists show of `person` to `reader`.
+pub async fn listed(world: &World, reader: &Actor, group: &str, person: &Actor) -> Vec<&'static str> {
+    let reader = up_to_date(world, reader).await;
+    let mut found = Vec::new();
+    for status in ["member", "invited", "requested", "banned"] {
+        let reply = reader.get(&format!("{group}/members?status={status}")).await.expect(200);
+        if column(&reply, "person_id").contains(&json!(person.id())) {
+            found.push(status);
+        }
+    }
+    found
+}

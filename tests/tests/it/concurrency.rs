@@ -1,0 +1,175 @@
+//! Stories of people who act at the same moment: one wins where one may win, and nothing is lost or counted twice.
+
+use crate::community::{admit, ask, found, invite, listed, promote, up_to_date};
+use circolo_tests::{
+    actor::{Actor, Reply},
+    world::World,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::Barrier;
+
+/// Like `stories!`, on several threads.
+macro_rules! stories_on_threads {
+    ($($story:ident),* $(,)?) => {$(
+        mod $story {
+            use circolo_tests::world::{Backend, World};
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn on_memory() {
+                super::$story(World::start(Backend::Memory).await.unwrap()).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn on_sqlite() {
+                super::$story(World::start(Backend::Sqlite).await.unwrap()).await;
+            }
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn on_postgres() {
+                if let Some(world) = World::start(Backend::Postgres).await {
+                    super::$story(world).await;
+                }
+            }
+        }
+    )*};
+}
+
+stories_on_threads!(
+    two_moderators_decide_at_once,
+    two_last_admins_leave_at_once,
+    a_hundred_come_in_at_once,
+    one_key_is_sent_a_hundred_times_at_once,
+    a_hundred_answer_at_once,
+);
+
+/// A POST: who, where, what.
+type Post = (Actor, String, Value);
+
+/// Sends all of them at the same moment, each in a task of its own; the answers in the same order.
+async fn at_once(posts: Vec<Post>) -> Vec<Reply> {
+    let start = Arc::new(Barrier::new(posts.len()));
+    let send = |(actor, path, body): Post| {
+        let start = start.clone();
+        tokio::spawn(async move {
+            start.wait().await;
+            if body.is_null() { actor.post(&path, ()).await } else { actor.post(&path, body).await }
+        })
+    };
+    let mut replies = Vec::new();
+    for task in posts.into_iter().map(send).collect::<Vec<_>>() {
+        replies.push(task.await.unwrap());
+    }
+    replies
+}
+
+async fn two_moderators_decide_at_once(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "closed", "request").await;
+    admit(&ann, &group, &bea).await;
+    promote(&ann, &group, &bea, "moderator").await;
+    for round in 0..50 {
+        let guest = world.person(&format!("Guest {round}")).await;
+        guest.post(&format!("{group}/join"), ()).await.expect(200);
+        // Both for, both against, or one of each.
+        let decisions = match round % 4 {
+            0 => ["approve", "approve"],
+            1 => ["refuse", "refuse"],
+            2 => ["approve", "refuse"],
+            _ => ["refuse", "approve"],
+        };
+        let post = |actor: &Actor, decision| (actor.clone(), format!("{group}/requests/{}/{decision}", guest.id()), Value::Null);
+        let replies = at_once(vec![post(&ann, decisions[0]), post(&bea, decisions[1])]).await;
+        let winner = replies.iter().position(|reply| reply.status == 200).unwrap_or_else(|| panic!("nobody won: {replies:?}"));
+        let approved = decisions[winner] == "approve";
+        let outcome = if approved { "approved" } else { "refused" };
+        let loser = replies[1 - winner].clone().expect_problem(409, "already_decided");
+        assert_eq!(loser.json()["details"], json!({ "outcome": outcome }));
+        assert_eq!(listed(&world, &ann, &group, &guest).await, if approved { vec!["member"] } else { vec![] });
+    }
+}
+
+async fn two_last_admins_leave_at_once(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    for _ in 0..20 {
+        let group = found(&ann, "public", "open").await;
+        admit(&ann, &group, &bea).await;
+        promote(&ann, &group, &bea, "admin").await;
+        let leave = |actor: &Actor| (actor.clone(), format!("{group}/leave"), Value::Null);
+        let replies = at_once(vec![leave(&ann), leave(&bea)]).await;
+        let winner = replies.iter().position(|reply| reply.status == 200).unwrap_or_else(|| panic!("nobody left: {replies:?}"));
+        replies[1 - winner].clone().expect_problem(409, "last_admin");
+        let stays = if winner == 0 { &bea } else { &ann };
+        let shown = up_to_date(&world, stays).await.get(&group).await.expect(200);
+        shown.expect_json(json!({ "members": 1, "status": "member", "role": "admin" }));
+    }
+}
+
+async fn a_hundred_come_in_at_once(world: World) {
+    let ann = world.person("Ann").await;
+    let group = found(&ann, "closed", "open").await;
+    let mut posts = Vec::new();
+    for number in 0..100 {
+        let person = world.person(&format!("Person {number}")).await;
+        let path = if number % 2 == 0 {
+            invite(&ann, &group, &person).await.expect(200);
+            format!("{group}/invitations/{}/accept", person.id())
+        } else {
+            format!("{group}/join")
+        };
+        // Some are in a hurry and press twice.
+        if number % 10 < 2 {
+            posts.push((person.clone(), path.clone(), Value::Null));
+        }
+        posts.push((person, path, Value::Null));
+    }
+    let before = events(&world).await;
+    for reply in at_once(posts).await {
+        reply.expect(200).expect_json(json!({ "status": "member" }));
+    }
+    assert_eq!(events(&world).await - before, 100);
+    let ann = up_to_date(&world, &ann).await;
+    ann.get(&group).await.expect(200).expect_json(json!({ "members": 101 }));
+    let listed = ann.get(&format!("{group}/members?limit=100")).await.expect(200);
+    assert_eq!((listed.items().len(), listed.json()["next"].is_string()), (100, true));
+}
+
+async fn one_key_is_sent_a_hundred_times_at_once(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "closed", "open").await;
+    let question = ask(&ann, &group, "How often?").await;
+    let alps = json!({ "name": "Alps", "privacy": "public", "membership": "open" });
+    for (actor, path, body, appended) in [
+        (&ann, format!("{group}/questions"), json!({ "title": "Again?", "body": "?" }), 1),
+        (&ann, format!("{question}/answers"), json!({ "body": "Once" }), 1),
+        (&bea, format!("{group}/join"), Value::Null, 1),
+        (&bea, format!("{group}/leave"), Value::Null, 1),
+        // The group, and its founder's membership.
+        (&bea, "/v1/groups".to_owned(), alps, 2),
+    ] {
+        let before = events(&world).await;
+        let replies = at_once(vec![(actor.with("idempotency-key", "k"), path.clone(), body); 100]).await;
+        let first = replies[0].clone();
+        assert!(first.status.is_success(), "{first}");
+        for reply in replies {
+            assert_eq!((reply.status, &reply.bytes), (first.status, &first.bytes), "{reply} after {first}");
+        }
+        assert_eq!(events(&world).await - before, appended, "{path}");
+    }
+}
+
+async fn a_hundred_answer_at_once(world: World) {
+    let ann = world.person("Ann").await;
+    let group = found(&ann, "public", "open").await;
+    let question = ask(&ann, &group, "Who knows?").await;
+    let post = |number: i32| (ann.clone(), format!("{question}/answers"), json!({ "body": number.to_string() }));
+    let replies = at_once((0..100).map(post).collect()).await;
+    let bodies: Vec<Value> = replies.into_iter().map(|reply| reply.expect(201).json()).collect();
+    let distinct = |field: &str| bodies.iter().map(|body| body[field].to_string()).collect::<BTreeSet<_>>().len();
+    assert_eq!((distinct("id"), distinct("position"), distinct("revision")), (100, 100, 100));
+    let shown = up_to_date(&world, &ann).await.get(&format!("{question}?limit=100")).await.expect(200);
+    let shown = shown.expect_json(json!({ "answer_count": 100, "revision": 100 }));
+    assert_eq!(shown.json()["answers"]["items"].as_array().map(Vec::len), Some(100));
+}
+
+/// How many events the log holds.
+async fn events(world: &World) -> usize {
+    crate::backend::whole(&**world.store(), 1_000).await.len()
+}
