@@ -9,10 +9,12 @@ use crate::{
     rate::RateLimit,
 };
 use circolo_domain::{
-    Decider, GroupId, Named, PersonId, Span, StreamName, Timestamp,
+    Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
     access::{Scope, Standing},
+    fan::{self, Fan},
     group::{self, Group},
     membership::{self, Membership},
+    page::{self, Page, PageStanding},
     person::{self, Person},
 };
 use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
@@ -100,6 +102,18 @@ impl App {
             None => Arc::default(),
         };
         Ok(Standing::new(person, group, state, membership, self.now()))
+    }
+
+    /// What the caller, or nobody signed in, is to `page`.
+    pub async fn page_standing(&self, caller: Option<&Call>, page: PageId) -> Result<PageStanding, Problem> {
+        let executor = &self.0.parts.executor;
+        let state = executor.load::<Page>(&page::stream(page)).await?.state;
+        let person = caller.map(Call::person);
+        let fan = match person {
+            Some(person) => executor.load::<Fan>(&fan::stream(page, person)).await?.state,
+            None => Arc::default(),
+        };
+        Ok(PageStanding::new(person, caller.is_some_and(|call| call.principal().bot), page, state, fan))
     }
 
     /// Whether the person has registered.

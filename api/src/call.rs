@@ -114,6 +114,17 @@ impl Call {
         self.fingerprint.is_some()
     }
 
+    /// The revision that the caller saw, if they said so.
+    pub fn if_match(&self) -> Option<Revision> {
+        self.if_match
+    }
+
+    /// One of several commands that this call comes to; `what` tells them apart. What the call must find is checked before.
+    #[must_use]
+    pub fn part(&self, what: &str) -> Self {
+        Self { command_id: Uuid::new_v5(&self.command_id, what.as_bytes()), if_match: None, ..self.clone() }
+    }
+
     /// The request as `execute` takes it.
     pub fn request(&self, scope: Option<Scope>) -> Request {
         Request {

@@ -67,6 +67,14 @@ impl MaybeCaller {
         }
     }
 
+    /// The call of a registered person, if it is one.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Registered(caller) => Some(caller),
+            Self::Anonymous | Self::Unregistered => None,
+        }
+    }
+
     /// The person, for what only persons may read: 401 without a token, 403 `not_registered` without registration.
     pub fn needed(&self) -> Result<PersonId, Problem> {
         match self {

@@ -69,12 +69,12 @@ pub enum Command {
         /// As it is written.
         username: String,
     },
-    /// Changes the name.
-    RenamePage {
+    /// Changes what the page says of itself.
+    ChangePage {
         /// An owner.
         by: PageStanding,
-        /// The new name.
-        name: Name,
+        /// The new name; `None` leaves it.
+        name: Option<Name>,
     },
     /// Takes somebody on the staff, or changes what they are there.
     GiveStaffRole {
@@ -99,7 +99,7 @@ impl Named for Command {
         match self {
             Self::CreatePage { .. } => "CreatePage",
             Self::TakeUsername { .. } => "TakeUsername",
-            Self::RenamePage { .. } => "RenamePage",
+            Self::ChangePage { .. } => "ChangePage",
             Self::GiveStaffRole { .. } => "GiveStaffRole",
             Self::WithdrawStaffRole { .. } => "WithdrawStaffRole",
         }
@@ -316,10 +316,10 @@ impl Decider for Page {
             Command::TakeUsername { username } => {
                 Ok(vec![Event::UsernameChanged { username: username.clone(), previous: self.username.clone() }])
             }
-            Command::RenamePage { by, name } => {
+            Command::ChangePage { by, name } => {
                 by.may(StaffAct::Own)?;
-                let renamed = Event::Renamed { name: name.as_str().to_owned() };
-                Ok(if name.as_str() == self.name { vec![] } else { vec![renamed] })
+                let another = name.iter().filter(|name| name.as_str() != self.name);
+                Ok(another.map(|name| Event::Renamed { name: name.as_str().to_owned() }).collect())
             }
             Command::GiveStaffRole { by, person, role } => {
                 by.may(StaffAct::Own)?;

@@ -6,7 +6,7 @@
 //! - [`row`], [`value`], [`projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`people`], [`questions`]
+//! - one module per slice: [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`pages`], [`people`], [`questions`]
 
 pub mod audience;
 pub mod catalogue;
@@ -15,6 +15,7 @@ mod engine;
 pub mod groups;
 pub mod listings;
 pub mod memberships;
+pub mod pages;
 pub mod people;
 pub mod projection;
 pub mod questions;
@@ -37,5 +38,5 @@ pub use value::{ColumnError, FromValues, Value};
 
 /// All read models of the product: one line per slice, sorted.
 pub fn all() -> Vec<Projection> {
-    vec![groups::groups(), listings::listings(), memberships::memberships(), people::people(), questions::questions()]
+    vec![groups::groups(), listings::listings(), memberships::memberships(), pages::pages(), people::people(), questions::questions()]
 }

@@ -4,6 +4,7 @@ pub mod events;
 mod groups;
 mod memberships;
 pub mod operator;
+mod pages;
 mod people;
 mod questions;
 
@@ -17,6 +18,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(groups::routes())
         .merge(memberships::routes())
         .merge(operator::routes())
+        .merge(pages::routes())
         .merge(people::routes())
         .merge(questions::routes())
 }

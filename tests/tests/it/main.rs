@@ -18,6 +18,7 @@ mod frame;
 mod groups;
 mod layers;
 mod memberships;
+mod pages;
 mod people;
 mod questions;
 mod secrecy;
