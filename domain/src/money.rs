@@ -124,8 +124,7 @@ fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     if (0..=MOST_MINOR).contains(&amount) { Ok(amount) } else { Err(de::Error::custom(MoneyError::OutOfRange)) }
 }
 
-/// A code that is in use, for `#[serde(deserialize_with)]`.
-pub fn active<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+fn active<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
     let raw = Cow::<'de, str>::deserialize(deserializer)?;
     Currency::parse(&raw).map_err(de::Error::custom)
 }

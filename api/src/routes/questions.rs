@@ -64,9 +64,9 @@ struct AcceptAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuthorView {
     /// The person.
-    id: String,
+    pub id: String,
     /// How others see them.
-    display_name: Option<String>,
+    pub display_name: Option<String>,
 }
 
 /// A question.
