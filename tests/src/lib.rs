@@ -2,4 +2,5 @@
 
 pub mod actor;
 pub mod postgres;
+pub mod server;
 pub mod world;

@@ -78,7 +78,7 @@ async fn connect(url: &str) -> sqlx::Result<PgConnection> {
 }
 
 async fn lock(connection: &mut PgConnection, key: &str) -> sqlx::Result<bool> {
-    let sql = "SELECT pg_try_advisory_lock(hashtextextended('circolo ' || $1 || ' in ' || current_schema(), 0))";
+    let sql = "SELECT pg_try_advisory_lock(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))";
     sqlx::query_scalar(sql).bind(key).fetch_one(connection).await
 }
 

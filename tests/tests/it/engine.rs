@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// Long enough for anything on a slow machine; nothing waits that long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 row! {
     /// One row per question; closing it deletes the row, and what happens to a row that is not there shows.
@@ -58,7 +58,7 @@ impl Fold for Thread {
             (Some(_), Closed) => None,
             (Some(row), Answered { .. }) => Some(Self { answers: row.answers + 1, share: 1.0 / (row.share + 3.0), ..row }),
             // Every second one deletes: what was deleted must not be taken for what never was.
-            (Some(row), AcceptanceWithdrawn { .. }) => row.open.then(|| Self { open: false, ..row }),
+            (Some(row), AcceptanceWithdrawn { .. }) => row.open.then_some(Self { open: false, ..row }),
             (row, _) => row,
         }
     }
@@ -186,7 +186,7 @@ pub fn event(kind: u8, stream: u8, who: u8) -> (StreamName, Event) {
             let name = StreamName::new("membership", format!("{}.{}", GroupId(Uuid::from_u128(u128::from(stream))), person(who)));
             let left = membership::Event::Left { episode: 1 };
             let joined = membership::Event::Joined { episode: 1, era: 1, way: membership::Way::Founding, admitted_by: None };
-            return (name, if who % 2 == 0 { joined } else { left }.into());
+            return (name, if who.is_multiple_of(2) { joined } else { left }.into());
         }
     };
     (StreamName::new("question", Uuid::from_u128(u128::from(stream))), happened.into())

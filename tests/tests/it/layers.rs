@@ -40,7 +40,7 @@ fn drivers_and_frameworks_stay_in_their_rooms() {
         ("axum", &["circolo", "circolo-tests"]),
         ("tower-http", &["circolo"]),
         ("tokio", &["circolo-events", "circolo-projections", "circolo", "circolo-tests"]),
-        ("clap", &["circolo"]),
+        ("clap", &["circolo", "circolo-tests"]),
     ];
     let metadata = metadata();
     for name in LAYERS {

@@ -4,10 +4,12 @@
 mod access;
 mod adapters;
 mod backend;
+mod command_line;
 mod community;
 mod concurrency;
 mod conformance;
 mod conventions;
+mod crashes;
 mod departures;
 mod engine;
 mod engine_operations;

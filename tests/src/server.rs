@@ -1,0 +1,106 @@
+//! The real binary: started as a process, killed like one.
+#![expect(clippy::missing_panics_doc, reason = "what a test cannot go on without fails it")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+};
+
+/// Where the binary is: beside the test that asks.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().unwrap_or_else(|error| panic!("this test is nowhere: {error}"));
+        let profile = test.ancestors().nth(2).unwrap_or_else(|| panic!("{} is in no target folder", test.display()));
+        let binary = profile.join(format!("circolo-under-test{}", std::env::consts::EXE_SUFFIX));
+        assert!(binary.exists(), "{} is missing: cargo builds it with the tests", binary.display());
+        binary
+    })
+}
+
+/// Where a server keeps its data.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// `--log` and `--views`, if they are not in the data folder.
+    pub database: Option<String>,
+}
+
+impl Storage {
+    /// The arguments that name it.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--data".to_owned(), self.folder.display().to_string()];
+        for option in ["--log", "--views"] {
+            arguments.extend(self.database.iter().flat_map(|url| [option.to_owned(), url.clone()]));
+        }
+        arguments
+    }
+
+    /// Runs a subcommand to its end; what it printed, or panics with what it complained about.
+    pub fn run(&self, subcommand: &[&str]) -> String {
+        let output = Command::new(binary()).args(subcommand).args(self.arguments()).output();
+        let output = output.unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{subcommand:?} ended with {}: {complaint}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A token of this installation.
+    pub fn token(&self, subject: &str, scope: &str) -> String {
+        let mut command = Command::new(binary());
+        command.args(["token", "--sub", subject, "--data"]).arg(&self.folder);
+        if !scope.is_empty() {
+            command.args(["--scope", scope]);
+        }
+        let output = command.output().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    /// Starts a server and waits until it says where it serves.
+    pub async fn start(storage: &Storage) -> Self {
+        let mut command = tokio::process::Command::new(binary());
+        command.arg("serve").args(storage.arguments()).args(["--listen", "127.0.0.1:0", "--rate-limit", "0"]);
+        command.env("RUST_LOG", "warn").stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
+        let Some(stderr) = child.stderr.take() else { panic!("no standard error") };
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = vec![];
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some((_, url)) = line.split_once(" serves ") {
+                let url = url.trim().to_owned();
+                // What it says later is read and dropped, so that it never waits for a reader.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Self { child, url };
+            }
+            said.push(line);
+        }
+        panic!("the server ended before it served:\n{}", said.join("\n"));
+    }
+
+    /// Where it serves: `http://127.0.0.1:12345`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `kill -9`.
+    pub async fn kill(mut self) {
+        if let Err(error) = self.child.kill().await {
+            panic!("the server cannot be killed: {error}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line as a person uses it: README's lines as printed, tokens, a second server, offline projections.
+
+use circolo_tests::server::{Server, Storage, binary};
+use serde_json::Value;
+use std::process::Command;
+
+fn storage(folder: &tempfile::TempDir) -> Storage {
+    Storage { folder: folder.path().join("data"), database: None }
+}
+
+/// The block of README that follows `heading`.
+fn readme(heading: &str) -> String {
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once(heading).unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    block.split_once("\n```").unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lines_of_the_readme_work_as_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let server = Server::start(&storage).await;
+    let script = readme("## A first question");
+    assert_eq!(script.lines().filter(|line| line.contains("curl ")).count(), 5);
+    // Address, binary and folder of this test stand for those of a person who has just started.
+    let program = format!("{} token --data {}", binary().display(), storage.folder.display());
+    let script = script.replace("http://127.0.0.1:8080", server.url()).replace("cargo run --release --quiet -- token", &program);
+    let output = tokio::process::Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = serde_json::Deserializer::from_str(&printed).into_iter().map(Result::unwrap).collect();
+    let [_person, _answer, question] = &answers[..] else { panic!("three answers are printed: {printed}") };
+    assert_eq!(question["title"], "How warm?");
+    assert_eq!(question["answers"]["items"][0]["body"], "About 26 degrees.");
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let server = Server::start(&storage).await;
+    let second = Command::new(binary()).arg("serve").args(storage.arguments()).args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let complaint = String::from_utf8_lossy(&second.stderr);
+    assert!(!second.status.success());
+    assert!(complaint.contains("another circolo"), "{complaint}");
+    // A token can be had all the same.
+    assert_eq!(storage.token("ann", "analyst").split('.').count(), 3);
+    server.kill().await;
+}
+
+#[test]
+fn the_description_on_the_command_line_is_the_one_that_is_kept() {
+    let output = Command::new(binary()).arg("openapi").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../openapi.json"));
+}
+
+#[test]
+fn a_simulated_history_is_folded_verified_and_rebuilt_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&folder);
+    let summary = storage.run(&["simulate", "--people", "40", "--groups", "4", "--days", "10", "--events", "1500"]);
+    assert!(summary.contains("question.answered.v1"), "{summary}");
+    storage.run(&["projections", "build"]);
+    storage.run(&["projections", "verify", "--all"]);
+    storage.run(&["projections", "rebuild", "questions"]);
+    storage.run(&["projections", "rollback", "questions"]);
+    storage.run(&["projections", "verify", "--all"]);
+    let listed = storage.run(&["projections", "list"]);
+    assert!(listed.lines().any(|line| line.contains("questions") && line.contains("live")), "{listed}");
+    let again = Command::new(binary()).arg("simulate").args(storage.arguments()).output().unwrap();
+    assert!(!again.status.success(), "a log that holds events is not overwritten");
+    let lines = storage.run(&["events", "tail", "--after", "0", "--no-follow"]);
+    assert!(lines.lines().count() >= 1_500);
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
