@@ -1,6 +1,6 @@
 //! Who may do what, over HTTP, from one table: privacy x role x endpoint -> status.
 
-use crate::community::{admit, ask, ban, found, invite, promote};
+use crate::community::{admit, ask, ban, found, invite, listing, offer, promote};
 use axum::http::Method;
 use circolo_tests::{
     actor::Actor,
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// In the order of the table's columns. `guest` is invited; the last admin is somebody else.
 const ROLES: [&str; 8] = ["anonymous", "stranger", "outsider", "guest", "banned", "member", "moderator", "admin"];
 
-/// An endpoint of a group or its question; the statuses in a public, a closed and a secret group, for each of [`ROLES`].
+/// An endpoint of a group, its question or its listing, which is the founder's; the statuses in a public, a closed and a secret group, for each of [`ROLES`].
 ///
 /// Whom it is about: `{me}` the caller, `{member}`, `{asking}` and `{invited}` others, `{banned}` somebody who is,
 /// `{new}` somebody registered.
@@ -54,6 +54,19 @@ const TABLE: &[(&str, &str, [&str; 3])] = &[
     ("DELETE", "question/accepted", [MODERATORS, MODERATORS, SECRET_QUESTION]),
     ("POST", "question/close", [MODERATORS, MODERATORS, SECRET_QUESTION]),
     ("POST", "question/reopen", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("GET", "group/catalogue", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 403 404 200 200 200"]),
+    (
+        "GET",
+        "group/catalogue?status=sold",
+        ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 403 404 200 200 200"],
+    ),
+    ("GET", "listing", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("GET", "listing/history", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("POST", "group/listings", ["401 403 403 403 403 201 201 201", "401 403 403 403 403 201 201 201", "401 403 404 403 404 201 201 201"]),
+    ("PATCH", "listing", [NOBODY, NOBODY, "401 403 404 404 404 403 403 403"]),
+    ("POST", "listing/sold", [NOBODY, NOBODY, "401 403 404 404 404 403 403 403"]),
+    ("POST", "listing/available", [NOBODY, NOBODY, "401 403 404 404 404 403 403 403"]),
+    ("POST", "listing/withdraw", [MODERATORS, MODERATORS, SECRET_QUESTION]),
 ];
 
 const QUEUE: &str = "401 403 403 403 403 403 200 200";
@@ -97,6 +110,7 @@ struct Place {
     group: String,
     question: String,
     answer: Value,
+    listing: String,
 }
 
 impl Place {
@@ -119,15 +133,19 @@ impl Place {
         let question = ask(founder, &group, "Which?").await;
         let answer = json!(crate::community::answer(founder, &question, "This").await);
         founder.put(&format!("{question}/accepted"), json!({ "answer_id": answer })).await.expect(200);
+        let listing = offer(founder, &group, "Skis", 80).await;
         // So that everybody reads all of it.
         world.app().projector().wait_for(world.store().head().await.unwrap(), Duration::from_secs(20)).await.unwrap();
-        Self { group, question, answer }
+        Self { group, question, answer, listing }
     }
 
     fn path(&self, endpoint: &str, people: &People, caller: &Actor, anonymous: bool) -> String {
         let mut path = endpoint.replacen("group", &self.group, 1);
         if endpoint.starts_with("question") {
             path = endpoint.replacen("question", &self.question, 1);
+        }
+        if endpoint.starts_with("listing") {
+            path = endpoint.replacen("listing", &self.listing, 1);
         }
         let me = if anonymous { people.other("new").id() } else { caller.id() };
         people.others.iter().fold(path.replace("{me}", &me.to_string()), |path, (name, other)| {
@@ -137,6 +155,9 @@ impl Place {
 
     fn body(&self, method: &str, endpoint: &str, people: &People) -> Option<Value> {
         Some(match (method, endpoint) {
+            ("POST", "group/listings") => listing("Boots", 40),
+            ("POST", "listing/withdraw") => json!({ "reason": "counterfeit" }),
+            ("PATCH", "listing") => json!({ "title": "Boots" }),
             ("PATCH", _) => json!({ "description": "Over there" }),
             ("PUT", "group/members/{member}/role") => json!({ "role": "moderator" }),
             ("POST", "group/invitations") => json!({ "person_id": people.other("new").id() }),

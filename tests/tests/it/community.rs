@@ -43,6 +43,19 @@ pub async fn ask(member: &Actor, group: &str, title: &str) -> String {
     member.post(&format!("{group}/questions"), body).await.expect(201).location().to_owned()
 }
 
+/// What one posts to offer something: a pair of used skis, to be picked up.
+pub fn listing(title: &str, amount: i64) -> Value {
+    json!({
+        "title": title, "description": "178 cm", "category": "skis", "condition": "used",
+        "price": { "amount_minor": amount, "currency": "EUR" }, "pickup": "In Chur",
+    })
+}
+
+/// Offers something; its path.
+pub async fn offer(member: &Actor, group: &str, title: &str, amount: i64) -> String {
+    member.post(&format!("{group}/listings"), listing(title, amount)).await.expect(201).location().to_owned()
+}
+
 /// Answers a question; the answer's id.
 pub async fn answer(member: &Actor, question: &str, body: &str) -> Uuid {
     member.post(&format!("{question}/answers"), json!({ "body": body })).await.expect(201).id()

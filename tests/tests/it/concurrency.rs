@@ -1,6 +1,6 @@
 //! Stories of people who act at the same moment: one wins where one may win, and nothing is lost or counted twice.
 
-use crate::community::{admit, ask, found, invite, listed, promote, up_to_date};
+use crate::community::{admit, ask, found, invite, listed, offer, promote, up_to_date};
 use circolo_tests::{
     actor::{Actor, Reply},
     world::World,
@@ -38,6 +38,7 @@ stories_on_threads!(
     a_hundred_come_in_at_once,
     one_key_is_sent_a_hundred_times_at_once,
     a_hundred_answer_at_once,
+    what_is_sold_twice_at_once_is_sold_once,
 );
 
 /// A POST: who, where, what.
@@ -172,4 +173,22 @@ async fn a_hundred_answer_at_once(world: World) {
 /// How many events the log holds.
 async fn events(world: &World) -> usize {
     crate::backend::whole(&**world.store(), 1_000).await.len()
+}
+
+async fn what_is_sold_twice_at_once_is_sold_once(world: World) {
+    let (ann, bea, cleo) = (world.person("Ann").await, world.person("Bea").await, world.person("Cleo").await);
+    let group = found(&ann, "public", "open").await;
+    for round in 0..50 {
+        let listing = offer(&ann, &group, &format!("Skis {round}"), 80).await;
+        let sale = |buyer: &Actor| (ann.clone(), format!("{listing}/sold"), json!({ "to": buyer.id() }));
+        let replies = at_once(vec![sale(&bea), sale(&cleo)]).await;
+        let winner = replies.iter().position(|reply| reply.status == 200).unwrap_or_else(|| panic!("nobody won: {replies:?}"));
+        let buyer = [&bea, &cleo][winner].id();
+        let refusal = replies[1 - winner].clone().expect_problem(409, "already_sold");
+        assert_eq!(refusal.json()["details"]["sold_to"], json!(buyer), "{refusal}");
+        let reader = up_to_date(&world, &ann).await;
+        reader.get(&listing).await.expect(200).expect_json(json!({ "status": "sold", "revision": 1 }));
+        let history = reader.get(&format!("{listing}/history")).await.expect(200).items();
+        assert_eq!((history.len(), &history[0]["sold_to"]), (1, &json!(buyer)));
+    }
 }

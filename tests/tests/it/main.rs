@@ -19,6 +19,7 @@ mod eras;
 mod frame;
 mod groups;
 mod layers;
+mod listings;
 mod memberships;
 mod pages;
 mod people;

@@ -1,6 +1,6 @@
-//! What one may not know of answers exactly as what does not exist: on every endpoint that takes a group or a question.
+//! What one may not know of answers exactly as what does not exist: on every endpoint that takes a group, a question or a listing.
 
-use crate::community::{UNKNOWN, admit, answer, ask, ban, found, invite, promote};
+use crate::community::{UNKNOWN, admit, answer, ask, ban, found, invite, offer, promote};
 use axum::http::Method;
 use circolo_tests::{
     actor::{Actor, Reply},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 stories!(the_secret_answers_as_the_unknown_does, what_was_secret_answers_as_the_unknown_does, an_admin_reaches_what_is_kept_secret);
 
-/// An endpoint that takes a group or a question.
+/// An endpoint that takes a group, a question or a listing.
 struct Endpoint {
     method: Method,
     /// As the description has it: `/v1/groups/{id}/members/{person}`.
@@ -25,7 +25,7 @@ fn endpoints() -> Vec<Endpoint> {
     let description: Value = serde_json::from_str(&circolo::server::openapi_json()).unwrap();
     let mut found = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        if !path.starts_with("/v1/groups/{id}") && !path.starts_with("/v1/questions/{id}") {
+        if !["/v1/groups/{id}", "/v1/questions/{id}", "/v1/listings/{id}"].iter().any(|thing| path.starts_with(thing)) {
             assert!(!path.contains("group") || path == "/v1/groups", "does {path} take a group?");
             continue;
         }
@@ -46,6 +46,10 @@ fn body(operation: &str) -> Value {
         "give_role" => json!({ "role": "moderator" }),
         "invite_member" => json!({ "person_id": UNKNOWN }),
         "refuse_request" | "ban_member" => json!({ "reason": "spam" }),
+        "post_listing" => crate::community::listing("Skis", 80),
+        "edit_listing" => json!({ "title": "Boots" }),
+        "mark_sold" => json!({}),
+        "withdraw_listing" => json!({ "reason": "counterfeit" }),
         "post_question" => json!({ "title": "May I?", "body": "?" }),
         "post_answer" => json!({ "body": "!" }),
         "accept_answer" => json!({ "answer_id": UNKNOWN }),
@@ -53,29 +57,35 @@ fn body(operation: &str) -> Value {
     }
 }
 
-/// A group with a question and people in it, as far as outsiders are concerned.
+/// A group with a question, a listing and people in it, as far as outsiders are concerned.
 struct Hidden {
     group: Uuid,
     question: Uuid,
+    listing: Uuid,
     /// In the group.
     member: Uuid,
 }
 
 impl Hidden {
-    fn of(group: &str, question: &str, member: &Actor) -> Self {
+    fn of(group: &str, question: &str, listing: &str, member: &Actor) -> Self {
         let id = |path: &str| path.rsplit('/').next().unwrap().parse().unwrap();
-        Self { group: id(group), question: id(question), member: member.id() }
+        Self { group: id(group), question: id(question), listing: id(listing), member: member.id() }
     }
 
     /// The paths of an endpoint to the hidden thing and to an unknown one, for each person that it may name.
     fn paths(&self, endpoint: &Endpoint, caller: Option<Uuid>) -> Vec<(String, String)> {
-        let id = if endpoint.path.starts_with("/v1/groups") { self.group } else { self.question };
+        let id = match endpoint.path.split('/').nth(2) {
+            Some("groups") => self.group,
+            Some("questions") => self.question,
+            _ => self.listing,
+        };
         let fill = |id: Uuid, person: Uuid| endpoint.path.replace("{id}", &id.to_string()).replace("{person}", &person.to_string());
         let people =
             if endpoint.path.contains("{person}") { [Some(self.member), caller, Some(UNKNOWN)] } else { [Some(UNKNOWN), None, None] };
         let queries: &[&str] = match endpoint.path.as_str() {
             "/v1/groups/{id}/members" => &["", "?status=banned", "?status=invited&limit=1"],
             "/v1/groups/{id}/questions" if endpoint.method == Method::GET => &["", "?status=unanswered&older_than_hours=1"],
+            "/v1/groups/{id}/catalogue" => &["", "?status=sold&category=skis&pickup=true", "?sort=price_asc&currency=EUR&max_price=1"],
             _ => &[""],
         };
         let paths = |person| queries.iter().map(move |query| (fill(id, person) + query, fill(UNKNOWN, person) + query));
@@ -144,18 +154,20 @@ async fn the_secret_answers_as_the_unknown_does(world: World) {
     promote(&ann, &group, &bea, "moderator").await;
     let question = ask(&ann, &group, "in secret").await;
     answer(&bea, &question, "hush").await;
+    let listing = offer(&ann, &group, "in secret", 80).await;
     let outsiders = outsiders(&world, &ann, &group).await;
-    compare(&Hidden::of(&group, &question, &bea), &outsiders, |_| false).await;
+    compare(&Hidden::of(&group, &question, &listing, &bea), &outsiders, |_| false).await;
 }
 
 async fn what_was_secret_answers_as_the_unknown_does(world: World) {
     let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
     let group = found(&ann, "secret", "invite_only").await;
     let question = ask(&ann, &group, "in secret").await;
+    let listing = offer(&ann, &group, "in secret", 80).await;
     ann.patch(&group, json!({ "privacy": "public", "membership": "open" })).await.expect(200);
     bea.post(&format!("{group}/join"), ()).await.expect(200);
     let outsiders = [("anonymous", world.anonymous()), ("stranger", world.stranger("zoe")), ("new member", bea.clone())];
-    compare(&Hidden::of(&group, &question, &ann), &outsiders, |endpoint| endpoint.path.starts_with("/v1/groups")).await;
+    compare(&Hidden::of(&group, &question, &listing, &ann), &outsiders, |endpoint| endpoint.path.starts_with("/v1/groups")).await;
 }
 
 /// The proof that the comparison above compares something: the same requests find the group.
@@ -164,7 +176,8 @@ async fn an_admin_reaches_what_is_kept_secret(world: World) {
     let group = found(&ann, "secret", "invite_only").await;
     admit(&ann, &group, &bea).await;
     let question = ask(&ann, &group, "in secret").await;
-    let hidden = Hidden::of(&group, &question, &bea);
+    let listing = offer(&ann, &group, "in secret", 80).await;
+    let hidden = Hidden::of(&group, &question, &listing, &bea);
     for endpoint in endpoints() {
         for (secret, unknown) in
             hidden.paths(&endpoint, Some(ann.id())).into_iter().filter(|(path, _)| !path.contains(&UNKNOWN.to_string()))
