@@ -1,10 +1,14 @@
 //! One person in one group: invited, requesting, a member (in episodes), banned.
 
-use crate::access::{Action, Denied, Role, Standing};
-use crate::group::{Departure, Policy};
-use crate::{Context, Decider, GroupId, Kind, Named, PersonId, Personal, Reason, Rejection, StreamName, Timestamp};
+use crate::access::{Action, Standing};
+use crate::group::Departure;
+use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+
+mod decisions;
+mod error;
+
+pub use error::Error;
 
 /// What may be asked of a membership's stream; `by` is who asks, the stream is whom it is about.
 #[derive(Debug, Clone)]
@@ -301,90 +305,6 @@ impl Membership {
     }
 }
 
-/// Why a command is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Rights.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// They are in.
-    #[error("this person is a member already")]
-    AlreadyMember,
-    /// They are not in.
-    #[error("this person is not a member of the group")]
-    NotAMember,
-    /// Nothing to accept, decline or revoke.
-    #[error("there is no open invitation")]
-    NoInvitation,
-    /// Nothing to decide or withdraw.
-    #[error("there is no open request")]
-    NoRequest,
-    /// Somebody else was first.
-    #[error("somebody else decided this request: it was {}", if *approved { "approved" } else { "refused" })]
-    AlreadyDecided {
-        /// What they decided.
-        approved: bool,
-    },
-    /// The group grows by invitation alone.
-    #[error("one becomes a member of this group by invitation only")]
-    InviteOnly,
-    /// Whom it is about is banned.
-    #[error("this person is banned from the group")]
-    PersonBanned,
-    /// Nothing to lift.
-    #[error("this person is not banned")]
-    NotBanned,
-    /// Moderators do not act against admins.
-    #[error("moderators may not act against admins")]
-    NotAgainstAdmins,
-    /// A ban ends in the future.
-    #[error("a ban's end must lie in the future")]
-    UntilInPast,
-    /// Nobody removes or bans themselves; they leave.
-    #[error("this cannot be done to oneself; leave instead")]
-    NotYourself,
-    /// Who holds a role departs by way of the group's stream.
-    #[error("this person holds a role, which has to be taken first")]
-    HoldsRole,
-}
-
-impl Rejection for Error {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Denied(denied) => denied.code(),
-            Self::AlreadyMember => "already_member",
-            Self::NotAMember => "not_a_member",
-            Self::NoInvitation => "no_invitation",
-            Self::NoRequest => "no_request",
-            Self::AlreadyDecided { .. } => "already_decided",
-            Self::InviteOnly => "invite_only",
-            Self::PersonBanned => "person_banned",
-            Self::NotBanned => "not_banned",
-            Self::NotAgainstAdmins => "not_against_admins",
-            Self::UntilInPast => "until_in_past",
-            Self::NotYourself => "not_yourself",
-            Self::HoldsRole => "holds_role",
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Denied(denied) => denied.kind(),
-            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself | Self::HoldsRole => Kind::Conflict,
-            Self::NotAMember | Self::NoInvitation | Self::NoRequest | Self::NotBanned => Kind::NotFound,
-            Self::InviteOnly | Self::NotAgainstAdmins => Kind::Forbidden,
-            Self::UntilInPast => Kind::Invalid,
-        }
-    }
-
-    fn details(&self) -> Option<Value> {
-        match self {
-            Self::AlreadyDecided { approved } => Some(json!({ "outcome": if *approved { "approved" } else { "refused" } })),
-            _ => None,
-        }
-    }
-}
-
 impl Decider for Membership {
     const CATEGORY: &'static str = "membership";
     type Command = Command;
@@ -419,7 +339,7 @@ impl Decider for Membership {
             Command::LeaveGroup { by } => {
                 by.may(Action::See)?;
                 let episode = self.present().ok_or(Error::NotAMember)?.number;
-                role_first(by)?;
+                decisions::role_first(by)?;
                 Ok(vec![Event::Left { episode }])
             }
             Command::RemoveMember { by, who, reason } => self.remove(by, who, reason.as_ref()),
@@ -460,133 +380,6 @@ impl Decider for Membership {
         }
         self
     }
-}
-
-impl Membership {
-    fn end_episode(&mut self, at: Timestamp) {
-        if let Some(episode) = self.episodes.last_mut().filter(|episode| episode.until.is_none()) {
-            episode.until = Some(at);
-            // What let them in then lets nobody in now.
-            self.decision = None;
-        }
-    }
-
-    fn joined(&self, era: u32, way: Way, admitted_by: Option<PersonId>) -> Event {
-        let episode = self.episodes.last().map_or(1, |last| last.number + 1);
-        Event::Joined { episode, era, way, admitted_by }
-    }
-
-    fn invite(&self, by: &Standing, context: &Context) -> Result<Vec<Event>, Error> {
-        let inviter = by.may(Action::Invite)?;
-        // In a secret group only admins invite, and they may approve: so whoever moderates may.
-        let may_approve = by.allows(Action::Moderate).is_ok();
-        if self.present().is_some() {
-            return Err(Error::AlreadyMember);
-        }
-        if self.banned(context.now) {
-            return Err(Error::PersonBanned);
-        }
-        if self.requested && may_approve {
-            return Ok(vec![self.joined(by.group().era(), Way::Invitation, Some(inviter))]);
-        }
-        match self.invitation {
-            // A second invitation counts only if it carries more weight than the first.
-            Some(first) if first.may_approve || !may_approve => Ok(vec![]),
-            _ => Ok(vec![Event::Invited { inviter, may_approve }]),
-        }
-    }
-
-    fn accept(&self, by: &Standing) -> Result<Vec<Event>, Error> {
-        by.may(Action::Join)?;
-        match self.invitation {
-            _ if self.present().is_some() => Ok(vec![]),
-            Some(invitation) => Ok(vec![self.joined(by.group().era(), Way::Invitation, Some(invitation.inviter))]),
-            None => Err(Error::NoInvitation),
-        }
-    }
-
-    fn join(&self, by: &Standing) -> Result<Vec<Event>, Error> {
-        by.may(Action::Join)?;
-        let era = by.group().era();
-        if self.present().is_some() {
-            return Ok(vec![]);
-        }
-        match (by.group().settings().membership, self.invitation) {
-            (Policy::InviteOnly, None) => Err(Error::InviteOnly),
-            (Policy::Open, None) => Ok(vec![self.joined(era, Way::Joining, None)]),
-            (Policy::Request, None) if self.requested => Ok(vec![]),
-            (Policy::Request, None) => Ok(vec![Event::Requested]),
-            (Policy::Request, Some(invitation)) if !invitation.may_approve => {
-                Ok(if self.requested { vec![] } else { vec![Event::Requested] })
-            }
-            (_, Some(invitation)) => Ok(vec![self.joined(era, Way::Invitation, Some(invitation.inviter))]),
-        }
-    }
-
-    fn decide_request(&self, by: Option<&Standing>, approved: bool, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
-        let decider = by.map(|by| by.may(Action::Moderate)).transpose()?;
-        if !self.requested {
-            return match self.decision {
-                Some(first) if first.by == decider && first.approved == approved => Ok(vec![]),
-                Some(first) => Err(Error::AlreadyDecided { approved: first.approved }),
-                None if by.is_none() => Ok(vec![]),
-                None => Err(Error::NoRequest),
-            };
-        }
-        Ok(match by {
-            Some(by) if approved => vec![self.joined(by.group().era(), Way::Approval, decider)],
-            _ => vec![Event::RequestRefused { decided_by: decider, reason: personal(reason) }],
-        })
-    }
-
-    fn remove(&self, by: &Standing, who: &Standing, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
-        may_act_against(by, who)?;
-        let episode = self.present().ok_or(Error::NotAMember)?.number;
-        role_first(who)?;
-        Ok(vec![Event::Removed { episode, reason: personal(reason) }])
-    }
-
-    fn ban(&self, by: &Standing, who: &Standing, reason: &Reason, until: Option<Timestamp>, now: Timestamp) -> Result<Vec<Event>, Error> {
-        may_act_against(by, who)?;
-        if until.is_some_and(|until| until <= now) {
-            return Err(Error::UntilInPast);
-        }
-        if self.banned(now) && self.ban == Some(Ban { until }) {
-            return Ok(vec![]);
-        }
-        role_first(who)?;
-        let episode = self.present().map(|episode| episode.number);
-        Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until }])
-    }
-
-    fn end(&self, of: u32, departure: &Departure) -> Vec<Event> {
-        let present = self.present().map(|episode| episode.number);
-        match departure {
-            Departure::Banned { until, .. } if present.is_none() && self.ban == Some(Ban { until: *until }) => vec![],
-            Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
-            _ if present != Some(of) => vec![],
-            Departure::Left => vec![Event::Left { episode: of }],
-            Departure::Removed { reason } => vec![Event::Removed { episode: of, reason: reason.clone() }],
-        }
-    }
-}
-
-fn may_act_against(by: &Standing, who: &Standing) -> Result<(), Error> {
-    let person = by.may(Action::Moderate)?;
-    match who.role() {
-        _ if who.person() == Some(person) => Err(Error::NotYourself),
-        Some(Role::Admin) if by.role() != Some(Role::Admin) => Err(Error::NotAgainstAdmins),
-        _ => Ok(()),
-    }
-}
-
-/// The group's stream decides on those who hold a role, by `Depart`: it alone knows who is the last admin.
-fn role_first(who: &Standing) -> Result<(), Error> {
-    if who.role() > Some(Role::Member) { Err(Error::HoldsRole) } else { Ok(()) }
-}
-
-fn personal(reason: Option<&Reason>) -> Option<Personal<String>> {
-    reason.map(|reason| reason.as_str().to_owned().into())
 }
 
 #[cfg(test)]

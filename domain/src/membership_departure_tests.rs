@@ -1,6 +1,8 @@
 //! How memberships end: leaving, removal, bans, and what follows from the group's stream.
 
 use super::*;
+use crate::access::Denied;
+use crate::group::Policy;
 
 #[test]
 fn a_member_leaves_once_and_may_come_back_as_a_new_episode() {

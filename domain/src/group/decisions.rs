@@ -1,0 +1,96 @@
+//! How each wish about a group is decided.
+
+use super::{Changes, Departure, Error, Event, Group, Policy};
+use crate::access::{Action, Denied, Privacy, Role, Standing};
+use crate::{Comment, Context, Name, Timestamp};
+
+impl Group {
+    pub(super) fn create(
+        &self,
+        name: &Name,
+        description: Option<&Comment>,
+        privacy: Privacy,
+        membership: Policy,
+        context: &Context,
+    ) -> Result<Vec<Event>, Error> {
+        if self.exists() {
+            return Err(Error::AlreadyExists);
+        }
+        if privacy == Privacy::Secret && membership != Policy::InviteOnly {
+            return Err(Error::SecretIsInviteOnly);
+        }
+        Ok(vec![Event::Created {
+            name: name.as_str().to_owned(),
+            description: description.map(|text| text.as_str().to_owned()),
+            privacy,
+            membership,
+            founder: context.actor.ok_or(Denied::Anonymous)?,
+        }])
+    }
+
+    pub(super) fn change(&self, changes: &Changes) -> Result<Vec<Event>, Error> {
+        let settings = &self.settings;
+        let privacy = changes.privacy.unwrap_or(self.privacy());
+        // Becoming secret takes the policy with it, unless the caller asks for another one, which cannot be had.
+        let becoming = (privacy == Privacy::Secret && changes.privacy.is_some()).then_some(Policy::InviteOnly);
+        let membership = changes.membership.or(becoming).unwrap_or(settings.membership);
+        if privacy == Privacy::Secret && membership != Policy::InviteOnly {
+            return Err(Error::SecretIsInviteOnly);
+        }
+        let name = changes.name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| *name != settings.name);
+        let description = changes.description.as_ref().map(|text| text.as_ref().map(|text| text.as_str().to_owned()));
+        let events = [
+            name.map(|name| Event::Renamed { name }),
+            description.filter(|text| *text != settings.description).map(|description| Event::Described { description }),
+            (privacy != self.privacy()).then_some(Event::PrivacyChanged { privacy }),
+            (membership != settings.membership).then_some(Event::PolicyChanged { membership }),
+            changes.members_invite.filter(|on| *on != settings.members_invite).map(|on| Event::MemberInvitationsSwitched { on }),
+            changes
+                .member_list_public
+                .filter(|public| *public != settings.member_list_public)
+                .map(|public| Event::MemberListSwitched { public }),
+            changes.history.filter(|history| *history != settings.history).map(|history| Event::HistoryChanged { history }),
+        ];
+        Ok(events.into_iter().flatten().collect())
+    }
+
+    pub(super) fn give_role(&self, by: &Standing, to: &Standing, role: Role) -> Result<Vec<Event>, Error> {
+        by.may(Action::Administer)?;
+        let (Some(person), Some(episode)) = (to.person(), to.membership().present().map(|episode| episode.number)) else {
+            return Err(Error::NotAMember);
+        };
+        let held = self.role_of(person, episode).unwrap_or(Role::Member);
+        match role {
+            _ if role == held => Ok(vec![]),
+            _ if held == Role::Admin && self.is_last_admin(person) => Err(Error::LastAdmin),
+            Role::Member => Ok(vec![Event::RoleWithdrawn { person, episode, departure: None }]),
+            Role::Moderator | Role::Admin => Ok(vec![Event::RoleGiven { person, role, episode }]),
+        }
+    }
+
+    pub(super) fn depart(&self, by: &Standing, who: &Standing, departure: &Departure, now: Timestamp) -> Result<Vec<Event>, Error> {
+        let Some(person) = who.person() else { return Err(Error::NotAMember) };
+        let episode = who.membership().present().map(|episode| episode.number).unwrap_or_default();
+        let held = self.role_of(person, episode);
+        match departure {
+            Departure::Left if by.person() != Some(person) => return Err(Denied::Unknown.into()),
+            Departure::Left => {}
+            Departure::Removed { .. } | Departure::Banned { .. } => {
+                if by.may(Action::Moderate)? == person {
+                    return Err(Error::NotYourself);
+                }
+                if held == Some(Role::Admin) && by.role() != Some(Role::Admin) {
+                    return Err(Error::NotAgainstAdmins);
+                }
+            }
+        }
+        if matches!(departure, Departure::Banned { until: Some(until), .. } if *until <= now) {
+            return Err(Error::UntilInPast);
+        }
+        match held {
+            None => Ok(vec![]),
+            Some(_) if self.is_last_admin(person) => Err(Error::LastAdmin),
+            Some(_) => Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure.clone()) }]),
+        }
+    }
+}
