@@ -4,12 +4,12 @@
 mod departures;
 
 use super::*;
+use crate::Rejection;
 use crate::Span;
 use crate::access::Privacy;
 use crate::access::{Denied, Role};
 use crate::group::Policy;
 use crate::testing::{Community, FOUNDER, NOON, given, person};
-use crate::Rejection;
 use proptest::prelude::*;
 use serde_json::json;
 
