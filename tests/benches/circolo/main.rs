@@ -4,7 +4,10 @@
 //! A missed aim is marked and is no error; absolute figures hold for one machine and one hour, the ratios travel.
 
 mod commands;
+mod durable;
 mod machine;
+mod random;
+mod rebuild;
 mod report;
 
 use clap::{Parser, ValueEnum};
@@ -27,15 +30,22 @@ struct Arguments {
     /// Cargo says so to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+    /// What a process that measures its own memory does.
+    #[arg(long, hide = true)]
+    task: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
     Commands,
+    Rebuild,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(task) = &arguments.task {
+        return rebuild::run_task(task);
+    }
     let machine = machine::facts(&arguments.dir)?;
     for name in Name::value_variants() {
         if !arguments.names.is_empty() && !arguments.names.contains(name) {
@@ -43,6 +53,7 @@ fn main() -> Result<()> {
         }
         let report = match name {
             Name::Commands => commands::run(&arguments)?,
+            Name::Rebuild => rebuild::run(&arguments)?,
         };
         report.finish(&machine, arguments.quick)?;
     }

@@ -1,6 +1,6 @@
 //! A group whose members ask and answer, as the API lets them: rights are looked up for every command.
 
-use crate::{Result, report::Sample};
+use crate::{Result, random::Random, report::Sample};
 use circolo::clock;
 use circolo_domain::{
     GroupId, PersonId, QuestionId, Text,
@@ -79,7 +79,7 @@ impl Club {
             let questions = questions.clone();
             async move {
                 while Instant::now() < end {
-                    let question = questions[worker.random() % QUESTIONS];
+                    let question = questions[worker.random.below(QUESTIONS)];
                     worker.answer(question).await?;
                 }
                 Ok(worker.times)
@@ -97,7 +97,7 @@ impl Club {
     ) -> Result<Vec<f32>> {
         let mut running = JoinSet::new();
         for number in 0..workers as u64 {
-            running.spawn(work(Worker { club: self.clone(), seed: number, times: Vec::with_capacity(4_096) }));
+            running.spawn(work(Worker { club: self.clone(), random: Random::new(number), times: Vec::with_capacity(4_096) }));
         }
         let mut times = Vec::new();
         while let Some(done) = running.join_next().await {
@@ -116,7 +116,7 @@ impl Club {
 /// Somebody who does one thing after the other.
 struct Worker {
     club: Club,
-    seed: u64,
+    random: Random,
     times: Vec<f32>,
 }
 
@@ -150,16 +150,7 @@ impl Worker {
     }
 
     fn somebody(&mut self) -> PersonId {
-        let number = self.random() % self.club.members.len();
+        let number = self.random.below(self.club.members.len());
         self.club.members[number]
-    }
-
-    /// The next number of this worker's sequence (`SplitMix64`): the same in every run.
-    #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
-    fn random(&mut self) -> usize {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.seed ^ (self.seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as usize
     }
 }

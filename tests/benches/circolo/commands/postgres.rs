@@ -2,12 +2,11 @@
 
 use super::{Baseline, Club, Extent, Line, Measured, POSTGRES_AIMS, lines};
 use crate::{
-    Arguments, Result,
+    Arguments, Result, durable,
     report::{Report, Sample},
 };
 use circolo_events::{EventStore, LogId, Postgres, postgres::Options};
-use circolo_tests::postgres::cluster_with;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use std::{
     sync::{
         Arc,
@@ -20,31 +19,23 @@ use uuid::Uuid;
 
 /// Nobody runs more connections of one program than this for writing.
 const MOST_CONNECTIONS: usize = 64;
-/// What is not the server's default: memory of a small installation, and no checkpoint in the middle of a measurement.
-const SETTINGS: &[&str] = &["-c", "shared_buffers=512MB", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=30min"];
-const DURABILITY: [&str; 6] = ["fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers", "max_wal_size"];
-
 pub async fn measure(report: &mut Report, arguments: &Arguments) -> Result<()> {
-    let Some(cluster) = cluster_with(&arguments.dir, SETTINGS) else {
+    let Some(cluster) = durable::cluster(&arguments.dir) else {
         println!("skipped: no Postgres");
         report.fact("Postgres", "skipped, it is not installed");
         return Ok(());
     };
     let extent = Extent::of(arguments);
-    let mut admin = PgConnection::connect(&cluster.url).await?;
-    report.fact("Postgres", settings(&mut admin).await?);
+    report.fact("Postgres", durable::settings(&cluster.url).await?);
     for (in_flight, aim) in POSTGRES_AIMS {
-        let url = |schema: &str| format!("{}?options=-c%20search_path%3D{schema}", cluster.url);
-        for schema in ["log", "plain", "indexed"] {
-            admin.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"))).await?;
-        }
-        let store: Arc<dyn EventStore> = Arc::new(Postgres::connect(&url("log"), &Options::default(), LogId::from_u128(1)).await?);
+        let log = durable::schema(&cluster.url, "log").await?;
+        let store: Arc<dyn EventStore> = Arc::new(Postgres::connect(&log, &Options::default(), LogId::from_u128(1)).await?);
         let club = Club::found(store.clone()).await?;
         club.measure(in_flight, extent.span / 4).await?;
         let lines: Arc<[Line]> = lines(&store).await?.into();
         let connections = in_flight.min(MOST_CONNECTIONS);
-        let mut plain = Inserts::open(&url("plain"), Baseline::Plain, connections, &lines).await?;
-        let mut indexed = Inserts::open(&url("indexed"), Baseline::Indexed, connections, &lines).await?;
+        let mut plain = Inserts::open(&durable::schema(&cluster.url, "plain").await?, Baseline::Plain, connections, &lines).await?;
+        let mut indexed = Inserts::open(&durable::schema(&cluster.url, "indexed").await?, Baseline::Indexed, connections, &lines).await?;
         plain.measure(extent.span / 4).await?;
         indexed.measure(extent.span / 4).await?;
         let mut measured = Measured::default();
@@ -56,15 +47,6 @@ pub async fn measure(report: &mut Report, arguments: &Arguments) -> Result<()> {
         measured.report(report, "Postgres", in_flight, aim);
     }
     Ok(())
-}
-
-async fn settings(connection: &mut PgConnection) -> Result<String> {
-    let mut text: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
-    for name in DURABILITY {
-        let value: String = sqlx::query_scalar(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut *connection).await?;
-        text = format!("{text}, {name}={value}");
-    }
-    Ok(text)
 }
 
 /// Writers of one row per transaction, each on a connection of its own.
