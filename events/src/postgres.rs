@@ -99,6 +99,8 @@ fn session(url: &str, patience: Duration) -> Result<PgConnectOptions, ConnectErr
         ("tcp_keepalives_count", "3"),
         ("enable_seqscan", "off"),
         ("jit", "off"),
+        // The plan of a batch does not depend on what is in it, and planning costs as much as appending a single event.
+        ("plan_cache_mode", "force_generic_plan"),
     ]))
 }
 

@@ -24,6 +24,9 @@ struct Arguments {
     /// A smoke run: everything once and short, its figures mean nothing.
     #[arg(long)]
     quick: bool,
+    /// Of the commands, only what is written to this log with so many in flight: `SQLite/256`.
+    #[arg(long)]
+    only: Option<String>,
     /// Where the databases are made: on a disk, not in memory.
     #[arg(long, default_value = "/var/tmp")]
     dir: PathBuf,
