@@ -57,14 +57,16 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
     let connection = Connection::open(path)?;
     connection.busy_timeout(options.patience)?;
     // FULL: a commit is on the disk before it is acknowledged; group commit makes that affordable. The large WAL lets a page
-    // that many commits change be copied into the file once; its leftover is cut after a burst.
+    // that many commits change be copied into the file once; its leftover is cut after a burst. The cache is small because
+    // SQLite walks over all of it at every commit: measured with 128 MiB, a commit of one row takes 90 us of processor time
+    // instead of 30, one of 64 rows 2.0 ms instead of 0.9.
     connection.execute_batch(
         "PRAGMA page_size = 4096;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 8192;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA cache_size = -131072;
+         PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;",
     )?;
     connection.set_prepared_statement_cache_capacity(32);

@@ -53,7 +53,6 @@ impl History {
             return self.founding(id, now);
         }
         match self.random.below(100) {
-            0..50 => self.joining(now),
             50..80 => self.asking(now),
             80..95 if !self.questions.is_empty() => self.answering(now),
             95..100 if !self.present.is_empty() => self.leaving(now),
