@@ -17,6 +17,9 @@ pub(super) struct Simulate {
     /// Groups that are created over time
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     groups: u32,
+    /// Pages that are created over time
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=99_999))]
+    pages: u32,
     /// Days that pass
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: u32,
@@ -64,6 +67,7 @@ impl Simulate {
         simulate::Options {
             people: self.people as usize,
             groups: self.groups as usize,
+            pages: self.pages as usize,
             days: self.days,
             events: self.events.unwrap_or(u64::from(self.people) * u64::from(self.days)),
             seed: self.seed,
@@ -80,7 +84,8 @@ fn bar(events: u64) -> ProgressBar {
 #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
 fn print(summary: &simulate::Summary, took: Duration) {
     let rate = summary.events as f64 / took.as_secs_f64().max(0.001);
-    println!("{} events of {} people in {} groups, until {}", summary.events, summary.people, summary.groups, summary.until);
+    let simulate::Summary { events, people, groups, pages, until, .. } = summary;
+    println!("{events} events of {people} people in {groups} groups and on {pages} pages, until {until}");
     for (event_type, count) in &summary.types {
         println!("{count:>10}  {event_type}");
     }

@@ -74,12 +74,19 @@ impl Simulation {
     /// A group with one of its members and their standing, the active ones most.
     pub fn some_member(&mut self) -> Option<(usize, PersonId, Standing)> {
         let room = self.some_group()?;
-        let drawn = self.chance.skewed(self.community.groups[room].members.len());
-        let person = *self.community.groups[room].members.get(drawn)?;
+        let person = self.member_of(room)?;
         Some((room, person, self.standing(person, room)))
     }
 
-    fn standing(&self, person: PersonId, room: usize) -> Standing {
+    /// A member of a group, the active ones most.
+    pub fn member_of(&mut self, room: usize) -> Option<PersonId> {
+        let members = &self.community.groups[room].members;
+        let drawn = self.chance.skewed(members.len());
+        members.get(drawn).copied()
+    }
+
+    /// What `person` is to a group.
+    pub fn standing(&self, person: PersonId, room: usize) -> Standing {
         self.offline.standing(person, self.community.groups[room].id, self.now)
     }
 

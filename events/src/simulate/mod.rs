@@ -4,11 +4,13 @@
 //! batches. People, groups and words are drawn from one seeded source of chance.
 //!
 //! - [`offline`]: decides in memory; [`chance`]: draws
-//! - one module per pillar with the wishes of its people: [`community`]
+//! - one module per pillar with the wishes of its people: [`community`], [`market`], [`talk`]
 
 mod chance;
 mod community;
+mod market;
 mod offline;
+mod talk;
 
 pub use chance::Chance;
 pub use offline::Offline;
@@ -30,6 +32,8 @@ pub struct Options {
     pub people: usize,
     /// Groups that are created, over time.
     pub groups: usize,
+    /// Pages that are created, over time.
+    pub pages: usize,
     /// Days that pass.
     pub days: u32,
     /// About so many events in all.
@@ -51,6 +55,8 @@ pub struct Summary {
     pub people: usize,
     /// Groups that were created.
     pub groups: usize,
+    /// Pages that were created.
+    pub pages: usize,
     /// The moment of the last event.
     pub until: Timestamp,
 }
@@ -59,7 +65,7 @@ pub struct Summary {
 type Wish = fn(&mut Simulation);
 
 /// All wishes with how often they come, relative to each other: one line per pillar.
-const WISHES: &[&[(u64, Wish)]] = &[community::WISHES];
+const WISHES: &[&[(u64, Wish)]] = &[community::WISHES, market::WISHES, talk::WISHES];
 
 /// The community while it is simulated.
 pub struct Simulation {
@@ -77,6 +83,8 @@ pub struct Simulation {
     wishes: u64,
     options: Options,
     community: community::Community,
+    market: market::Market,
+    talk: talk::Talk,
 }
 
 impl Simulation {
@@ -129,6 +137,9 @@ impl Simulation {
         if self.due(self.community.count(), self.options.groups) && community::create_group(self) {
             return;
         }
+        if self.due(self.talk.pages.len(), self.options.pages) && talk::create_page(self) {
+            return;
+        }
         let mut drawn = self.chance.below(usize::try_from(total).unwrap_or(usize::MAX)) as u64;
         for (weight, wish) in wishes {
             if drawn < *weight {
@@ -158,6 +169,8 @@ pub async fn simulate(
         wishes: 0,
         options,
         community: community::Community::default(),
+        market: market::Market::default(),
+        talk: talk::Talk::default(),
     };
     let mut summary = Summary::default();
     while simulation.offline.events < options.events {
@@ -169,7 +182,13 @@ pub async fn simulate(
     }
     write(store, &mut simulation, &mut summary).await?;
     progress(summary.events);
-    Ok(Summary { people: simulation.registered, groups: simulation.community.count(), until: simulation.now, ..summary })
+    Ok(Summary {
+        people: simulation.registered,
+        groups: simulation.community.count(),
+        pages: simulation.talk.pages.len(),
+        until: simulation.now,
+        ..summary
+    })
 }
 
 async fn write(store: &dyn EventStore, simulation: &mut Simulation, summary: &mut Summary) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@ use crate::{Memory, Position};
 use uuid::Uuid;
 
 fn options(seed: u64) -> Options {
-    Options { people: 60, groups: 6, days: 20, events: 4_000, seed, start: Timestamp::from_micros(1_767_225_600_000_000) }
+    Options { people: 60, groups: 6, pages: 4, days: 20, events: 4_000, seed, start: Timestamp::from_micros(1_767_225_600_000_000) }
 }
 
 async fn history(seed: u64) -> (Memory, Summary) {
@@ -32,7 +32,7 @@ async fn a_seed_gives_the_same_history_and_another_seed_another() {
 async fn a_simulated_history_is_valid_ordered_and_has_something_of_everything() {
     let (log, summary) = history(3).await;
     assert!((4_000..4_010).contains(&summary.events), "{summary:?}");
-    assert_eq!((summary.people, summary.groups), (60, 6));
+    assert_eq!((summary.people, summary.groups, summary.pages), (60, 6, 4));
     let events = log.read_all(Position::START, 10_000).await.unwrap().events;
     assert_eq!(events.len() as u64, summary.events);
     assert!(events.is_sorted_by_key(|stored| stored.event.recorded_at), "time does not step back");
@@ -41,9 +41,18 @@ async fn a_simulated_history_is_valid_ordered_and_has_something_of_everything() 
     }
     let length = events[events.len() - 1].event.recorded_at.since(events[0].event.recorded_at);
     assert!((Span::days(19)..=Span::days(21)).contains(&length), "{length:?}");
-    for event_type in
-        ["membership.joined.v1", "membership.invited.v1", "membership.left.v1", "question.answered.v1", "question.answer_accepted.v1"]
-    {
+    for event_type in [
+        "comment.written.v1",
+        "fan.followed.v1",
+        "listing.sold.v1",
+        "membership.invited.v1",
+        "membership.joined.v1",
+        "membership.left.v1",
+        "post.written.v1",
+        "question.answer_accepted.v1",
+        "question.answered.v1",
+        "reaction.given.v1",
+    ] {
         assert!(summary.types.contains_key(event_type), "{event_type} is missing in {:?}", summary.types);
     }
 }
