@@ -73,7 +73,7 @@ row! {
     }
     index "newest" (audience, status, position);
     index "by_category" (audience, status, category, position);
-    index "by_category_and_price" (audience, status, category, currency, price, position);
+    index "category_price" (audience, status, category, currency, price, position);
     index "by_price" (audience, status, currency, price, position);
     index "of_seller" (seller, status, position);
     index "of_seller_by_price" (seller, status, currency, price, position);
