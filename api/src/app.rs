@@ -10,12 +10,13 @@ use crate::{
 };
 use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
-    access::{Scope, Standing},
+    access::{Origin, Owner, Scope, Standing},
     fan::{self, Fan},
     group::{self, Group},
     membership::{self, Membership},
     page::{self, Page, PageStanding},
     person::{self, Person},
+    stance::Stance,
 };
 use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
 use circolo_projections::{Db, Projector};
@@ -114,6 +115,14 @@ impl App {
             None => Arc::default(),
         };
         Ok(PageStanding::new(person, caller.is_some_and(|call| call.principal().bot), page, state, fan))
+    }
+
+    /// What the caller, or nobody signed in, is to what was written at `origin`.
+    pub async fn stance(&self, caller: Option<&Call>, origin: Origin) -> Result<Stance, Problem> {
+        Ok(match origin.scope.owner {
+            Owner::Group(group) => Stance::Group(self.standing(caller.map(Call::person), group).await?.towards(origin)),
+            Owner::Page(page) => Stance::Page(self.page_standing(caller, page).await?),
+        })
     }
 
     /// Whether the person has registered.

@@ -65,6 +65,12 @@ impl Authored {
         Self { version, digest: digest(text.get().map(String::as_str)), ..self }
     }
 
+    /// Whether the caller may read all versions: the author's business as long as the words stand, and that of who keeps order.
+    pub fn shows_versions(&self, by: &Stance, removed: bool) -> Result<(), Denied> {
+        by.reads()?;
+        if !removed && self.own(by, StaffAct::Reply).is_ok() { Ok(()) } else { by.moderates().map(drop) }
+    }
+
     /// As what the caller may remove them. `author` is the author's standing in the group they were written in.
     pub fn remove(&self, by: &Stance, act: StaffAct, author: Option<&Standing>) -> Result<Remover, Denied> {
         match self.own(by, act) {

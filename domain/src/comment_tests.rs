@@ -24,8 +24,8 @@ fn of_page() -> post::Facts {
     post(Voice::Page(PAGE))
 }
 
-fn reply_to(place: Place, removed: bool) -> Option<ReplyTo> {
-    Some(ReplyTo { id: FIRST, found: Some(Facts { place, author: OTHER, voice: Voice::Person(OTHER), removed }) })
+fn reply_to(place: Place, removed: bool) -> ReplyTo {
+    ReplyTo { id: FIRST, found: Some(Facts { place, author: OTHER, voice: Voice::Person(OTHER), removed }) }
 }
 
 fn top(post: PostId) -> Place {
@@ -90,7 +90,7 @@ fn only_a_post_that_the_page_made_is_a_page_post() {
 
 #[test]
 fn replies_nest_once() {
-    let reply = |place, gone| write(in_club(MEMBER), None, in_group(), reply_to(place, gone));
+    let reply = |place, gone| write(in_club(MEMBER), None, in_group(), Some(reply_to(place, gone)));
     let place = Place { reply_to: Some(FIRST), ..top(POST) };
     given::<Comment>([]).when(reply(top(POST), false)).then([written(place, MEMBER, Voice::Person(MEMBER))]);
     given::<Comment>([]).when(reply(place, false)).rejected(Error::RepliesNestOnce);

@@ -118,6 +118,15 @@ impl Post {
             Self::Removed(words) => Some(Facts { id, author: words.author(), voice: words.voice(), removed: true }),
         }
     }
+
+    /// Whether the caller may read its versions.
+    pub fn shows_versions(&self, by: &Stance) -> Result<(), Denied> {
+        match self {
+            Self::Absent => Err(Denied::Unknown),
+            Self::Written(words) => words.shows_versions(by, false),
+            Self::Removed(words) => words.shows_versions(by, true),
+        }
+    }
 }
 
 /// Why a command is refused.

@@ -1,7 +1,8 @@
 //! Lists of what a reader may read: audiences of things intersected with the reader's keys.
 
-use crate::Value;
+use crate::{Sql, Value};
 use circolo_domain::access::Key;
+use serde_json::json;
 
 /// A table whose rows have an audience, a moment of writing and a position.
 ///
@@ -108,6 +109,40 @@ impl Readable<'_> {
         Some((format!("SELECT u.id, u.position FROM ({union}) u ORDER BY u.position DESC LIMIT $2"), params))
     }
 
+    /// SQL and parameters for `columns` of the newest rows `f` before `before`, for a reader with hundreds of keys.
+    ///
+    /// A page of `limit` rows can only come from the `limit` keys whose newest rows are the newest of all. One step in the
+    /// index for each key finds those; only of them is a page each read and merged. Keys travel as one JSON parameter, so
+    /// the text is the same for everybody.
+    pub fn newest_of_many(&self, keys: &[Key], columns: &str, before: Option<i64>, limit: i64) -> (Sql, Vec<Value>) {
+        let Self { table, written, filter } = self;
+        let newest = |columns: &str, key: &str, limit: &str| {
+            format!(
+                "SELECT {columns} FROM {table} t WHERE t.audience = {key}.audience{filter} AND t.position < $2 \
+                 AND t.{written} >= {key}.since AND t.{written} < {key}.until ORDER BY t.position DESC LIMIT {limit}"
+            )
+        };
+        let sqlite = format!(
+            "WITH keys AS MATERIALIZED (SELECT {} FROM json_each($1) j), \
+             tops AS MATERIALIZED (SELECT k.audience, k.since, k.until, ({}) AS top FROM keys k), \
+             best AS MATERIALIZED (SELECT b.audience, b.since, b.until FROM tops b WHERE b.top IS NOT NULL ORDER BY b.top DESC LIMIT $3) \
+             SELECT {columns} FROM best b CROSS JOIN {table} f WHERE f.id IN ({}) ORDER BY f.position DESC LIMIT $3",
+            SQLITE_KEY,
+            newest("t.position", "k", "1"),
+            newest("t.id", "b", "$3")
+        );
+        let postgres = format!(
+            "WITH best AS MATERIALIZED (SELECT k.audience, k.since, k.until FROM {POSTGRES_KEYS} \
+             CROSS JOIN LATERAL ({}) top ORDER BY top.position DESC LIMIT $3) \
+             SELECT {columns} FROM best b CROSS JOIN LATERAL ({}) f ORDER BY f.position DESC LIMIT $3",
+            newest("t.position", "k", "1"),
+            newest(&columns.replace("f.", "t."), "b", "$3")
+        )
+        .replace("$1", "$1::text::json");
+        let params = vec![keys_json(keys), before.unwrap_or(i64::MAX).into(), limit.into()];
+        (Sql::per_dialect(sqlite, postgres), params)
+    }
+
     fn branch(&self, n: usize, key: &Key, params: &mut Vec<Value>) -> String {
         let Self { table, filter, .. } = self;
         let allowed = self.window(key, params);
@@ -116,6 +151,18 @@ impl Readable<'_> {
              AND t.position < $1{filter} ORDER BY t.position DESC LIMIT $2) k{n}"
         )
     }
+}
+
+/// Columns of a key, from one element `j` of what [`keys_json`] makes.
+const SQLITE_KEY: &str = "j.value ->> 'a' AS audience, j.value ->> 's' AS since, j.value ->> 'u' AS until";
+/// The keys `k` in parameter 1, for Postgres.
+const POSTGRES_KEYS: &str =
+    "(SELECT j.a AS audience, j.s AS since, j.u AS until FROM json_to_recordset($1) AS j(a text, s bigint, u bigint)) k";
+
+/// Keys as one parameter.
+fn keys_json(keys: &[Key]) -> Value {
+    let keys: Vec<_> = keys.iter().map(|key| json!({ "a": key.audience, "s": key.since, "u": key.until })).collect();
+    json!(keys).to_string().into()
 }
 
 #[cfg(test)]

@@ -6,19 +6,24 @@
 //! - [`row`], [`value`], [`projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`pages`], [`people`], [`questions`]
+//! - one module per slice: [`comments`], [`feeds`], [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`pages`],
+//!   [`people`], [`posts`], [`questions`], [`reactions`]
 
 pub mod audience;
 pub mod catalogue;
+pub mod comments;
 pub mod db;
 mod engine;
+pub mod feeds;
 pub mod groups;
 pub mod listings;
 pub mod memberships;
 pub mod pages;
 pub mod people;
+pub mod posts;
 pub mod projection;
 pub mod questions;
+pub mod reactions;
 pub mod row;
 pub mod search;
 pub mod value;
@@ -38,5 +43,16 @@ pub use value::{ColumnError, FromValues, Value};
 
 /// All read models of the product: one line per slice, sorted.
 pub fn all() -> Vec<Projection> {
-    vec![groups::groups(), listings::listings(), memberships::memberships(), pages::pages(), people::people(), questions::questions()]
+    vec![
+        comments::comments(),
+        feeds::feeds(),
+        groups::groups(),
+        listings::listings(),
+        memberships::memberships(),
+        pages::pages(),
+        people::people(),
+        posts::posts(),
+        questions::questions(),
+        reactions::reactions(),
+    ]
 }

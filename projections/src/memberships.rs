@@ -218,6 +218,13 @@ pub fn memberships() -> Projection {
     projection("memberships", 1).reads(&["group", "membership"]).row::<MembershipRow>().row::<EpisodeRow>()
 }
 
+/// The ids of the groups a person is in.
+pub async fn groups_of(db: &Db, person: PersonId) -> Result<Vec<String>, DbError> {
+    let sql = "SELECT m.group_id FROM memberships_v1 m WHERE m.person_id = $1 AND m.inside = 1 AND m.member_position IS NOT NULL \
+               ORDER BY m.member_position DESC";
+    db.query(sql, vec![person.to_string().into()]).await
+}
+
 /// Which list of a group's people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

@@ -1,7 +1,7 @@
 //! Read models `questions_v1` and `answers_v1`: questions with their answers, for lists and the detail page.
 
 use crate::audience::Readable;
-use crate::{Db, DbError, Fold, Keys, Projection, projection, record, row};
+use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Key;
 use circolo_domain::{Event, QuestionId, Timestamp, question};
 use circolo_events::Recorded;
@@ -184,6 +184,15 @@ const DETAIL: &str =
 pub async fn find(db: &Db, id: QuestionId) -> Result<Option<QuestionDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM questions_v1 q LEFT JOIN people_v1 p ON p.id = q.author WHERE q.id = $1");
     db.one(sql, vec![id.to_string().into()]).await
+}
+
+/// The questions of these ids, in no order: the caller has checked who may read them.
+pub async fn by_ids(db: &Db, ids: Vec<String>) -> Result<Vec<QuestionDetail>, DbError> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let sql = format!("SELECT {DETAIL} FROM questions_v1 q LEFT JOIN people_v1 p ON p.id = q.author WHERE q.id = ANY($1)");
+    db.query(sql, vec![Value::List(ids)]).await
 }
 
 /// What a list of questions is to hold.

@@ -71,7 +71,7 @@ pub struct AuthorView {
 
 /// A question.
 #[derive(Debug, Serialize, ToSchema)]
-struct QuestionItem {
+pub(super) struct QuestionItem {
     /// The question's id.
     id: String,
     /// Where it was asked.

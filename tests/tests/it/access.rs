@@ -1,6 +1,6 @@
 //! Who may do what, over HTTP, from one table: privacy x role x endpoint -> status.
 
-use crate::community::{admit, ask, ban, found, invite, listing, offer, promote};
+use crate::community::{admit, ask, ban, comment, found, invite, listing, offer, promote, write};
 use axum::http::Method;
 use circolo_tests::{
     actor::Actor,
@@ -24,6 +24,21 @@ const TABLE: &[(&str, &str, [&str; 3])] = &[
     ("GET", "group/members?status=banned", [QUEUE, QUEUE, SECRET_QUEUE]),
     ("GET", "group/questions", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 403 404 200 200 200"]),
     ("GET", "question", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("GET", "group/feed", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 403 404 200 200 200"]),
+    ("GET", "post", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("GET", "post/comments", ["200 200 200 200 200 200 200 200", "401 403 403 403 403 200 200 200", "404 404 404 404 404 200 200 200"]),
+    ("GET", "post/versions", [MODERATORS, MODERATORS, "404 404 404 404 404 403 200 200"]),
+    ("POST", "group/posts", ["401 403 403 403 403 201 201 201", "401 403 403 403 403 201 201 201", "401 403 404 403 404 201 201 201"]),
+    ("PATCH", "post", [NOBODY, NOBODY, NOT_THE_AUTHOR]),
+    ("DELETE", "post", ["401 403 403 403 403 403 422 422", "401 403 403 403 403 403 422 422", "401 403 404 404 404 403 422 422"]),
+    ("DELETE", "post?reason=spam", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("PUT", "post/reaction", [MEMBERS, MEMBERS, SECRET_MEMBERS]),
+    ("DELETE", "post/reaction", [MEMBERS, MEMBERS, SECRET_MEMBERS]),
+    ("POST", "post/comments", ["401 403 403 403 403 201 201 201", "401 403 403 403 403 201 201 201", "401 403 404 404 404 201 201 201"]),
+    ("PATCH", "comment", [NOBODY, NOBODY, NOT_THE_AUTHOR]),
+    ("DELETE", "comment?reason=spam", [MODERATORS, MODERATORS, SECRET_QUESTION]),
+    ("PUT", "comment/reaction", [MEMBERS, MEMBERS, SECRET_MEMBERS]),
+    ("DELETE", "comment/reaction", [MEMBERS, MEMBERS, SECRET_MEMBERS]),
     ("PATCH", "group", [ADMINS, ADMINS, SECRET_ADMINS]),
     ("PUT", "group/members/{member}/role", [ADMINS, ADMINS, SECRET_ADMINS]),
     ("POST", "group/invitations", ["401 403 403 403 403 200 200 200", "401 403 403 403 403 200 200 200", SECRET_ADMINS]),
@@ -75,6 +90,9 @@ const MODERATORS: &str = "401 403 403 403 403 403 200 200";
 const SECRET_MODERATORS: &str = "401 403 404 403 404 403 200 200";
 /// A question in a secret group is unknown to the invited, who know of the group.
 const SECRET_QUESTION: &str = "401 403 404 404 404 403 200 200";
+const MEMBERS: &str = "401 403 403 403 403 200 200 200";
+const SECRET_MEMBERS: &str = "401 403 404 404 404 200 200 200";
+const NOT_THE_AUTHOR: &str = "401 403 404 404 404 403 403 403";
 const ADMINS: &str = "401 403 403 403 403 403 403 200";
 const SECRET_ADMINS: &str = "401 403 404 403 404 403 403 200";
 const INVITED: &str = "401 403 404 200 404 404 404 404";
@@ -111,6 +129,9 @@ struct Place {
     question: String,
     answer: Value,
     listing: String,
+    /// Written by another member, as is the comment.
+    post: String,
+    comment: String,
 }
 
 impl Place {
@@ -134,18 +155,20 @@ impl Place {
         let answer = json!(crate::community::answer(founder, &question, "This").await);
         founder.put(&format!("{question}/accepted"), json!({ "answer_id": answer })).await.expect(200);
         let listing = offer(founder, &group, "Skis", 80).await;
+        let post = write(people.other("member"), &group, "Up").await;
+        let comment = format!("/v1/comments/{}", comment(people.other("member"), &post, "And down").await);
         // So that everybody reads all of it.
         world.app().projector().wait_for(world.store().head().await.unwrap(), Duration::from_secs(20)).await.unwrap();
-        Self { group, question, answer, listing }
+        Self { group, question, answer, listing, post, comment }
     }
 
     fn path(&self, endpoint: &str, people: &People, caller: &Actor, anonymous: bool) -> String {
         let mut path = endpoint.replacen("group", &self.group, 1);
-        if endpoint.starts_with("question") {
-            path = endpoint.replacen("question", &self.question, 1);
-        }
-        if endpoint.starts_with("listing") {
-            path = endpoint.replacen("listing", &self.listing, 1);
+        let things = [("question", &self.question), ("listing", &self.listing), ("post", &self.post), ("comment", &self.comment)];
+        for (thing, place) in things {
+            if endpoint.starts_with(thing) {
+                path = endpoint.replacen(thing, place, 1);
+            }
         }
         let me = if anonymous { people.other("new").id() } else { caller.id() };
         people.others.iter().fold(path.replace("{me}", &me.to_string()), |path, (name, other)| {
@@ -158,6 +181,8 @@ impl Place {
             ("POST", "group/listings") => listing("Boots", 40),
             ("POST", "listing/withdraw") => json!({ "reason": "counterfeit" }),
             ("PATCH", "listing") => json!({ "title": "Boots" }),
+            ("PATCH", "post" | "comment") | ("POST", "group/posts" | "post/comments") => json!({ "text": "Down" }),
+            ("PUT", "post/reaction" | "comment/reaction") => json!({ "kind": "like" }),
             ("PATCH", _) => json!({ "description": "Over there" }),
             ("PUT", "group/members/{member}/role") => json!({ "role": "moderator" }),
             ("POST", "group/invitations") => json!({ "person_id": people.other("new").id() }),

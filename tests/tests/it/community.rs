@@ -61,6 +61,16 @@ pub async fn answer(member: &Actor, question: &str, body: &str) -> Uuid {
     member.post(&format!("{question}/answers"), json!({ "body": body })).await.expect(201).id()
 }
 
+/// Writes a post in a group or on a page; its path.
+pub async fn write(by: &Actor, place: &str, text: &str) -> String {
+    by.post(&format!("{place}/posts"), json!({ "text": text })).await.expect(201).location().to_owned()
+}
+
+/// Comments on a post; the comment's id.
+pub async fn comment(by: &Actor, post: &str, text: &str) -> Uuid {
+    by.post(&format!("{post}/comments"), json!({ "text": text })).await.expect(201).id()
+}
+
 /// The same actor, who from now on reads nothing older than the log is at this moment.
 pub async fn up_to_date(world: &World, actor: &Actor) -> Actor {
     actor.with("circolo-min-position", &world.store().head().await.unwrap().0.to_string())

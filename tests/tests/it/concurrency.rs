@@ -1,6 +1,6 @@
 //! Stories of people who act at the same moment: one wins where one may win, and nothing is lost or counted twice.
 
-use crate::community::{admit, ask, found, invite, listed, offer, promote, up_to_date};
+use crate::community::{admit, ask, found, invite, listed, offer, promote, up_to_date, write};
 use circolo_tests::{
     actor::{Actor, Reply},
     world::World,
@@ -39,6 +39,7 @@ stories_on_threads!(
     one_key_is_sent_a_hundred_times_at_once,
     a_hundred_answer_at_once,
     what_is_sold_twice_at_once_is_sold_once,
+    of_racing_reactions_one_stands,
 );
 
 /// A POST: who, where, what.
@@ -190,5 +191,30 @@ async fn what_is_sold_twice_at_once_is_sold_once(world: World) {
         reader.get(&listing).await.expect(200).expect_json(json!({ "status": "sold", "revision": 1 }));
         let history = reader.get(&format!("{listing}/history")).await.expect(200).items();
         assert_eq!((history.len(), &history[0]["sold_to"]), (1, &json!(buyer)));
+    }
+}
+
+async fn of_racing_reactions_one_stands(world: World) {
+    let ann = world.person("Ann").await;
+    let group = found(&ann, "public", "open").await;
+    let kinds = ["like", "love", "care", "laugh", "wow", "sad"];
+    for round in 0..50 {
+        let post = write(&ann, &group, "Fresh bread").await;
+        let start = Arc::new(Barrier::new(kinds.len()));
+        let react = |kind: &'static str| {
+            let (ann, path, start) = (ann.clone(), format!("{post}/reaction"), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                ann.put(&path, json!({ "kind": kind })).await.expect(200)
+            })
+        };
+        for task in kinds.map(react) {
+            task.await.unwrap();
+        }
+        let view = up_to_date(&world, &ann).await.get(&post).await.expect(200).json();
+        let mine = view["my_reaction"].as_str().unwrap();
+        for kind in kinds {
+            assert_eq!(view["reactions"][kind], json!(i64::from(kind == mine)), "round {round}: {view}");
+        }
     }
 }

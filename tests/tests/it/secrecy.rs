@@ -1,6 +1,6 @@
-//! What one may not know of answers exactly as what does not exist: on every endpoint that takes a group, a question or a listing.
+//! What one may not know of answers exactly as what does not exist: on every endpoint that takes a group or what is in it.
 
-use crate::community::{UNKNOWN, admit, answer, ask, ban, found, invite, offer, promote};
+use crate::community::{UNKNOWN, admit, answer, ask, ban, comment, found, invite, offer, promote, write};
 use axum::http::Method;
 use circolo_tests::{
     actor::{Actor, Reply},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 stories!(the_secret_answers_as_the_unknown_does, what_was_secret_answers_as_the_unknown_does, an_admin_reaches_what_is_kept_secret);
 
-/// An endpoint that takes a group, a question or a listing.
+/// An endpoint that takes a group or what is in it.
 struct Endpoint {
     method: Method,
     /// As the description has it: `/v1/groups/{id}/members/{person}`.
@@ -25,7 +25,8 @@ fn endpoints() -> Vec<Endpoint> {
     let description: Value = serde_json::from_str(&circolo::server::openapi_json()).unwrap();
     let mut found = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        if !["/v1/groups/{id}", "/v1/questions/{id}", "/v1/listings/{id}"].iter().any(|thing| path.starts_with(thing)) {
+        let kinds = ["groups", "questions", "listings", "posts", "comments"];
+        if !kinds.iter().any(|kind| path.starts_with(&format!("/v1/{kind}/{{id}}"))) {
             assert!(!path.contains("group") || path == "/v1/groups", "does {path} take a group?");
             continue;
         }
@@ -35,7 +36,7 @@ fn endpoints() -> Vec<Endpoint> {
             found.push(Endpoint { method, path: path.clone(), body });
         }
     }
-    assert!(found.len() > 20, "are these all?");
+    assert!(found.len() > 35, "are these all?");
     found
 }
 
@@ -53,6 +54,8 @@ fn body(operation: &str) -> Value {
         "post_question" => json!({ "title": "May I?", "body": "?" }),
         "post_answer" => json!({ "body": "!" }),
         "accept_answer" => json!({ "answer_id": UNKNOWN }),
+        "write_post" | "edit_post" | "write_comment" | "edit_comment" => json!({ "text": "!" }),
+        "react_to_post" | "react_to_comment" => json!({ "kind": "like" }),
         other => panic!("{other} is new: add a body it takes"),
     }
 }
@@ -62,14 +65,22 @@ struct Hidden {
     group: Uuid,
     question: Uuid,
     listing: Uuid,
+    post: Uuid,
+    comment: Uuid,
     /// In the group.
     member: Uuid,
 }
 
 impl Hidden {
-    fn of(group: &str, question: &str, listing: &str, member: &Actor) -> Self {
+    /// What `writer` writes in the group.
+    async fn of(group: &str, member: &Actor, writer: &Actor) -> Self {
         let id = |path: &str| path.rsplit('/').next().unwrap().parse().unwrap();
-        Self { group: id(group), question: id(question), listing: id(listing), member: member.id() }
+        let question = ask(writer, group, "in secret").await;
+        answer(writer, &question, "hush").await;
+        let listing = offer(writer, group, "in secret", 80).await;
+        let post = write(writer, group, "in secret").await;
+        let comment = comment(writer, &post, "hush").await;
+        Self { group: id(group), question: id(&question), listing: id(&listing), post: id(&post), comment, member: member.id() }
     }
 
     /// The paths of an endpoint to the hidden thing and to an unknown one, for each person that it may name.
@@ -77,7 +88,9 @@ impl Hidden {
         let id = match endpoint.path.split('/').nth(2) {
             Some("groups") => self.group,
             Some("questions") => self.question,
-            _ => self.listing,
+            Some("listings") => self.listing,
+            Some("posts") => self.post,
+            _ => self.comment,
         };
         let fill = |id: Uuid, person: Uuid| endpoint.path.replace("{id}", &id.to_string()).replace("{person}", &person.to_string());
         let people =
@@ -86,6 +99,8 @@ impl Hidden {
             "/v1/groups/{id}/members" => &["", "?status=banned", "?status=invited&limit=1"],
             "/v1/groups/{id}/questions" if endpoint.method == Method::GET => &["", "?status=unanswered&older_than_hours=1"],
             "/v1/groups/{id}/catalogue" => &["", "?status=sold&category=skis&pickup=true", "?sort=price_asc&currency=EUR&max_price=1"],
+            "/v1/posts/{id}/comments" if endpoint.method == Method::GET => &["", "?limit=1"],
+            "/v1/posts/{id}" | "/v1/comments/{id}" if endpoint.method == Method::DELETE => &["", "?reason=spam"],
             _ => &[""],
         };
         let paths = |person| queries.iter().map(move |query| (fill(id, person) + query, fill(UNKNOWN, person) + query));
@@ -152,22 +167,19 @@ async fn the_secret_answers_as_the_unknown_does(world: World) {
     let group = found(&ann, "secret", "invite_only").await;
     admit(&ann, &group, &bea).await;
     promote(&ann, &group, &bea, "moderator").await;
-    let question = ask(&ann, &group, "in secret").await;
-    answer(&bea, &question, "hush").await;
-    let listing = offer(&ann, &group, "in secret", 80).await;
+    let hidden = Hidden::of(&group, &bea, &ann).await;
     let outsiders = outsiders(&world, &ann, &group).await;
-    compare(&Hidden::of(&group, &question, &listing, &bea), &outsiders, |_| false).await;
+    compare(&hidden, &outsiders, |_| false).await;
 }
 
 async fn what_was_secret_answers_as_the_unknown_does(world: World) {
     let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
     let group = found(&ann, "secret", "invite_only").await;
-    let question = ask(&ann, &group, "in secret").await;
-    let listing = offer(&ann, &group, "in secret", 80).await;
+    let hidden = Hidden::of(&group, &ann, &ann).await;
     ann.patch(&group, json!({ "privacy": "public", "membership": "open" })).await.expect(200);
     bea.post(&format!("{group}/join"), ()).await.expect(200);
     let outsiders = [("anonymous", world.anonymous()), ("stranger", world.stranger("zoe")), ("new member", bea.clone())];
-    compare(&Hidden::of(&group, &question, &listing, &ann), &outsiders, |endpoint| endpoint.path.starts_with("/v1/groups")).await;
+    compare(&hidden, &outsiders, |endpoint| endpoint.path.starts_with("/v1/groups")).await;
 }
 
 /// The proof that the comparison above compares something: the same requests find the group.
@@ -175,9 +187,7 @@ async fn an_admin_reaches_what_is_kept_secret(world: World) {
     let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
     let group = found(&ann, "secret", "invite_only").await;
     admit(&ann, &group, &bea).await;
-    let question = ask(&ann, &group, "in secret").await;
-    let listing = offer(&ann, &group, "in secret", 80).await;
-    let hidden = Hidden::of(&group, &question, &listing, &bea);
+    let hidden = Hidden::of(&group, &bea, &ann).await;
     for endpoint in endpoints() {
         for (secret, unknown) in
             hidden.paths(&endpoint, Some(ann.id())).into_iter().filter(|(path, _)| !path.contains(&UNKNOWN.to_string()))

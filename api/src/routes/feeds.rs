@@ -1,0 +1,153 @@
+//! Feeds: a group's, a page's, and a person's own over all that they are in and follow.
+
+use super::{
+    listings::{ListingView, Reader},
+    posts::PostView,
+    questions::QuestionItem,
+};
+use crate::{
+    App, Problem,
+    call::Call,
+    caller::MaybeCaller,
+    extract::{Path, Query},
+    listing::{Cursor, Limit, Listing},
+    problem::Failures,
+};
+use axum::extract::State;
+use circolo_domain::{
+    GroupId, PageId, PersonId,
+    access::{Action, Key},
+};
+use circolo_projections::{
+    Db, catalogue,
+    feeds::{self, FeedItem},
+    memberships, pages, posts, questions,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, str::FromStr};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// How many standings are looked up at a time; they are in memory once somebody has read.
+const LOOKUPS: usize = 16;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read_group_feed)).routes(routes!(read_page_feed)).routes(routes!(read_home_feed))
+}
+
+/// Which page of a feed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ReadFeed {
+    /// How many.
+    #[serde(default)]
+    limit: Limit,
+    /// Where the page before ended.
+    after: Option<Cursor>,
+}
+
+/// Something in a feed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum FeedEntry {
+    /// A post.
+    Post(PostView),
+    /// A question.
+    Question(QuestionItem),
+    /// Something that is or was for sale.
+    Listing(ListingView),
+}
+
+/// A page of what somebody with `keys` may read: one query for the places, one for each kind of content on it.
+async fn read(app: &App, list: &str, reader: Option<PersonId>, keys: &[Key], page: ReadFeed) -> Result<Listing<FeedEntry>, Problem> {
+    let before = page.after.map(|after| after.read(list)).transpose()?;
+    let items = feeds::newest(app.db(), keys, before, page.limit.and_one()).await?;
+    let shown = &items[..items.len().min(page.limit.get())];
+    let mut contents = contents(app.db(), reader, shown).await?;
+    let found = Listing::page(list, page.limit, items, |item| item.position, |item| contents.remove(&item.id));
+    // What was removed since its place was read is left out.
+    Ok(Listing { items: found.items.into_iter().flatten().collect(), next: found.next })
+}
+
+async fn contents(db: &Db, reader: Option<PersonId>, items: &[FeedItem]) -> Result<HashMap<String, FeedEntry>, Problem> {
+    let of = |kind: &str| items.iter().filter(|item| item.kind == kind).map(|item| item.id.clone()).collect::<Vec<_>>();
+    let posts = posts::by_ids(db, of(feeds::POST), reader).await?;
+    let questions = questions::by_ids(db, of(feeds::QUESTION)).await?;
+    let listings = catalogue::by_ids(db, of(feeds::LISTING)).await?;
+    let posts = posts.into_iter().filter(|row| row.thing.removed.is_none());
+    let posts = posts.map(|row| (row.thing.id.clone(), FeedEntry::Post(row.into())));
+    let questions = questions.into_iter().map(|row| (row.id.clone(), FeedEntry::Question(row.into())));
+    let by = Reader { person: reader, keeps_order: false };
+    let listings = listings.into_iter().filter(|row| row.withdrawn.is_none());
+    let listings = listings.map(|row| (row.id.clone(), FeedEntry::Listing(by.listing(row))));
+    Ok(posts.chain(questions).chain(listings).collect())
+}
+
+/// Read a group's feed, newest first.
+#[utoipa::path(
+    get,
+    path = "/groups/{id}/feed",
+    tag = "feeds",
+    params(("id" = Uuid, Path,), ReadFeed),
+    responses((status = 200, body = Listing<FeedEntry>), Failures)
+)]
+async fn read_group_feed(
+    State(app): State<App>,
+    caller: MaybeCaller,
+    Path(id): Path<GroupId>,
+    Query(page): Query<ReadFeed>,
+) -> Result<Listing<FeedEntry>, Problem> {
+    let standing = app.standing(caller.person(), id).await?;
+    standing.allows(Action::Read)?;
+    read(&app, "group_feed", caller.person(), &standing.keys(), page).await
+}
+
+/// Read a page's feed, newest first.
+#[utoipa::path(
+    get,
+    path = "/pages/{id}/feed",
+    tag = "feeds",
+    params(("id" = Uuid, Path,), ReadFeed),
+    responses((status = 200, body = Listing<FeedEntry>), Failures)
+)]
+async fn read_page_feed(
+    State(app): State<App>,
+    caller: MaybeCaller,
+    Path(id): Path<PageId>,
+    Query(page): Query<ReadFeed>,
+) -> Result<Listing<FeedEntry>, Problem> {
+    let standing = app.page_standing(caller.call(), id).await?;
+    standing.sees()?;
+    read(&app, "page_feed", caller.person(), &standing.keys(), page).await
+}
+
+/// Read one's own feed over the groups one is in and the pages one follows, newest first.
+#[utoipa::path(get, path = "/me/feed", tag = "feeds", params(ReadFeed), responses((status = 200, body = Listing<FeedEntry>), Failures))]
+async fn read_home_feed(State(app): State<App>, caller: MaybeCaller, Query(page): Query<ReadFeed>) -> Result<Listing<FeedEntry>, Problem> {
+    let person = caller.needed()?;
+    let keys = keys_of(&app, person, caller.call()).await?;
+    read(&app, "home_feed", Some(person), &keys, page).await
+}
+
+/// The keys to all that somebody is in and follows. The read models say where to look, the streams what they may read there.
+async fn keys_of(app: &App, person: PersonId, call: Option<&Call>) -> Result<Vec<Key>, Problem> {
+    let groups = memberships::groups_of(app.db(), person).await?;
+    let pages = pages::followed_by(app.db(), person).await?;
+    let of_group = |id: GroupId| async move {
+        let standing = app.standing(Some(person), id).await?;
+        Ok::<_, Problem>(if standing.role().is_some() { standing.keys() } else { vec![] })
+    };
+    let of_page = |id: PageId| async move { Ok::<_, Problem>(app.page_standing(call, id).await?.keys()) };
+    let groups = stream::iter(ids(&groups)).map(of_group).buffered(LOOKUPS);
+    let pages = stream::iter(ids(&pages)).map(of_page).buffered(LOOKUPS);
+    let (mut keys, of_pages): (Vec<Vec<Key>>, Vec<Vec<Key>>) = futures::try_join!(groups.try_collect(), pages.try_collect())?;
+    keys.extend(of_pages);
+    Ok(keys.into_iter().flatten().collect())
+}
+
+fn ids<T: FromStr>(texts: &[String]) -> Vec<T> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}

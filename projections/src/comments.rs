@@ -1,0 +1,215 @@
+//! Read model `comments_v1`: comments and replies under posts, for their threads and for those who answer for a page.
+
+use crate::audience::Readable;
+use crate::posts::{as_page, remover};
+use crate::reactions::{self, Reacted};
+use crate::{Db, DbError, Fold, Keys, Projection, projection, record, row};
+use circolo_domain::access::Key;
+use circolo_domain::stance::Voice;
+use circolo_domain::{CommentId, Event, PersonId, Personal, PostId, Timestamp, comment};
+use circolo_events::Recorded;
+
+row! {
+    /// A comment, or what is left of it.
+    pub struct CommentRow in "comments_v1" {
+        /// The comment's id.
+        pub id: String,
+        /// The post.
+        pub post_id: String,
+        /// The comment it replies to, if it is a reply.
+        pub reply_to: Option<String>,
+        /// Whose list it is in: the post's, or for a reply that of the comment it replies to.
+        pub thread: String,
+        /// The page, where the post is the page's own on the page itself.
+        pub page_post: Option<String>,
+        /// Who may read it, if they may read the post: the group or page and the privacy era it was written in.
+        pub audience: String,
+        /// The person who wrote it.
+        pub author: String,
+        /// The page that speaks, if one does.
+        pub as_page: Option<String>,
+        /// The words as they stand; gone with the comment.
+        pub text: Option<String>,
+        /// When it was written.
+        pub written: Timestamp,
+        /// Number of the version, from 1.
+        pub version: i64,
+        /// When that was made, if it is not the first.
+        pub edited: Option<Timestamp>,
+        /// When it was removed, if it was.
+        pub removed: Option<Timestamp>,
+        /// By whom: `author` or `moderator`.
+        pub removed_by: Option<String>,
+        /// Why.
+        pub removal_reason: Option<String>,
+        /// Replies that were not removed.
+        pub replies: i64,
+        /// Those among them in which a page speaks.
+        pub page_replies: i64,
+        /// Whether there are such.
+        pub answered_publicly: bool,
+        /// Revision of its stream.
+        pub revision: i64,
+        /// Place in the log of its writing; lists are ordered by it.
+        pub position: i64,
+    }
+    index "by_thread" (thread, position);
+    index "of_page" (page_post, answered_publicly, position);
+}
+
+impl CommentRow {
+    fn written(key: &str, event: &Recorded) -> Option<Self> {
+        let Event::Comment(comment::Event::Written { post, reply_to, page_post, author, voice, text }) = &event.event else { return None };
+        let (post_id, reply_to) = (post.to_string(), reply_to.map(|parent| parent.to_string()));
+        Some(Self {
+            id: key.to_owned(),
+            thread: reply_to.clone().unwrap_or_else(|| post_id.clone()),
+            post_id,
+            reply_to,
+            page_post: page_post.map(|page| page.to_string()),
+            audience: event.metadata.scope?.audience(),
+            author: author.to_string(),
+            as_page: as_page(*voice),
+            text: text.get().cloned(),
+            written: event.recorded_at,
+            version: 1,
+            edited: None,
+            removed: None,
+            removed_by: None,
+            removal_reason: None,
+            replies: 0,
+            page_replies: 0,
+            answered_publicly: false,
+            revision: 0,
+            position: event.position.0,
+        })
+    }
+
+    /// After one of its own events.
+    fn changed(mut self, change: &comment::Event, event: &Recorded) -> Self {
+        self.revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
+        match change {
+            comment::Event::Written { .. } => self,
+            comment::Event::Edited { version, text } => {
+                Self { text: text.get().cloned(), version: i64::from(*version), edited: Some(event.recorded_at), ..self }
+            }
+            comment::Event::Removed { by, reason, .. } => Self {
+                text: None,
+                removed: Some(event.recorded_at),
+                removed_by: Some(remover(*by)),
+                removal_reason: reason.as_ref().and_then(Personal::get).cloned(),
+                ..self
+            },
+        }
+    }
+
+    /// After a reply to it came or went.
+    fn replied(mut self, voice: Voice, by: i64) -> Self {
+        self.replies += by;
+        if matches!(voice, Voice::Page(_)) {
+            self.page_replies += by;
+        }
+        Self { answered_publicly: self.page_replies > 0, ..self }
+    }
+}
+
+impl Fold for CommentRow {
+    fn keys(event: &Recorded) -> Keys {
+        let Event::Comment(change) = &event.event else { return Keys::NONE };
+        match change {
+            comment::Event::Written { reply_to: Some(parent), .. } | comment::Event::Removed { reply_to: Some(parent), .. } => {
+                Keys::from(vec![event.stream.key().to_owned(), parent.to_string()])
+            }
+            _ => Keys::from(event.stream.key()),
+        }
+    }
+
+    fn fold(row: Option<Self>, key: &str, event: &Recorded) -> Option<Self> {
+        let Event::Comment(change) = &event.event else { return row };
+        if key == event.stream.key() {
+            return match row {
+                None => Self::written(key, event),
+                Some(row) => Some(row.changed(change, event)),
+            };
+        }
+        match change {
+            comment::Event::Written { voice, .. } => row.map(|row| row.replied(*voice, 1)),
+            comment::Event::Removed { voice, .. } => row.map(|row| row.replied(*voice, -1)),
+            comment::Event::Edited { .. } => row,
+        }
+    }
+}
+
+/// The projection of this file.
+pub fn comments() -> Projection {
+    projection("comments", 1).reads(&["comment"]).row::<CommentRow>()
+}
+
+record! {
+    /// A comment in its thread.
+    pub struct CommentDetail {
+        /// The comment's id.
+        pub id: String,
+        /// The post.
+        pub post_id: String,
+        /// The comment it replies to, if it is a reply.
+        pub reply_to: Option<String>,
+        /// The person who wrote it.
+        pub author: String,
+        /// The page that speaks, if one does.
+        pub as_page: Option<String>,
+        /// How others see whoever speaks.
+        pub speaker_name: Option<String>,
+        /// The words as they stand.
+        pub text: Option<String>,
+        /// When it was written.
+        pub written: Timestamp,
+        /// When it was last edited.
+        pub edited: Option<Timestamp>,
+        /// Number of the version.
+        pub version: i64,
+        /// When it was removed.
+        pub removed: Option<Timestamp>,
+        /// By whom.
+        pub removed_by: Option<String>,
+        /// Why.
+        pub removal_reason: Option<String>,
+        /// Replies that were not removed.
+        pub replies: i64,
+        /// Whether a page replied.
+        pub answered_publicly: bool,
+        /// Revision of its stream.
+        pub revision: i64,
+        /// Place in this list.
+        pub position: i64,
+    }
+}
+
+/// Which page of which thread.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// The post.
+    pub post: PostId,
+    /// The comment whose replies are wanted; none for the comments on the post itself.
+    pub reply_to: Option<CommentId>,
+    /// Only what stands behind this position.
+    pub after: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A thread, oldest first, as far as a reader with `keys` may read it who may read the post.
+pub async fn list(db: &Db, keys: &[Key], reader: Option<PersonId>, page: &List) -> Result<Vec<Reacted<CommentDetail>>, DbError> {
+    let thread = page.reply_to.map_or_else(|| page.post.to_string(), |comment| comment.to_string());
+    let mut params = vec![thread.into(), page.after.unwrap_or(0).into(), page.limit.into(), reactions::reader(reader)];
+    let allowed = Readable { table: "comments_v1", written: "written", filter: "" }.allowed(keys, &mut params);
+    let sql = format!(
+        "SELECT t.id, t.post_id, t.reply_to, t.author, t.as_page, COALESCE(g.name, a.display_name), t.text, t.written, t.edited, t.version, \
+           t.removed, t.removed_by, t.removal_reason, t.replies, t.answered_publicly, t.revision, t.position, {} \
+         FROM comments_v1 t LEFT JOIN people_v1 a ON a.id = t.author LEFT JOIN pages_v1 g ON g.id = t.as_page {} \
+         WHERE t.thread = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3",
+        reactions::DETAIL,
+        reactions::join("t", 4)
+    );
+    db.query(sql, params).await
+}
