@@ -99,6 +99,8 @@ impl Readable<'_> {
     }
 
     /// SQL and parameters for id and position of the newest rows before `before`; `None` for a reader without keys.
+    ///
+    /// Besides `(audience, position)` it needs an index `(audience, written)`: see [`Readable::near`].
     pub fn newest(&self, keys: &[Key], before: Option<i64>, limit: i64) -> Option<(String, Vec<Value>)> {
         let mut params = vec![Value::Int(before.unwrap_or(i64::MAX)), Value::Int(limit)];
         let branches: Vec<String> = keys.iter().enumerate().map(|(n, key)| self.branch(n, key, &mut params)).collect();
@@ -145,11 +147,34 @@ impl Readable<'_> {
 
     fn branch(&self, n: usize, key: &Key, params: &mut Vec<Value>) -> String {
         let Self { table, filter, .. } = self;
-        let allowed = self.window(key, params);
+        let (allowed, near) = (self.window(key, params), self.near(key, params));
         format!(
             "SELECT k{n}.id, k{n}.position FROM (SELECT t.id, t.position FROM {table} t WHERE {allowed} \
-             AND t.position < $1{filter} ORDER BY t.position DESC LIMIT $2) k{n}"
+             AND {near}{filter} ORDER BY t.position DESC LIMIT $2) k{n}"
         )
+    }
+
+    /// Bounds of the position, so that what lies far outside the key's window is not even looked at: else whoever may read
+    /// little of much would wait for a walk over all of it.
+    fn near(&self, key: &Key, params: &mut Vec<Value>) -> String {
+        let Self { table, written, .. } = self;
+        let mut place = |bound: i64, comparison: &str, direction: &str| {
+            let (audience, bound) = (param(params, key.audience.clone()), param(params, bound));
+            format!(
+                "SELECT b.position FROM (SELECT w.position FROM {table} w WHERE w.audience = {audience} AND w.{written} {comparison} {bound} \
+                 ORDER BY w.{written}{direction} LIMIT 1) b"
+            )
+        };
+        let mut near = "t.position < $1".to_owned();
+        if key.until != i64::MAX {
+            let end = place(key.until.saturating_add(SKEW), ">=", "");
+            near = format!("t.position < (SELECT MIN(e.position) FROM (SELECT CAST($1 AS BIGINT) AS position UNION ALL {end}) e)");
+        }
+        if key.since != i64::MIN {
+            let start = place(key.since.saturating_sub(SKEW), "<", " DESC");
+            near = format!("{near} AND t.position > COALESCE(({start}), 0)");
+        }
+        near
     }
 }
 
@@ -164,6 +189,9 @@ fn keys_json(keys: &[Key]) -> Value {
     let keys: Vec<_> = keys.iter().map(|key| json!({ "a": key.audience, "s": key.since, "u": key.until })).collect();
     json!(keys).to_string().into()
 }
+
+/// How far the order of moments may differ from the order of the log: clocks of several nodes, a clock that was set back.
+const SKEW: i64 = 3_600_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -180,9 +208,11 @@ mod tests {
     fn every_key_is_a_range_of_its_own() {
         let key = |audience: &str, since, until| Key { audience: audience.into(), since, until };
         let (sql, params) = TABLE.newest(&[key("a", i64::MIN, i64::MAX), key("b", 5, 9)], Some(7), 10).unwrap();
-        assert_eq!(sql.matches("UNION ALL").count(), 1);
-        assert!(sql.contains("t.audience = $4 AND t.at >= $5 AND t.at < $6 AND t.position < $1"), "{sql}");
-        assert_eq!(params, [Value::Int(7), 10.into(), "a".into(), "b".into(), 5.into(), 9.into()]);
+        assert_eq!(sql.matches("UNION ALL SELECT k").count(), 1);
+        assert!(sql.contains("t.audience = $4 AND t.at >= $5 AND t.at < $6 AND t.position < ("), "{sql}");
+        let (end, start) = (9 + SKEW, 5 - SKEW);
+        let expected = [7.into(), 10.into(), "a".into(), "b".into(), 5.into(), 9.into(), "b".into(), end.into(), "b".into(), start.into()];
+        assert_eq!(params, expected.map(|value: Value| value));
     }
 
     #[test]

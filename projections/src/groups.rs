@@ -216,8 +216,8 @@ pub async fn directory(db: &Db, page: &Directory) -> Result<Vec<GroupDetail>, Db
     let mut matching = String::new();
     if let Some(query) = &page.query {
         let Some(terms) = db.search_terms(query) else { return Ok(vec![]) };
+        matching = format!("AND {}", db.search_condition("groups_v1", "f.id", &terms, params.len() + 1).await?);
         params.push(terms.into());
-        matching = format!("AND {}", db.search_clause("groups_v1", "f.id", params.len()));
     }
     let sql = format!(
         "SELECT {DETAIL} FROM (\

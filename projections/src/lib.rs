@@ -29,6 +29,9 @@ pub mod search;
 pub mod value;
 
 pub use db::{Db, DbError, Dialect, Sql};
+/// For tests that fill tables themselves.
+#[doc(hidden)]
+pub use engine::ddl::Physical;
 pub use engine::{
     Clock, EngineError, Mismatch, Options,
     checkpoints::Checkpoints,

@@ -37,6 +37,7 @@ row! {
         pub position: i64,
     }
     index "by_audience" (audience, position);
+    index "by_time" (audience, asked);
     index "unanswered" (audience, unanswered, position);
     search (title, body);
 }
@@ -210,16 +211,10 @@ pub struct List {
 
 /// The questions that a reader with `keys` may read, newest first.
 pub async fn list(db: &Db, keys: &[Key], page: &List) -> Result<Vec<QuestionDetail>, DbError> {
-    let mut filter = String::new();
-    if page.unanswered {
-        filter.push_str(" AND t.unanswered = 1");
-    }
-    if let Some(until) = page.asked_until {
-        // A number of our own making, no text of the caller's.
-        filter = format!("{filter} AND t.asked <= {}", until.micros());
-    }
-    let Some((found, params)) =
-        (Readable { table: "questions_v1", written: "asked", filter: &filter }).newest(keys, page.before, page.limit)
+    let filter = if page.unanswered { " AND t.unanswered = 1" } else { "" };
+    let end = page.asked_until.map_or(i64::MAX, |until| until.micros() + 1);
+    let keys: Vec<Key> = keys.iter().map(|key| Key { until: key.until.min(end), ..key.clone() }).collect();
+    let Some((found, params)) = (Readable { table: "questions_v1", written: "asked", filter }).newest(&keys, page.before, page.limit)
     else {
         return Ok(vec![]);
     };

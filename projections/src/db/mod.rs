@@ -19,7 +19,11 @@ pub struct Db {
     backend: Backend,
     /// Declared tables that do not exist yet because their first build is under way, and how far it is.
     building: Arc<RwLock<BTreeMap<&'static str, Building>>>,
+    watch: Option<Watch>,
 }
+
+/// Sees queries before they run.
+type Watch = Arc<dyn Fn(&Sql, &[Value]) + Send + Sync>;
 
 #[derive(Clone)]
 enum Backend {
@@ -87,13 +91,20 @@ impl Db {
     /// are then folded again.
     pub async fn sqlite(path: impl AsRef<Path>) -> Result<Self, DbError> {
         let backend = Backend::Sqlite(sqlite::Sqlite::open(path.as_ref().to_owned()).await?);
-        Ok(Self { backend, building: Arc::default() })
+        Ok(Self { backend, building: Arc::default(), watch: None })
     }
 
     /// Connects to a Postgres database.
     pub async fn postgres(url: &str) -> Result<Self, DbError> {
         let backend = Backend::Postgres(postgres::Postgres::connect(url).await?);
-        Ok(Self { backend, building: Arc::default() })
+        Ok(Self { backend, building: Arc::default(), watch: None })
+    }
+
+    /// The same database, where `watch` sees each query before it runs: for tests of plans.
+    #[must_use]
+    pub fn watched(mut self, watch: impl Fn(&Sql, &[Value]) + Send + Sync + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
     }
 
     /// Which SQL it speaks.
@@ -119,6 +130,9 @@ impl Db {
     }
 
     async fn rows(&self, sql: Sql, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+        if let Some(watch) = &self.watch {
+            watch(&sql, &params);
+        }
         let result = match &self.backend {
             Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Queries).await,
             Backend::Postgres(db) => db.query(sql.postgres, params).await,

@@ -4,6 +4,7 @@
 mod access;
 mod adapters;
 mod backend;
+mod bad_input;
 mod command_line;
 mod community;
 mod concurrency;
@@ -22,8 +23,10 @@ mod groups;
 mod layers;
 mod listings;
 mod memberships;
+mod million;
 mod pages;
 mod people;
+mod plans;
 mod posts;
 mod questions;
 mod secrecy;
