@@ -3,7 +3,7 @@
 use super::{Simulation, Wish};
 use crate::execute::Request;
 use circolo_domain::access::{Privacy, Role, Scope, Standing};
-use circolo_domain::group::{self, Changes, Departure, Group, Policy};
+use circolo_domain::group::{self, Changes, Departure, Group, History, Policy};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::person::{self, Person};
 use circolo_domain::question::{self, Question};
@@ -241,7 +241,8 @@ fn change_group(simulation: &mut Simulation) {
     let changes = match simulation.chance.below(10) {
         0..=3 => Changes { description: Some(simulation.chance.text(6, 25)), ..Changes::default() },
         4..=6 => Changes { name: simulation.chance.text(2, 4), ..Changes::default() },
-        7..=8 => Changes { members_invite: Some(simulation.chance.happens(50)), ..Changes::default() },
+        7 => Changes { members_invite: Some(simulation.chance.happens(50)), ..Changes::default() },
+        8 => Changes { history: simulation.chance.pick(&[History::All, History::SinceJoining]).copied(), ..Changes::default() },
         _ => Changes { privacy: simulation.chance.pick(&[Privacy::Public, Privacy::Closed]).copied(), ..Changes::default() },
     };
     simulation.on_group(room, founder, |by| group::Command::ChangeGroup { by, changes });

@@ -20,6 +20,7 @@ mod eras;
 mod feeds;
 mod frame;
 mod groups;
+mod hits;
 mod layers;
 mod listings;
 mod memberships;
