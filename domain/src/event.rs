@@ -75,6 +75,7 @@ macro_rules! aggregates {
 // One line per aggregate, sorted.
 aggregates! {
     Comment(comment::Comment),
+    Conversation(conversation::Conversation),
     Fan(fan::Fan),
     Group(group::Group),
     Listing(listing::Listing),

@@ -66,6 +66,8 @@ const PERSONAL: &[(&str, &[&str])] = &[
     ("comment.edited.v1", &["/text"]),
     ("comment.removed.v1", &["/reason"]),
     ("comment.written.v1", &["/text"]),
+    ("conversation.page_wrote.v1", &["/text"]),
+    ("conversation.person_wrote.v1", &["/text"]),
     ("group.role_withdrawn.v1", &["/departure/reason"]),
     ("listing.edited.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),
     ("listing.posted.v1", &["/details/title", "/details/description", "/details/pickup", "/details/delivery"]),

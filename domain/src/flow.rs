@@ -26,6 +26,7 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         }
         Event::Username(event) => vec![of_username(event)],
         Event::Comment(_)
+        | Event::Conversation(_)
         | Event::Fan(_)
         | Event::Listing(_)
         | Event::Page(_)

@@ -51,6 +51,8 @@ ids! {
     AnswerId,
     /// A page.
     PageId,
+    /// A message of a conversation with a page.
+    MessageId,
     /// A post.
     PostId,
     /// A comment.

@@ -3,14 +3,16 @@
 //! - [`decider`]: the shape of every aggregate
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
-//! - one module per aggregate: [`comment`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
+//! - one module per aggregate: [`comment`], [`conversation`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
 //!   [`question`], [`reaction`], [`username`]; [`authored`]: what posts and comments have in common
+//! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
 
 pub mod access;
 pub mod authored;
 pub mod comment;
+pub mod conversation;
 pub mod decider;
 pub mod event;
 pub mod fan;
@@ -21,11 +23,13 @@ pub mod listing;
 pub mod membership;
 pub mod money;
 pub mod page;
+pub mod permit;
 pub mod person;
 pub mod personal;
 pub mod post;
 pub mod question;
 pub mod reaction;
+pub mod response_rate;
 pub mod stance;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -35,8 +39,8 @@ pub mod username;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
-pub use id::{AnswerId, CommentId, GroupId, ListingId, PageId, PersonId, PostId, QuestionId, StreamName};
+pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
 pub use personal::{Personal, masked};
-pub use text::{Body, Comment, DisplayName, Locale, Name, Reason, Slug, Text, TextError, Title};
+pub use text::{Body, Comment, DisplayName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
 pub use time::{Span, Timestamp};

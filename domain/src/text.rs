@@ -22,6 +22,8 @@ pub type Title = Text<1, 200>;
 pub type Body = Text<1, 10_000>;
 /// An answer, a comment or a description.
 pub type Comment = Text<1, 5_000>;
+/// A message.
+pub type Message = Text<1, 6_000>;
 /// A reason, kept with the decision it explains.
 pub type Reason = Text<1, 5_000>;
 

@@ -6,24 +6,28 @@
 //! - [`row`], [`value`], [`projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`comments`], [`feeds`], [`groups`], [`listings`] with [`catalogue`], [`memberships`], [`pages`],
-//!   [`people`], [`posts`], [`questions`], [`reactions`]
+//! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
+//!   [`listings`] with [`catalogue`], [`memberships`], [`page_comments`], [`pages`], [`people`], [`posts`], [`questions`],
+//!   [`reactions`]
 
 pub mod audience;
 pub mod catalogue;
 pub mod comments;
+pub mod conversations;
 pub mod db;
 mod engine;
 pub mod feeds;
 pub mod groups;
 pub mod listings;
 pub mod memberships;
+pub mod page_comments;
 pub mod pages;
 pub mod people;
 pub mod posts;
 pub mod projection;
 pub mod questions;
 pub mod reactions;
+pub mod response_rates;
 pub mod row;
 pub mod search;
 pub mod value;
@@ -48,10 +52,12 @@ pub use value::{ColumnError, FromValues, Value};
 pub fn all() -> Vec<Projection> {
     vec![
         comments::comments(),
+        conversations::conversations(),
         feeds::feeds(),
         groups::groups(),
         listings::listings(),
         memberships::memberships(),
+        page_comments::page_comments(),
         pages::pages(),
         people::people(),
         posts::posts(),

@@ -2,17 +2,20 @@
 
 mod catalogues;
 mod comments;
+mod conversations;
 pub mod events;
 mod feeds;
 mod groups;
 mod listings;
 mod memberships;
 pub mod operator;
+mod page_comments;
 mod pages;
 mod people;
 mod posts;
 mod questions;
 mod reactions;
+mod response_rates;
 
 use crate::App;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,15 +25,18 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(catalogues::routes())
         .merge(comments::routes())
+        .merge(conversations::routes())
         .merge(events::routes())
         .merge(feeds::routes())
         .merge(groups::routes())
         .merge(listings::routes())
         .merge(memberships::routes())
         .merge(operator::routes())
+        .merge(page_comments::routes())
         .merge(pages::routes())
         .merge(people::routes())
         .merge(posts::routes())
         .merge(questions::routes())
         .merge(reactions::routes())
+        .merge(response_rates::routes())
 }

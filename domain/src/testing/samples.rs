@@ -2,16 +2,18 @@
 
 use crate::access::{Privacy, Role};
 use crate::authored::Remover;
+use crate::conversation::{Opening, Previous, Side};
 use crate::group::{Departure, History, Policy};
 use crate::listing::{Condition, Details};
 use crate::membership::Way;
 use crate::page::{Founding, StaffRole};
+use crate::permit::{Permit, Purpose};
 use crate::reaction::{Kind, TargetKind};
 use crate::stance::Voice;
 use crate::testing::{NOON, person};
 use crate::{
-    AnswerId, CommentId, Currency, Event, Money, PageId, Personal, PostId, comment, fan, group, listing, membership, page, person, post,
-    question, reaction, username,
+    AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, comment, conversation, fan, group, listing,
+    membership, page, person, post, question, reaction, username,
 };
 use uuid::Uuid;
 
@@ -47,6 +49,29 @@ one_of_each! {
             by: Remover::Moderator,
             reason: Some(text("asked before")),
         }
+    }
+    conversation {
+        PersonWrote {
+            message: message(2),
+            text: text("Open on\nSunday?"),
+            previous: Some(Previous { at: NOON, side: Side::Page }),
+            opening: Opening { message: message(1), at: NOON, side: Side::Page },
+            away: false,
+        }
+        PageWrote {
+            message: message(1),
+            author: person(3),
+            bot: true,
+            text: text("See \"opening hours\"."),
+            purpose: Purpose::Reply,
+            permit: Permit::PrivateReply { comment: CommentId(Uuid::from_u128(0x71)), ends: NOON },
+            previous: Some(Previous { at: NOON, side: Side::Person }),
+            opening: Opening { message: message(1), at: NOON, side: Side::Page },
+            away: true,
+        }
+        MarkedDone {}
+        MarkedSpam {}
+        Reopened {}
     }
     fan {
         Followed {}
@@ -146,6 +171,10 @@ fn ski(delivery: Personal<String>) -> Details {
         pickup: Some(text("In Chur, evenings")),
         delivery: Some(delivery),
     }
+}
+
+fn message(n: u128) -> MessageId {
+    MessageId(Uuid::from_u128(n))
 }
 
 fn answer(n: u128) -> AnswerId {
