@@ -204,8 +204,8 @@ pub async fn to_answer_in_private(
     db.query(sql, params).await
 }
 
-/// Of these comments, those that the page answered in private, each with the message.
-pub async fn answered_in_private(db: &Db, comments: Vec<String>) -> Result<Vec<(String, String)>, DbError> {
-    let sql = "SELECT c.id, c.private_reply FROM page_comments_v1 c WHERE c.private_reply IS NOT NULL AND c.id = ANY($1)";
+/// Of these comments, those that the page answered in private.
+pub async fn answered_in_private(db: &Db, comments: Vec<String>) -> Result<Vec<String>, DbError> {
+    let sql = "SELECT c.id FROM page_comments_v1 c WHERE c.private_reply IS NOT NULL AND c.id = ANY($1)";
     db.query(sql, vec![comments.into()]).await
 }

@@ -20,9 +20,11 @@ use circolo_domain::{
 };
 use circolo_projections::{
     comments::{self, CommentDetail, List},
+    page_comments,
     reactions::Reacted,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -85,6 +87,9 @@ struct CommentView {
     reply_count: i64,
     /// Whether a page replied to it.
     answered_publicly: bool,
+    /// Whether the page replied to it in private; for the page's staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_privately: Option<bool>,
     /// How many feel what about it.
     reactions: ReactionsView,
     /// What the caller feels, if they said so.
@@ -108,6 +113,7 @@ impl From<Reacted<CommentDetail>> for CommentView {
             removal: RemovalView::new(row.removed, row.removed_by, row.removal_reason),
             reply_count: row.replies,
             answered_publicly: row.answered_publicly,
+            answered_privately: None,
             my_reaction: reactions.mine.take(),
             reactions: reactions.into(),
             revision: row.revision,
@@ -193,7 +199,23 @@ async fn list_comments(
     }
     let list = List { post: id, reply_to: page.reply_to, after, limit: page.limit.and_one() };
     let rows = comments::list(app.db(), &post.by.keys(), caller.person(), &list).await?;
-    Ok(Listing::page("comments", page.limit, rows, |row| row.thing.position, CommentView::from))
+    let mut listing = Listing::page("comments", page.limit, rows, |row| row.thing.position, CommentView::from);
+    if let Stance::Page(standing) = &post.by
+        && standing.role().is_some()
+    {
+        tell_staff(&app, &mut listing.items).await?;
+    }
+    Ok(listing)
+}
+
+/// Adds what only the page's staff may know.
+async fn tell_staff(app: &App, comments: &mut [CommentView]) -> Result<(), Problem> {
+    let ids = comments.iter().map(|comment| comment.id.clone()).collect();
+    let answered: HashSet<String> = page_comments::answered_in_private(app.db(), ids).await?.into_iter().collect();
+    for comment in comments {
+        comment.answered_privately = Some(answered.contains(&comment.id));
+    }
+    Ok(())
 }
 
 /// Comment on a post, or reply to a comment.

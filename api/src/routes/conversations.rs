@@ -1,10 +1,10 @@
 //! Conversations of persons with pages: write, answer, keep the inbox. Only the person and the page's staff ever see them.
 
+use super::comments::{self, Reached};
 use crate::{
     App, Problem,
     answer::Done,
-    caller::Caller,
-    caller::MaybeCaller,
+    caller::{Caller, MaybeCaller},
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
     problem::Failures,
@@ -12,13 +12,12 @@ use crate::{
 use axum::extract::State;
 use circolo_domain::{
     CommentId, Message, PageId, PersonId, Timestamp,
-    access::{Action, Owner},
-    comment,
+    comment::{self, Comment},
     conversation::{self, Command, Conversation, Status},
     fan::{self, Fan},
     page::{PageStanding, StaffAct},
     permit::{Claim, CommentedOn, META, Purpose},
-    post::{self, Post},
+    stance::Stance,
 };
 use circolo_projections::conversations::{self, InboxItem, MessageDetail};
 use serde::{Deserialize, Serialize};
@@ -294,18 +293,11 @@ async fn reply_in_private(
     Path(id): Path<CommentId>,
     Json(body): Json<WriteMessage>,
 ) -> Result<Done, Problem> {
-    let loaded = app.executor().load::<comment::Comment>(&comment::stream(id)).await?;
-    let (Some(mut facts), Some(origin)) = (loaded.state.facts(), loaded.origin) else { return Err(Problem::not_found()) };
-    let page = match origin.scope.owner {
-        Owner::Page(page) => page,
-        Owner::Group(group) => {
-            app.standing(Some(caller.person()), group).await?.towards(origin).allows(Action::Read)?;
-            return Err(Problem::rejected(&conversation::Error::NotSupported));
-        }
-    };
-    let by = care(&app, &caller, page).await?;
-    let post = app.executor().load::<Post>(&post::stream(facts.place.post)).await?.state.facts(facts.place.post);
-    facts.removed |= post.is_none_or(|post| post.removed);
+    let Reached { by, comment: mut facts, post } = comments::reach(&app, Some(&caller), id).await?;
+    let Stance::Page(by) = by else { return Err(Problem::rejected(&conversation::Error::NotSupported)) };
+    by.may(StaffAct::Care)?;
+    facts.removed |= post.removed;
+    let origin = app.executor().load::<Comment>(&comment::stream(id)).await?.origin.ok_or_else(Problem::not_found)?;
     let message = SendMessage { text: body.text, purpose: Purpose::Reply };
     let permit = Claim::PrivateReply(CommentedOn { id, facts, written: origin.at });
     send(&app, &caller, by, facts.author, message, permit).await

@@ -26,6 +26,7 @@ mod layers;
 mod listings;
 mod memberships;
 mod million;
+mod page_comments;
 mod pages;
 mod people;
 mod plans;
