@@ -15,7 +15,7 @@ use circolo_domain::{
     question::{self, Command, Question},
 };
 use circolo_projections::questions::{self, AnswerDetail, List, QuestionDetail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -163,13 +163,22 @@ struct ListQuestions {
     #[param(inline)]
     status: QuestionStatus,
     /// Only those asked at least so many hours ago.
-    #[param(minimum = 0, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "hours")]
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 1_000_000)]
     older_than_hours: Option<u32>,
     /// How many.
     #[serde(default)]
     limit: Limit,
     /// Where the page before ended.
     after: Option<Cursor>,
+}
+
+/// As the description has it: 0 to 1,000,000.
+fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match u32::deserialize(deserializer)? {
+        hours @ 0..=1_000_000 => Ok(Some(hours)),
+        _ => Err(de::Error::custom("out_of_range: a number from 0 to 1000000 is expected")),
+    }
 }
 
 /// Which page of the answers.

@@ -167,6 +167,7 @@ async fn paths_queries_and_headers_that_cannot_be_read(world: World) {
         (&questions, "status=hunter2", "status"),
         (&questions, "older_than_hours=-1", "older_than_hours"),
         (&questions, "older_than_hours=hunter2", "older_than_hours"),
+        (&questions, "older_than_hours=1000001", "older_than_hours"),
         (&questions, "limit=1&limit=2", "limit"),
         (&question, "limit=101", "limit"),
         (&"/v1/groups".to_owned(), "colour=hunter2", "colour"),
