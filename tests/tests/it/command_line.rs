@@ -50,6 +50,24 @@ async fn a_second_server_is_refused_with_a_sentence() {
     server.kill().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_the_same_postgres_is_refused_with_a_sentence() {
+    let Some(url) = circolo_tests::postgres::fresh_schema().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, database: Option<String>| Storage { folder: folder.path().join(name), database };
+    let server = Server::start(&of("first", Some(url.clone()))).await;
+    // Another machine has another data folder; log or read models alone are enough to be refused.
+    for option in ["--log", "--views"] {
+        let mut second = Command::new(binary());
+        second.arg("serve").args(of(option, None).arguments()).args([option, &url, "--listen", "127.0.0.1:0"]);
+        let second = second.output().unwrap();
+        let complaint = String::from_utf8_lossy(&second.stderr);
+        assert!(!second.status.success());
+        assert!(complaint.contains("another circolo"), "{complaint}");
+    }
+    server.kill().await;
+}
+
 #[test]
 fn the_description_on_the_command_line_is_the_one_that_is_kept() {
     let output = Command::new(binary()).arg("openapi").output().unwrap();
