@@ -100,7 +100,7 @@ impl Readable<'_> {
 
     /// SQL and parameters for id and position of the newest rows before `before`; `None` for a reader without keys.
     ///
-    /// Besides `(audience, position)` it needs an index `(audience, written)`: see [`Readable::near`].
+    /// Besides `(audience, position)` it needs an index `(audience, written)`: see `Readable::near`.
     pub fn newest(&self, keys: &[Key], before: Option<i64>, limit: i64) -> Option<(String, Vec<Value>)> {
         let mut params = vec![Value::Int(before.unwrap_or(i64::MAX)), Value::Int(limit)];
         let branches: Vec<String> = keys.iter().enumerate().map(|(n, key)| self.branch(n, key, &mut params)).collect();

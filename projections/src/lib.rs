@@ -3,7 +3,7 @@
 //! A slice declares row types ([`row!`]), their folds ([`Fold`]) and a [`Projection`], and holds its queries ([`Db`]).
 //! It holds no write SQL: the engine owns the rest.
 //!
-//! - [`row`], [`value`], [`projection`]: declarations
+//! - [`mod@row`], [`value`], [`mod@projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],

@@ -3,8 +3,8 @@
 //! Everything is decided by the domain, in memory, under a simulated clock, single-threaded; the log is written in large
 //! batches. People, groups and words are drawn from one seeded source of chance.
 //!
-//! - [`offline`]: decides in memory; [`chance`]: draws
-//! - one module per pillar with the wishes of its people: [`community`], [`market`], [`talk`]
+//! - `offline`: decides in memory; `chance`: draws
+//! - one module per pillar with the wishes of its people: `community`, `market`, `talk`
 
 mod chance;
 mod community;

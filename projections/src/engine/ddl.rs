@@ -18,7 +18,7 @@ pub struct Physical {
     pub table: Table,
     /// Its own name: the declared one and the build, `questions_v1__g7`.
     pub name: String,
-    /// Rows by key, with [`FOLDED`] last.
+    /// Rows by key, with `FOLDED` last.
     pub load: Sql,
     /// Inserts or replaces a row.
     pub upsert: Sql,
