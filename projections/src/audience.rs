@@ -115,32 +115,45 @@ impl Readable<'_> {
     ///
     /// A page of `limit` rows can only come from the `limit` keys whose newest rows are the newest of all. One step in the
     /// index for each key finds those; only of them is a page each read and merged. Keys travel as one JSON parameter, so
-    /// the text is the same for everybody.
+    /// the text is the same for everybody. Besides an index for the page it needs `(audience, written)`: with it a window
+    /// becomes a range of positions, so that what lies far outside is not even looked at.
     pub fn newest_of_many(&self, keys: &[Key], columns: &str, before: Option<i64>, limit: i64) -> (Sql, Vec<Value>) {
         let Self { table, written, filter } = self;
         let newest = |columns: &str, key: &str, limit: &str| {
             format!(
-                "SELECT {columns} FROM {table} t WHERE t.audience = {key}.audience{filter} AND t.position < $2 \
-                 AND t.{written} >= {key}.since AND t.{written} < {key}.until ORDER BY t.position DESC LIMIT {limit}"
+                "SELECT {columns} FROM {table} t WHERE t.audience = {key}.audience{filter} AND t.position > {key}.low \
+                 AND t.position < {key}.high AND t.{written} >= {key}.since AND t.{written} < {key}.until \
+                 ORDER BY t.position DESC LIMIT {limit}"
+            )
+        };
+        let place = |outside: &str, order: &str| {
+            format!(
+                "(SELECT w.position FROM {table} w WHERE w.audience = g.audience AND w.{written} {outside} ORDER BY w.{written}{order} LIMIT 1)"
+            )
+        };
+        let (low, high) = (place("< g.early", " DESC"), place(">= g.late", ""));
+        let keys_from = |given: &str, least: &str| {
+            format!(
+                "keys AS MATERIALIZED (SELECT g.audience, g.since, g.until, COALESCE({low}, 0) AS low, \
+                 {least}($2, COALESCE({high}, {})) AS high FROM {given} g)",
+                i64::MAX
             )
         };
         let sqlite = format!(
-            "WITH keys AS MATERIALIZED (SELECT {} FROM json_each($1) j), \
-             tops AS MATERIALIZED (SELECT k.audience, k.since, k.until, ({}) AS top FROM keys k), \
-             best AS MATERIALIZED (SELECT b.audience, b.since, b.until FROM tops b WHERE b.top IS NOT NULL ORDER BY b.top DESC LIMIT $3) \
+            "WITH {}, tops AS MATERIALIZED (SELECT k.*, ({}) AS top FROM keys k), \
+             best AS MATERIALIZED (SELECT b.* FROM tops b WHERE b.top IS NOT NULL ORDER BY b.top DESC LIMIT $3) \
              SELECT {columns} FROM best b CROSS JOIN {table} f WHERE f.id IN ({}) ORDER BY f.position DESC LIMIT $3",
-            SQLITE_KEY,
+            keys_from(SQLITE_KEYS, "MIN"),
             newest("t.position", "k", "1"),
             newest("t.id", "b", "$3")
         );
         let postgres = format!(
-            "WITH best AS MATERIALIZED (SELECT k.audience, k.since, k.until FROM {POSTGRES_KEYS} \
-             CROSS JOIN LATERAL ({}) top ORDER BY top.position DESC LIMIT $3) \
+            "WITH {}, best AS MATERIALIZED (SELECT k.* FROM keys k CROSS JOIN LATERAL ({}) top ORDER BY top.position DESC LIMIT $3) \
              SELECT {columns} FROM best b CROSS JOIN LATERAL ({}) f ORDER BY f.position DESC LIMIT $3",
+            keys_from(POSTGRES_KEYS, "LEAST"),
             newest("t.position", "k", "1"),
             newest(&columns.replace("f.", "t."), "b", "$3")
-        )
-        .replace("$1", "$1::text::json");
+        );
         let params = vec![keys_json(keys), before.unwrap_or(i64::MAX).into(), limit.into()];
         (Sql::per_dialect(sqlite, postgres), params)
     }
@@ -178,16 +191,21 @@ impl Readable<'_> {
     }
 }
 
-/// Columns of a key, from one element `j` of what [`keys_json`] makes.
-const SQLITE_KEY: &str = "j.value ->> 'a' AS audience, j.value ->> 's' AS since, j.value ->> 'u' AS until";
-/// The keys `k` in parameter 1, for Postgres.
-const POSTGRES_KEYS: &str =
-    "(SELECT j.a AS audience, j.s AS since, j.u AS until FROM json_to_recordset($1) AS j(a text, s bigint, u bigint)) k";
+/// The keys in parameter 1, as [`keys_json`] makes them, for SQLite.
+const SQLITE_KEYS: &str = "(SELECT j.value ->> 'a' AS audience, j.value ->> 's' AS since, j.value ->> 'u' AS until, j.value ->> 'e' AS early, \
+                           j.value ->> 'l' AS late FROM json_each($1) j)";
+/// The same for Postgres.
+const POSTGRES_KEYS: &str = "(SELECT j.a AS audience, j.s AS since, j.u AS until, j.e AS early, j.l AS late \
+                             FROM json_to_recordset($1::text::json) AS j(a text, s bigint, u bigint, e bigint, l bigint))";
 
-/// Keys as one parameter.
+/// Keys as one parameter; `e` and `l` are moments so early and so late that what was written then is outside wherever it stands.
 fn keys_json(keys: &[Key]) -> Value {
-    let keys: Vec<_> = keys.iter().map(|key| json!({ "a": key.audience, "s": key.since, "u": key.until })).collect();
-    json!(keys).to_string().into()
+    let key = |Key { audience, since, until }: &Key| {
+        let early = (*since != i64::MIN).then(|| since.saturating_sub(SKEW));
+        let late = (*until != i64::MAX).then(|| until.saturating_add(SKEW));
+        json!({ "a": audience, "s": since, "u": until, "e": early, "l": late })
+    };
+    json!(keys.iter().map(key).collect::<Vec<_>>()).to_string().into()
 }
 
 /// How far the order of moments may differ from the order of the log: clocks of several nodes, a clock that was set back.

@@ -30,6 +30,7 @@ row! {
         pub position: i64,
     }
     index "by_audience" (audience, shown, position, written);
+    index "by_time" (audience, written);
 }
 
 impl Fold for FeedItemRow {

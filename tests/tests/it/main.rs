@@ -19,6 +19,7 @@ mod engine_property;
 mod engine_switch;
 mod eras;
 mod feeds;
+mod feeds_million;
 mod frame;
 mod groups;
 mod hits;

@@ -43,7 +43,7 @@ fn numbered(kind: char, n: i64) -> Uuid {
 }
 
 /// SQL for the same.
-fn id(kind: char, n: &str) -> String {
+pub fn id(kind: char, n: &str) -> String {
     format!("'0000000{kind}-0000-0000-0000-' || substr(CAST(1000000000000 + ({n}) AS TEXT), 2)")
 }
 
@@ -58,9 +58,9 @@ fn somebody() -> String {
 }
 
 /// A table, how many rows it gets, and SQL over `n` for its columns; the others are null, zero or the row's number.
-type Content = (Table, i64, Vec<(&'static str, String)>);
+pub type Content = (Table, i64, Vec<(&'static str, String)>);
 
-fn content() -> Vec<Content> {
+pub fn content() -> Vec<Content> {
     let of_group = |count| id('1', &spread(count, GROUPS));
     let every = |count: i64, rest: i64| format!("CASE WHEN n % {count} = {rest} THEN n END");
     let words = "CASE WHEN n % 10000 = 7 THEN 'Edelweiss ' ELSE 'Club ' END || n";
@@ -115,9 +115,9 @@ fn content() -> Vec<Content> {
 }
 
 /// All statements that make tables, rows, indexes and views.
-fn statements(dialect: Dialect) -> Vec<String> {
+fn statements(content: Vec<Content>, dialect: Dialect) -> Vec<String> {
     let mut all = Vec::new();
-    for (table, count, columns) in content() {
+    for (table, count, columns) in content {
         let physical = Physical::new(table, 1);
         all.extend(physical.create(dialect));
         all.push(fill(&physical, count, &columns, dialect));
@@ -153,14 +153,14 @@ fn fill(physical: &Physical, count: i64, columns: &[(&str, String)], dialect: Di
 }
 
 /// The database and, for SQLite, the folder it lives in; `None` without Postgres.
-pub async fn filled(dialect: Dialect) -> Option<(Db, Option<TempDir>)> {
+pub async fn filled(content: Vec<Content>, dialect: Dialect) -> Option<(Db, Option<TempDir>)> {
     match dialect {
         Dialect::Sqlite => {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("views.sqlite");
             let connection = rusqlite::Connection::open(&path).unwrap();
             connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; PRAGMA temp_store = MEMORY; BEGIN").unwrap();
-            for sql in statements(dialect) {
+            for sql in statements(content, dialect) {
                 connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
             }
             connection.execute_batch("COMMIT").unwrap();
@@ -170,7 +170,7 @@ pub async fn filled(dialect: Dialect) -> Option<(Db, Option<TempDir>)> {
             let url = fresh_schema().await?;
             let mut connection = PgConnection::connect(&url).await.unwrap();
             connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'").await.unwrap();
-            for sql in statements(dialect) {
+            for sql in statements(content, dialect) {
                 connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
             }
             connection.close().await.unwrap();

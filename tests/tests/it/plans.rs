@@ -1,6 +1,6 @@
 //! The list queries of groups, members, questions and answers over a million rows: its plan walks no large table, and it answers at once, also to who may read little.
 
-use crate::million::{ANSWERS, BIG, GROUPS, filled, group, person, question};
+use crate::million::{ANSWERS, BIG, GROUPS, content, filled, group, person, question};
 use circolo_domain::{GroupId, PersonId, QuestionId, Timestamp, access::Key};
 use circolo_projections::{
     ColumnError, Db, Dialect, FromValues, Sql, Value,
@@ -36,15 +36,22 @@ const SMALL: i64 = 500;
 type Queries = Arc<Mutex<Vec<(Sql, Vec<Value>)>>>;
 
 /// Runs queries, and keeps what was sent to the database.
-struct Checked {
+pub struct Checked {
     db: Db,
     queries: Queries,
-    wrong: Vec<String>,
+    pub wrong: Vec<String>,
 }
 
 impl Checked {
+    pub fn new(db: Db) -> Self {
+        let queries = Queries::default();
+        let sent = Arc::clone(&queries);
+        let db = db.watched(move |sql, params| sent.lock().unwrap().push((sql.clone(), params.to_vec())));
+        Self { db, queries, wrong: vec![] }
+    }
+
     /// Runs `query` often enough; notes what is wrong with it. `rows` is what it should find.
-    async fn check<T>(&mut self, name: &str, rows: usize, query: impl AsyncFn(&Db) -> Vec<T>) {
+    pub async fn check<T>(&mut self, name: &str, rows: usize, query: impl AsyncFn(&Db) -> Vec<T>) {
         // The beginning of a word is looked up anew for each row on the way.
         let bound = if name.ends_with("a common word") { BOUND * 8 } else { BOUND };
         let mut fastest = Duration::MAX;
@@ -59,6 +66,7 @@ impl Checked {
         let sent: Vec<_> = std::mem::take(&mut *self.queries.lock().unwrap());
         let (sql, params) = sent.into_iter().next_back().unwrap();
         let plan = plan(&self.db, &sql, params).await;
+        eprintln!("{:?}: {name}: {fastest:?}", self.db.dialect());
         if fastest > bound {
             self.wrong.push(format!("{name}: {fastest:?}\n{}", plan.join("\n")));
         }
@@ -112,12 +120,9 @@ fn key(of: i64, since: i64, until: i64) -> Key {
 
 async fn lists_stay_on_their_indexes(dialect: Dialect) {
     let began = Instant::now();
-    let Some((db, _dir)) = filled(dialect).await else { return };
+    let Some((db, _dir)) = filled(content(), dialect).await else { return };
     eprintln!("{dialect:?}: filled in {:?}", began.elapsed());
-    let queries = Queries::default();
-    let sent = Arc::clone(&queries);
-    let db = db.watched(move |sql, params| sent.lock().unwrap().push((sql.clone(), params.to_vec())));
-    let mut checked = Checked { db, queries, wrong: vec![] };
+    let mut checked = Checked::new(db);
     check_directory(&mut checked).await;
     check_people(&mut checked).await;
     check_questions(&mut checked).await;
