@@ -1,7 +1,7 @@
 //! Stories of conversations with pages: writing, answering within the window, the inbox, and who sees none of it.
 
 use crate::pages::{hire, open_page};
-use circolo_domain::{Span, Timestamp, testing::NOON};
+use circolo_domain::{Span, testing::NOON};
 use circolo_tests::{
     actor::{Actor, Reply},
     stories,
@@ -260,9 +260,4 @@ async fn lists_go_on_where_they_ended(world: World) {
     assert_eq!(texts(shop.fan.clone(), shop.mine()).await, ["4", "3", "2", "1", "0"]);
     assert_eq!(texts(shop.agent.clone(), format!("{}/messages", shop.with(&shop.fan))).await, ["4", "3", "2", "1", "0"]);
     shop.fan.get(&format!("{}?after=x", shop.mine())).await.expect_problem(400, "bad_cursor");
-}
-
-/// The moment so long after noon.
-pub fn at(span: Span) -> Timestamp {
-    NOON.plus(span)
 }

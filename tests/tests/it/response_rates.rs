@@ -1,6 +1,6 @@
 //! Stories of the response rate: over HTTP, at a moment, explained, and equal to a computation over everything.
 
-use crate::conversations::{Shop, at, shop};
+use crate::conversations::{Shop, shop};
 use circolo_domain::{PageId, Span, Timestamp, response_rate::ResponseRate, testing::NOON};
 use circolo_projections::response_rates;
 use circolo_tests::{actor::Actor, stories, world::World};
@@ -12,6 +12,11 @@ stories!(
     everyone_learns_the_label_and_staff_the_figures,
     what_is_read_for_a_large_page_gives_the_result_of_everything,
 );
+
+/// The moment so long after noon.
+fn at(span: Span) -> Timestamp {
+    NOON.plus(span)
+}
 
 async fn rate(who: &Actor, shop: &Shop, moment: Option<Timestamp>) -> Value {
     let query = moment.map(|at| format!("?at={at}")).unwrap_or_default();
@@ -119,13 +124,13 @@ async fn what_is_read_for_a_large_page_gives_the_result_of_everything(world: Wor
     }
     let mut moments = vec![];
     // Quiet weeks, then a busy one, then quiet again: each basis comes up.
-    for step in 0..48_usize {
-        let hours = if (14..30).contains(&step) { 7 } else { 31 + 97 * (step as i64 % 5) };
+    for (step, n) in (0..48_usize).zip(0_i64..) {
+        let hours = if (14..30).contains(&step) { 7 } else { 31 + 97 * (n % 5) };
         world.clock().advance(Span::hours(hours));
         let person = &people[step % 4];
         shop.write(person, "Hello?").await.expect(201);
         if step % 3 != 0 {
-            world.clock().advance(Span::minutes(40 * step as i64));
+            world.clock().advance(Span::minutes(40 * n));
             shop.send(&shop.agent, person, "Yes?").await.ok_or_closed();
         }
         moments.push(world.clock().now());
