@@ -360,7 +360,8 @@ mod tests {
             assert_eq!(of(kind).status().as_u16(), expected, "{kind:?}");
         }
         assert_eq!(of(Kind::Conflict).code(), "last_admin");
-        assert_eq!(of(Kind::NotFound), Problem::not_found(), "the reason would tell the unknown from the invisible");
+        assert_eq!(of(Kind::NotFound).code(), "last_admin", "who sees the place may know what is missing there");
+        assert_eq!(Problem::rejected(&Denied::Unknown), Problem::not_found(), "the reason would tell the unknown from the invisible");
         assert_eq!(of(Kind::Unauthenticated), Problem::unauthenticated());
     }
 
