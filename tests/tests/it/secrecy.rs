@@ -54,7 +54,7 @@ fn body(operation: &str) -> Value {
         "post_question" => json!({ "title": "May I?", "body": "?" }),
         "post_answer" => json!({ "body": "!" }),
         "accept_answer" => json!({ "answer_id": UNKNOWN }),
-        "write_post" | "edit_post" | "write_comment" | "edit_comment" => json!({ "text": "!" }),
+        "write_post" | "edit_post" | "write_comment" | "edit_comment" | "reply_in_private" => json!({ "text": "!" }),
         "react_to_post" | "react_to_comment" => json!({ "kind": "like" }),
         other => panic!("{other} is new: add a body it takes"),
     }
