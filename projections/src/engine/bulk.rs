@@ -45,6 +45,7 @@ impl Bulk {
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
     pub async fn run(&mut self, shared: &Arc<Shared>, until: Position) -> Result<(), EngineError> {
+        self.find_empty(shared).await?;
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
             let categories: Vec<&'static str> = self.members.iter().flat_map(|member| member.projection.categories).copied().collect();
@@ -63,6 +64,19 @@ impl Bulk {
                 }
             }
         }
+    }
+
+    /// Notes which builds have nothing stored, not even by an interrupted flush: until the first flush, their rows are new.
+    async fn find_empty(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        for member in &mut self.members {
+            let mut stored = false;
+            for physical in member.tables() {
+                let sql = format!("SELECT {} FROM {} LIMIT 1", physical.table.key(), physical.name);
+                stored |= !shared.db.long_query(sql, vec![]).await?.is_empty();
+            }
+            member.empty = !stored;
+        }
+        Ok(())
     }
 
     /// Folds page after page; the poison that ended it, if one did.
