@@ -77,10 +77,10 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
 pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(options.patience)?;
+    // The file is not mapped into memory: whoever reads all of it would seem to hold all of it.
     connection.execute_batch(
         "PRAGMA query_only = ON;
          PRAGMA cache_size = -16384;
-         PRAGMA mmap_size = 1073741824;
          PRAGMA temp_store = MEMORY;",
     )?;
     connection.set_prepared_statement_cache_capacity(32);

@@ -125,7 +125,7 @@ impl Plan {
 fn child(task: &Task) -> Result<Outcome> {
     let output = Command::new(std::env::current_exe()?).arg("--task").arg(task.to_json().to_string()).output()?;
     if !output.status.success() {
-        return Err(format!("{} failed: {}", task.work, String::from_utf8_lossy(&output.stderr)).into());
+        return Err(format!("{} failed ({}): {}", task.work, output.status, String::from_utf8_lossy(&output.stderr)).into());
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
     Outcome::from_json(&answer)
