@@ -8,8 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use circolo_projections::Status;
 use serde_json::json;
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,23 +47,45 @@ async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Proble
 async fn metrics(State(app): State<App>) -> Response {
     match (telemetry::metrics(), app.projector().status().await) {
         (Ok(handle), Ok(builds)) => {
-            for build in builds {
-                let labels = [("projection", build.name), ("version", build.version.to_string()), ("build", build.build.to_string())];
-                #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
-                for (name, value) in [
-                    ("circolo_projection_position", build.position.0 as f64),
-                    ("circolo_projection_head", build.head.0 as f64),
-                    ("circolo_projection_lag_events", build.lag_events as f64),
-                    ("circolo_projection_lag_seconds", build.lag_seconds),
-                    ("circolo_projection_rate", build.rate),
-                ] {
-                    metrics::gauge!(name, &labels).set(value);
-                }
-            }
             handle.run_upkeep();
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], handle.render()).into_response()
+            let text = handle.render() + &measured(&builds);
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
         }
         (Err(error), _) => Problem::internal(&error).into_response(),
         (_, Err(error)) => Problem::from(error).into_response(),
     }
+}
+
+/// A figure of a build, if it has it.
+type Figure = fn(&Status) -> Option<f64>;
+
+/// What is measured of each build. Written here, as a registry of metrics would keep builds that are long gone.
+#[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
+const FIGURES: [(&str, &str, Figure); 8] = [
+    ("position", "Up to here it is folded.", |build| Some(build.position.0 as f64)),
+    ("head", "Where the log ends.", |build| Some(build.head.0 as f64)),
+    ("lag_events", "How many events it lacks, at most.", |build| Some(build.lag_events as f64)),
+    ("lag_seconds", "For how long the oldest of them has waited.", |build| Some(build.lag_seconds)),
+    ("rate", "Events per second, lately.", |build| Some(build.rate)),
+    ("progress", "Share of the log that is folded.", |build| Some(build.progress)),
+    ("eta_seconds", "How long it will still take, while it is built.", |build| build.eta_seconds),
+    ("state", "1, labelled with where the build is in its life.", |_| Some(1.0)),
+];
+
+fn measured(builds: &[Status]) -> String {
+    let mut text = String::new();
+    for (name, help, figure) in FIGURES {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "# HELP circolo_projection_{name} {help}\n# TYPE circolo_projection_{name} gauge");
+        for build in builds {
+            let Some(value) = figure(build) else { continue };
+            let state = if name == "state" { format!(",state=\"{}\"", build.state.name()) } else { String::new() };
+            let Status { name: projection, version, build, .. } = build;
+            let _ = writeln!(
+                text,
+                "circolo_projection_{name}{{projection=\"{projection}\",version=\"{version}\",build=\"{build}\"{state}}} {value}"
+            );
+        }
+    }
+    text
 }

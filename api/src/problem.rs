@@ -251,6 +251,7 @@ impl From<EngineError> for Problem {
             EngineError::Unknown(_) => Self::not_found(),
             EngineError::Underway(_) => conflict("build_underway"),
             EngineError::Nothing { .. } => conflict("no_such_build"),
+            EngineError::InUse { .. } => conflict("build_in_use"),
             EngineError::Mismatch { .. } => conflict("log_mismatch"),
             EngineError::Failed { .. } => conflict("build_failed"),
             EngineError::Down => Self::try_later("unavailable", "the server is stopping"),

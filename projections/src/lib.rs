@@ -39,9 +39,11 @@ pub use engine::ddl::Physical;
 pub use engine::{
     Clock, EngineError, Mismatch, Options,
     checkpoints::Checkpoints,
+    operations::Disposable,
     projector::{Behind, Projector, prepare},
     registry::{BuildId, State, Switch},
     status::Status,
+    steering::Limits,
     verify::{Difference, Verification},
 };
 pub use projection::{Projection, projection};

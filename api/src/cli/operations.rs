@@ -5,10 +5,12 @@ use circolo::{
     clock,
     config::Storage,
     open::Held,
-    routes::operator::{ProjectionBuild, ProjectionList, ProjectionView, RebuildProjection, SwitchMode, VerificationView},
+    routes::operator::{
+        DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections, VerificationView,
+    },
 };
 use circolo_projections::{self as projections, Mismatch, Options, Projector};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Where the work is done.
 pub(super) enum Operations {
@@ -42,6 +44,11 @@ impl Operations {
         Self::There { client: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), token }
     }
 
+    /// Whether the work is done in this process, and ends with it.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(..))
+    }
+
     pub(super) async fn list(&self) -> anyhow::Result<Vec<ProjectionView>> {
         match self {
             Self::Here(projector, _) => Ok(projector.status().await?.into_iter().map(ProjectionView::from).collect()),
@@ -52,43 +59,67 @@ impl Operations {
     }
 
     /// Begins to build `names` anew.
-    pub(super) async fn rebuild(&self, names: &[String], switch: SwitchMode) -> anyhow::Result<Vec<ProjectionBuild>> {
-        if let Self::Here(projector, _) = self {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Ok(projector.rebuild(&names, switch.into()).await?.into_iter().map(ProjectionBuild::from).collect());
+    pub(super) async fn rebuild(&self, what: RebuildProjections) -> anyhow::Result<Vec<ProjectionBuild>> {
+        match self {
+            Self::Here(projector, _) => {
+                let names: Vec<&str> = what.names.iter().map(String::as_str).collect();
+                let begun = projector.rebuild_within(&names, what.switch.into(), what.limits.into()).await?;
+                Ok(ProjectionBuilds::from(begun).items)
+            }
+            Self::There { client, url, .. } => {
+                let request = client.post(format!("{url}/v1/operator/projections/rebuild")).json(&what);
+                Ok(self.ask::<ProjectionBuilds>(request).await?.items)
+            }
         }
-        let mut begun = Vec::with_capacity(names.len());
-        for name in names {
-            begun.push(self.act(name, "rebuild", Some(&RebuildProjection { switch })).await?);
+    }
+
+    pub(super) async fn pause(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
+        match self {
+            Self::Here(projector, _) => Ok(projector.pause(name).await?.into()),
+            Self::There { .. } => self.act(name, "pause", ()).await,
         }
-        Ok(begun)
+    }
+
+    pub(super) async fn resume(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
+        match self {
+            Self::Here(projector, _) => Ok(projector.resume(name).await?.into()),
+            Self::There { .. } => self.act(name, "resume", ()).await,
+        }
+    }
+
+    /// Drops builds with their tables.
+    pub(super) async fn drop_builds(&self, name: &str, which: DropBuilds) -> anyhow::Result<Vec<ProjectionBuild>> {
+        match self {
+            Self::Here(projector, _) => Ok(ProjectionBuilds::from(projector.drop_builds(name, which.into()).await?).items),
+            Self::There { .. } => Ok(self.act::<ProjectionBuilds>(name, "drop", which).await?.items),
+        }
     }
 
     pub(super) async fn verify(&self, name: &str) -> anyhow::Result<VerificationView> {
         match self {
             Self::Here(projector, _) => Ok(projector.verify(name).await?.into()),
-            Self::There { .. } => self.act(name, "verify", None).await,
+            Self::There { .. } => self.act(name, "verify", ()).await,
         }
     }
 
     pub(super) async fn switch(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
             Self::Here(projector, _) => Ok(projector.switch(name).await?.into()),
-            Self::There { .. } => self.act(name, "switch", None).await,
+            Self::There { .. } => self.act(name, "switch", ()).await,
         }
     }
 
     pub(super) async fn roll_back(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
             Self::Here(projector, _) => Ok(projector.rollback(name).await?.into()),
-            Self::There { .. } => self.act(name, "rollback", None).await,
+            Self::There { .. } => self.act(name, "rollback", ()).await,
         }
     }
 
     pub(super) async fn cancel(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
             Self::Here(projector, _) => Ok(projector.cancel(name).await?.into()),
-            Self::There { .. } => self.act(name, "cancel", None).await,
+            Self::There { .. } => self.act(name, "cancel", ()).await,
         }
     }
 
@@ -99,16 +130,16 @@ impl Operations {
         }
     }
 
-    async fn act<T: DeserializeOwned>(&self, name: &str, action: &str, body: Option<&RebuildProjection>) -> anyhow::Result<T> {
+    /// Asks for something to be done with a projection; `()` is no body.
+    async fn act<T: DeserializeOwned>(&self, name: &str, action: &str, body: impl Serialize) -> anyhow::Result<T> {
         let Self::There { client, url, .. } = self else { bail!("no server to ask") };
         // Names of projections need no escaping; anything else is not one.
         anyhow::ensure!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "no projection is called {name}");
         let request = client.post(format!("{url}/v1/operator/projections/{name}/{action}"));
-        self.ask(match body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+        match serde_json::to_value(body)? {
+            serde_json::Value::Null => self.ask(request).await,
+            body => self.ask(request.json(&body)).await,
+        }
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {

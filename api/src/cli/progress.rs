@@ -29,7 +29,7 @@ impl Bars {
             bar.set_length(build.head.unsigned_abs());
             bar.set_position(build.position.unsigned_abs());
             let eta = build.eta_seconds.map(|seconds| format!(", {seconds:.0} s left")).unwrap_or_default();
-            bar.set_message(format!("{:.0} events/s{eta}", build.rate));
+            bar.set_message(format!("{}, {:.0} events/s{eta}", build.state, build.rate));
         }
         for ((name, number), bar) in &self.bars {
             if !builds.iter().any(|build| build.name == *name && build.build == *number && moving(build)) {
@@ -70,7 +70,7 @@ impl Bars {
 }
 
 fn bar(name: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{prefix:16} {wide_bar} {percent:>3} % {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{prefix:16} {wide_bar} {pos}/{len} {percent:>3} % {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style).with_prefix(name.to_owned())
 }

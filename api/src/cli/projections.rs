@@ -5,10 +5,11 @@ use anyhow::{Context, bail};
 use circolo::{
     clock,
     config::Storage,
-    routes::operator::{ProjectionBuild, ProjectionView, SwitchMode},
+    routes::operator::{DropBuilds, ProjectionBuild, ProjectionView, RebuildLimits, RebuildProjections, SwitchMode},
 };
 use circolo_projections::{self as projections, Options};
 use clap::{Args, Subcommand};
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// What `circolo projections` takes.
 #[derive(Debug, Args)]
@@ -22,7 +23,12 @@ enum Action {
     /// List all builds and where they stand
     List(Target),
     /// Prepare what this program needs and the database lacks, beside a server that may be running
-    Build(Storage),
+    Build {
+        #[command(flatten)]
+        storage: Storage,
+        #[command(flatten)]
+        limits: Limits,
+    },
     /// Build anew, beside what is live
     Rebuild {
         #[command(flatten)]
@@ -30,6 +36,23 @@ enum Action {
         /// Wait for `switch` instead of going live at once
         #[arg(long)]
         manual: bool,
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Leave the build that is under way where it is, also over a restart
+    Pause(Which),
+    /// Let the build go on that was paused
+    Resume(Which),
+    /// Drop the builds that were live or failed, with their tables; what is live is never dropped
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        /// Only the build with this number
+        #[arg(long, value_name = "N", conflicts_with_all = ["all", "old_versions"])]
+        build: Option<i64>,
+        /// All builds of the versions before this program's
+        #[arg(long)]
+        old_versions: bool,
     },
     /// Fold once more and compare with what is live
     Verify(Which),
@@ -39,6 +62,31 @@ enum Action {
     Rollback(Which),
     /// Give up the build that is under way or waits for its switch
     Cancel(Which),
+}
+
+/// How fast builds may go and how much memory they may take, together.
+#[derive(Debug, Clone, Copy, Args)]
+struct Limits {
+    /// At most so many events per second
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
+    /// At most so many bytes of rows in memory, roughly: 256MiB, 1GiB
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory: Option<NonZeroU64>,
+}
+
+/// Reads `1048576`, `512KiB`, `256MiB`, `1GiB`.
+fn bytes(text: &str) -> Result<NonZeroU64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("a number of bytes is expected, or one with KiB, MiB or GiB".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
+    number.checked_mul(unit).and_then(NonZeroU64::new).ok_or_else(|| "a size above 0 is expected".to_owned())
 }
 
 /// Which projections, and where.
@@ -93,22 +141,39 @@ impl Projections {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::List(target) => list(&target).await,
-            Action::Build(storage) => build(&storage).await,
-            Action::Rebuild { which, manual } => {
+            Action::Build { storage, limits } => build(&storage, limits).await,
+            Action::Rebuild { which, manual, limits: Limits { rate, memory } } => {
                 let switch = if manual { SwitchMode::Manual } else { SwitchMode::Auto };
                 let operations = which.target.open().await?;
-                let outcome = rebuild(&operations, &which.names(), switch).await;
+                let names = which.name.iter().cloned().collect();
+                let outcome = rebuild(&operations, RebuildProjections { names, switch, limits: RebuildLimits { rate, memory } }).await;
                 operations.close().await;
                 outcome
             }
             Action::Verify(which) => verify(&which).await,
-            Action::Switch(which) => each(&which, "switched to", async |operations, name| operations.switch(name).await).await,
-            Action::Cancel(which) => each(&which, "cancelled", async |operations, name| operations.cancel(name).await).await,
+            Action::Pause(which) => each(&which, "paused", async |operations, name| operations.pause(name).await.map(Some)).await,
+            Action::Resume(which) => {
+                each(&which, "resumed", async |operations, name| {
+                    let build = operations.resume(name).await?;
+                    if operations.is_here() {
+                        // Nobody else would go on with it.
+                        finish(operations, std::slice::from_ref(&build)).await?;
+                    }
+                    Ok(Some(build))
+                })
+                .await
+            }
+            Action::Drop { which, build, old_versions } => {
+                each(&which, "dropped", async |operations, name| operations.drop_builds(name, DropBuilds { build, old_versions }).await)
+                    .await
+            }
+            Action::Switch(which) => each(&which, "switched to", async |operations, name| operations.switch(name).await.map(Some)).await,
+            Action::Cancel(which) => each(&which, "cancelled", async |operations, name| operations.cancel(name).await.map(Some)).await,
             Action::Rollback(which) => {
                 each(&which, "rolled back to", async |operations, name| {
                     let build = operations.roll_back(name).await?;
                     finish(operations, std::slice::from_ref(&build)).await?;
-                    Ok(build)
+                    Ok(Some(build))
                 })
                 .await
             }
@@ -134,10 +199,12 @@ async fn list(target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn build(storage: &Storage) -> anyhow::Result<()> {
+async fn build(storage: &Storage, limits: Limits) -> anyhow::Result<()> {
     let opened = storage.open_beside().await.context("the log cannot be read")?;
     let look = Operations::beside(storage).await?;
-    let work = projections::prepare(opened.db, opened.store, projections::all(), Options::new(clock::system()), None);
+    let mut options = Options { rate: limits.rate.map(|rate| rate.get().into()), ..Options::new(clock::system()) };
+    options.memory = limits.memory.map_or(options.memory, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX));
+    let work = projections::prepare(opened.db, opened.store, projections::all(), options, None);
     let outcome = Bars::new().during(&look, work).await;
     look.close().await;
     let built = outcome?;
@@ -150,8 +217,8 @@ async fn build(storage: &Storage) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn rebuild(operations: &Operations, names: &[String], switch: SwitchMode) -> anyhow::Result<()> {
-    let begun = operations.rebuild(names, switch).await?;
+async fn rebuild(operations: &Operations, what: RebuildProjections) -> anyhow::Result<()> {
+    let begun = operations.rebuild(what).await?;
     finish(operations, &begun).await
 }
 
@@ -189,12 +256,16 @@ async fn verify(which: &Which) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn each(which: &Which, done: &str, act: impl AsyncFn(&Operations, &str) -> anyhow::Result<ProjectionBuild>) -> anyhow::Result<()> {
+async fn each<B: IntoIterator<Item = ProjectionBuild>>(
+    which: &Which,
+    done: &str,
+    act: impl AsyncFn(&Operations, &str) -> anyhow::Result<B>,
+) -> anyhow::Result<()> {
     let operations = which.target.open().await?;
     let mut outcome = Ok(());
     for name in which.names() {
         match act(&operations, &name).await {
-            Ok(build) => println!("{name}: {done} build {}", build.build),
+            Ok(builds) => builds.into_iter().for_each(|build| println!("{name}: {done} build {}", build.build)),
             // With --all, those that have nothing to do are passed over.
             Err(error) if which.all => eprintln!("{name}: {error}"),
             Err(error) => outcome = Err(error),

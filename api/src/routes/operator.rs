@@ -4,12 +4,13 @@ use crate::{
     App, Problem,
     caller::Operator,
     extract::{Json, OptionalJson, Path},
-    problem::Failures,
+    problem::{Failures, Field},
 };
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
-use circolo_projections::{BuildId, Difference, Status, Switch, Value, Verification};
+use circolo_projections::{BuildId, Difference, Disposable, Limits, Status, Switch, Value, Verification};
 use serde::{Deserialize, Serialize};
+use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -17,7 +18,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_projections))
+        .routes(routes!(rebuild_projections))
         .routes(routes!(rebuild_projection))
+        .routes(routes!(pause_projection_build))
+        .routes(routes!(resume_projection_build))
+        .routes(routes!(drop_projection_builds))
         .routes(routes!(verify_projection))
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
@@ -40,7 +45,8 @@ pub struct ProjectionView {
     pub version: i64,
     /// Number of the build.
     pub build: i64,
-    /// Where it is in its life: `building`, `ready`, `live`, `stopped`, `old`, `returning`, `failed`, `checking`.
+    /// Where it is in its life: `building`, `ready`, `live`, `stopped`, `old`, `returning`, `failed`, `checking`,
+    /// `paused`.
     pub state: String,
     /// Up to here it is folded.
     pub position: i64,
@@ -58,6 +64,8 @@ pub struct ProjectionView {
     pub eta_seconds: Option<f64>,
     /// When it replaces the live build: `auto` or `manual`.
     pub switch: SwitchMode,
+    /// How fast it may go and how much memory it may take.
+    pub limits: RebuildLimits,
     /// Why it stopped or failed.
     pub reason: Option<String>,
     /// When it was begun.
@@ -100,9 +108,37 @@ impl From<Status> for ProjectionView {
             progress: status.progress,
             eta_seconds: status.eta_seconds,
             switch: if status.switch == Switch::Auto { SwitchMode::Auto } else { SwitchMode::Manual },
+            limits: status.limits.into(),
             reason: status.reason,
             started_at: status.started,
         }
+    }
+}
+
+/// Limits of a build. Of those that are begun together, the tightest counts for all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildLimits {
+    /// Events per second; unlimited if not said.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    pub rate: Option<NonZeroU32>,
+    /// Bytes of rows in memory, roughly; 256 MiB if not said.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    pub memory: Option<NonZeroU64>,
+}
+
+impl From<RebuildLimits> for Limits {
+    fn from(limits: RebuildLimits) -> Self {
+        Self { rate: limits.rate.map(|rate| rate.get().into()), memory: limits.memory.map(NonZeroU64::get) }
+    }
+}
+
+impl From<Limits> for RebuildLimits {
+    fn from(limits: Limits) -> Self {
+        let rate = limits.rate.and_then(|rate| NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX)));
+        Self { rate, memory: limits.memory.and_then(NonZeroU64::new) }
     }
 }
 
@@ -114,6 +150,65 @@ pub struct RebuildProjection {
     #[serde(default)]
     #[schema(required = false)]
     pub switch: SwitchMode,
+    /// How fast it may go and how much memory it may take.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub limits: RebuildLimits,
+}
+
+/// What to rebuild, and how.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildProjections {
+    /// Which; all if not said.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub names: Vec<String>,
+    /// When the new builds replace the live ones; `auto` if not said.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub switch: SwitchMode,
+    /// How fast they may go and how much memory they may take, together.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub limits: RebuildLimits,
+}
+
+/// What to drop; the builds that were live or failed if nothing is said.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DropBuilds {
+    /// Only the build with this number.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub build: Option<i64>,
+    /// All builds of the versions before this server's.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub old_versions: bool,
+}
+
+impl From<DropBuilds> for Disposable {
+    fn from(body: DropBuilds) -> Self {
+        match body {
+            DropBuilds { build: Some(number), .. } => Self::Build(number),
+            DropBuilds { old_versions: true, .. } => Self::OldVersions,
+            DropBuilds { .. } => Self::Old,
+        }
+    }
+}
+
+/// Builds that something was done with.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProjectionBuilds {
+    /// By name and build.
+    pub items: Vec<ProjectionBuild>,
+}
+
+impl From<Vec<BuildId>> for ProjectionBuilds {
+    fn from(ids: Vec<BuildId>) -> Self {
+        Self { items: ids.into_iter().map(ProjectionBuild::from).collect() }
+    }
 }
 
 /// A build that something was done with.
@@ -205,10 +300,61 @@ async fn rebuild_projection(
     Path(name): Path<String>,
     OptionalJson(body): OptionalJson<RebuildProjection>,
 ) -> Result<(StatusCode, Json<ProjectionBuild>), Problem> {
-    let mut begun = app.projector().rebuild(&[&name], body.switch.into()).await?;
+    let mut begun = app.projector().rebuild_within(&[&name], body.switch.into(), body.limits.into()).await?;
     // One name makes one build.
     let build = begun.pop().ok_or_else(Problem::not_found)?;
     Ok((StatusCode::ACCEPTED, Json(build.into())))
+}
+
+/// Begin new builds beside the live ones. They share one read of the log.
+#[utoipa::path(
+    post, path = "/operator/projections/rebuild", tag = "operator", request_body = Option<RebuildProjections>,
+    responses((status = 202, body = ProjectionBuilds), Failures)
+)]
+async fn rebuild_projections(
+    State(app): State<App>,
+    _: Operator,
+    OptionalJson(body): OptionalJson<RebuildProjections>,
+) -> Result<(StatusCode, Json<ProjectionBuilds>), Problem> {
+    let names: Vec<&str> = body.names.iter().map(String::as_str).collect();
+    if let Some(at) = names.iter().position(|name| !app.projector().names().any(|known| known == *name)) {
+        let message = "no projection is called so".to_owned();
+        return Err(Problem::invalid(vec![Field { field: format!("names[{at}]"), code: "unknown_value".to_owned(), message }]));
+    }
+    let begun = app.projector().rebuild_within(&names, body.switch.into(), body.limits.into()).await?;
+    Ok((StatusCode::ACCEPTED, Json(begun.into())))
+}
+
+/// Leave the build that is under way where it is until it is resumed, also over a restart.
+#[utoipa::path(
+    post, path = "/operator/projections/{name}/pause", tag = "operator", params(("name" = String, Path,)),
+    responses((status = 200, body = ProjectionBuild), Failures)
+)]
+async fn pause_projection_build(State(app): State<App>, _: Operator, Path(name): Path<String>) -> Result<Json<ProjectionBuild>, Problem> {
+    Ok(Json(app.projector().pause(&name).await?.into()))
+}
+
+/// Let the build go on that was paused.
+#[utoipa::path(
+    post, path = "/operator/projections/{name}/resume", tag = "operator", params(("name" = String, Path,)),
+    responses((status = 200, body = ProjectionBuild), Failures)
+)]
+async fn resume_projection_build(State(app): State<App>, _: Operator, Path(name): Path<String>) -> Result<Json<ProjectionBuild>, Problem> {
+    Ok(Json(app.projector().resume(&name).await?.into()))
+}
+
+/// Drop builds that nobody needs any more, with their tables. What is live, or on its way to be, is never dropped.
+#[utoipa::path(
+    post, path = "/operator/projections/{name}/drop", tag = "operator", params(("name" = String, Path,)),
+    request_body = Option<DropBuilds>, responses((status = 200, body = ProjectionBuilds), Failures)
+)]
+async fn drop_projection_builds(
+    State(app): State<App>,
+    _: Operator,
+    Path(name): Path<String>,
+    OptionalJson(body): OptionalJson<DropBuilds>,
+) -> Result<Json<ProjectionBuilds>, Problem> {
+    Ok(Json(app.projector().drop_builds(&name, body.into()).await?.into()))
 }
 
 /// Fold once more and compare with what is live. This may take long.

@@ -6,6 +6,7 @@ use super::{
     lane::LaneHandle,
     member::Member,
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
+    steering::{Limits, Pace},
     step::{Convoy, Step, is_final},
 };
 use crate::{
@@ -13,10 +14,16 @@ use crate::{
     projection::Projection,
 };
 use circolo_events::Position;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-/// Begins builds: enters them and makes their tables. They share one read of the log.
-pub async fn create(shared: &Shared, projections: &[&Projection], state: State, switch: Switch) -> Result<Vec<Build>, EngineError> {
+/// Begins builds: enters them and makes their tables. They share one read of the log, and the caller moves them.
+pub async fn create(
+    shared: &Shared,
+    projections: &[&Projection],
+    state: State,
+    switch: Switch,
+    limits: Limits,
+) -> Result<Vec<Build>, EngineError> {
     let known = registry::builds(&shared.db).await?;
     let (mut builds, mut writes) = (Vec::new(), Vec::new());
     for projection in projections {
@@ -30,16 +37,24 @@ pub async fn create(shared: &Shared, projections: &[&Projection], state: State, 
             indexed: false,
             reason: None,
             started: (shared.options.clock)(),
+            paused: false,
+            limits,
         };
         writes.push(registry::insert(&build));
+        writes.push(registry::set_controls(&build.id, false, limits));
         for physical in Member::new(projection, &build).tables() {
             // A table of this name can only be what a crash left of a build that was dropped.
             let sql = [physical.drop(shared.db.dialect()), physical.create(shared.db.dialect())].concat();
             writes.extend(sql.into_iter().map(|sql| Write::run(sql, vec![])));
+            writes.push(registry::own_table(&build.id, physical));
         }
         builds.push(build);
     }
-    shared.db.write(writes, Urgency::Lane).await?;
+    shared.take_up(builds.iter().map(|build| &build.id));
+    if let Err(error) = shared.db.write(writes, Urgency::Lane).await {
+        shared.put_down(builds.iter().map(|build| &build.id));
+        return Err(error.into());
+    }
     shared.changed();
     Ok(builds)
 }
@@ -50,12 +65,28 @@ pub async fn discard(shared: &Shared, member: &Member) -> Result<(), EngineError
         vec![registry::set_state(&member.id, State::Old, None)]
     } else {
         let drops = member.tables().flat_map(|physical| physical.drop(shared.db.dialect()));
-        std::iter::once(registry::remove(&member.id)).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
+        registry::remove(&member.id).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
     };
     shared.db.write(writes, Urgency::Build).await?;
-    shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).remove(&member.id);
-    shared.meters().forget(&member.id);
-    shared.changed();
+    shared.forget(&member.id);
+    Ok(())
+}
+
+/// Removes a build of another version, whose declaration this program does not know.
+pub async fn discard_foreign(shared: &Shared, build: &Build) -> Result<(), EngineError> {
+    let mut drops = Vec::new();
+    for (table, declared) in registry::tables_of(&shared.db, &build.id).await? {
+        if build.state.is_live() {
+            drops.extend([format!("DROP VIEW IF EXISTS {declared}"), format!("DROP VIEW IF EXISTS {declared}_search")]);
+        }
+        drops.push(format!("DROP TABLE IF EXISTS {table}"));
+        if shared.db.dialect() == Dialect::Sqlite {
+            drops.push(format!("DROP TABLE IF EXISTS {table}__search"));
+        }
+    }
+    let writes = registry::remove(&build.id).chain(drops.into_iter().map(|sql| Write::run(sql, vec![]))).collect();
+    shared.db.write(writes, Urgency::Build).await?;
+    shared.forget(&build.id);
     Ok(())
 }
 
@@ -90,6 +121,7 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
             Ok(()) | Err(EngineError::Down) => return,
             Err(error) => error,
         };
+        ids.retain(|id| !shared.let_go(id));
         if is_final(&error) {
             tracing::error!(%error, ?ids, "builds failed");
             let failed = |id| registry::set_state(id, State::Failed, Some(&error.to_string()));
@@ -106,6 +138,7 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
 
 /// What joined the lane is no longer in `ids`: it must not be moved by two.
 async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>) -> Result<(), EngineError> {
+    ids.retain(|id| !shared.let_go(id));
     let mut builds = registry::builds(&shared.db).await?;
     builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
     // What was interrupted together stands together; a group at a time.
@@ -152,12 +185,14 @@ pub async fn bring_up(
         bulk.complete(shared).await?;
     }
     let mut convoy = Convoy::new(bulk.members, bulk.checkpoint);
+    let mut pace = Pace::default();
     loop {
         remove_cancelled(shared, &mut convoy).await?;
+        convoy.members.retain(|member| !shared.let_go(&member.id));
         if convoy.members.is_empty() {
             return Ok(convoy);
         }
-        let limit = shared.options.live_page;
+        let limit = Pace::page(shared.rate(&convoy.members), shared.options.live_page);
         match convoy.step(shared, limit, until, Urgency::Build).await? {
             Step::Moved(events) => {
                 let position = convoy.checkpoint.position;
@@ -165,6 +200,7 @@ pub async fn bring_up(
                 if events < limit && until.is_none_or(|until| convoy.checkpoint.position >= until) {
                     return Ok(convoy);
                 }
+                pace.keep(shared, &convoy.members, events).await?;
             }
             Step::Idle => return Ok(convoy),
             Step::Stopped => {}

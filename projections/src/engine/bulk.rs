@@ -10,6 +10,7 @@ use super::{
     decode::{Decoded, Poison, decode},
     member::Member,
     registry::{self, Checkpoint},
+    steering::Pace,
     step::{fold_all, stop_readers},
 };
 use crate::{
@@ -21,6 +22,10 @@ use circolo_events::Position;
 use std::sync::Arc;
 use tokio::{sync::mpsc, time::Instant};
 
+/// Of so many bytes of memory, one event that was read ahead may take a share.
+const EVENT_SHARE: usize = 16 << 10;
+/// Events read at once, however little memory there is.
+const FEWEST: usize = 64;
 /// Pages that are read and decoded ahead of the fold.
 const AHEAD: usize = 3;
 /// Rows in the first transaction, at most; how long it takes sets the number for the next.
@@ -35,12 +40,13 @@ pub struct Bulk {
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
     piece: usize,
+    pace: Pace,
 }
 
 impl Bulk {
     /// Builds that all stand at `checkpoint`.
     pub fn new(members: Vec<Member>, checkpoint: Checkpoint, options: &Options) -> Self {
-        Self { members, checkpoint, piece: options.build_page.min(FIRST_PIECE) }
+        Self { members, checkpoint, piece: options.build_page.min(FIRST_PIECE), pace: Pace::default() }
     }
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
@@ -49,7 +55,8 @@ impl Bulk {
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
             let categories: Vec<&'static str> = self.members.iter().flat_map(|member| member.projection.categories).copied().collect();
-            let reader = tokio::spawn(read(Arc::clone(shared), self.checkpoint.position, until, categories, send));
+            let range = (self.checkpoint.position, until);
+            let reader = tokio::spawn(read(Arc::clone(shared), range, self.page(shared), categories, send));
             let outcome = self.fold_pages(shared, &mut pages, until).await;
             // Ends the reader, if something left it behind.
             drop(pages);
@@ -64,6 +71,12 @@ impl Bulk {
                 }
             }
         }
+    }
+
+    /// How many events are read at once: few enough for the rate, and to take little of the memory.
+    fn page(&self, shared: &Shared) -> usize {
+        let page = shared.options.build_page.min((shared.memory(&self.members) / EVENT_SHARE).max(FEWEST));
+        Pace::page(shared.rate(&self.members), page)
     }
 
     /// Notes which builds have nothing stored, not even by an interrupted flush: until the first flush, their rows are new.
@@ -90,13 +103,22 @@ impl Bulk {
         while let Some(page) = pages.recv().await {
             let decoded = page?;
             self.remove_cancelled(shared).await?;
+            if shared.is_asked(&self.members) {
+                // Who is left behind must stand where it is stored.
+                self.flush(shared, to).await?;
+                self.members.retain(|member| !shared.let_go(&member.id));
+            }
+            if self.members.is_empty() {
+                return Ok(None);
+            }
             fold_all(shared, &mut self.members, &decoded, Urgency::Build).await?;
             to = decoded.checkpoint.unwrap_or(to);
             shared.built(&self.members, to.position, decoded.count, until);
-            if self.members.iter().map(Member::size).sum::<usize>() > shared.options.memory {
+            if self.members.iter().map(Member::size).sum::<usize>() > shared.memory(&self.members) {
                 self.flush(shared, to).await?;
             }
             poison = decoded.poison;
+            self.pace.keep(shared, &self.members, decoded.count).await?;
         }
         self.flush(shared, to).await?;
         Ok(poison)
@@ -201,13 +223,13 @@ fn may_go_on(shared: &Shared) -> Result<(), EngineError> {
 /// Reads and decodes ahead of the fold, until `until`, a poison, an error, or until nobody listens any more.
 async fn read(
     shared: Arc<Shared>,
-    mut after: Position,
-    until: Position,
+    (mut after, until): (Position, Position),
+    size: usize,
     categories: Vec<&'static str>,
     pages: mpsc::Sender<Result<Decoded, EngineError>>,
 ) {
     while after < until {
-        let decoded = match shared.store.read_all(after, shared.options.build_page).await {
+        let decoded = match shared.store.read_all(after, size).await {
             Ok(page) if page.events.is_empty() && page.scanned <= after => return,
             Ok(page) => busy(|| decode(shared.store.log_id(), page, Some(until), |category| categories.contains(&category))),
             Err(error) => return drop(pages.send(Err(error.into())).await),

@@ -5,6 +5,7 @@ use super::{
     ddl::Physical,
     registry::{Build, BuildId, Checkpoint, State, Switch},
     rows::{Change, Rows},
+    steering::Limits,
 };
 use crate::{
     db::{Db, Urgency, Write},
@@ -24,6 +25,8 @@ pub struct Member {
     pub state: State,
     /// When it is to replace the live build.
     pub switch: Switch,
+    /// How fast it may go and how much memory it may take.
+    pub limits: Limits,
     /// Are its indexes made?
     pub indexed: bool,
     /// Up to where it is folded and stored.
@@ -51,6 +54,7 @@ impl Member {
             projection: projection.clone(),
             state: build.state,
             switch: build.switch,
+            limits: build.limits,
             indexed: build.indexed,
             checkpoint: build.checkpoint,
             empty: false,

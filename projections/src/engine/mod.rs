@@ -5,6 +5,7 @@
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
+//! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
 //! - [`projector`]: the facade; [`verify`], [`status`]: what operators see
 //! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
@@ -15,10 +16,12 @@ pub mod ddl;
 pub mod decode;
 pub mod lane;
 pub mod member;
+pub mod operations;
 pub mod projector;
 pub mod registry;
 pub mod rows;
 pub mod status;
+pub mod steering;
 pub mod step;
 pub mod verify;
 
@@ -31,10 +34,10 @@ use circolo_events::{EventStore, Position, StoreError};
 use member::Member;
 use registry::BuildId;
 use std::{
-    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use steering::Steering;
 use tokio::sync::watch;
 
 /// Tells the time.
@@ -51,6 +54,8 @@ pub struct Options {
     pub build_page: usize,
     /// How many bytes of rows a build holds in memory before it writes them, roughly.
     pub memory: usize,
+    /// How many events per second builds are moved over at most, if nothing else is asked of them.
+    pub rate: Option<u64>,
     /// How long one transaction of a build should take; the lane may have to wait for it.
     pub transaction: Duration,
     /// What to do at the start with read models that the log does not match.
@@ -77,6 +82,7 @@ impl Options {
             live_page: 1_000,
             build_page: 4_000,
             memory: 256 << 20,
+            rate: None,
             transaction: Duration::from_millis(25),
             mismatch: Mismatch::Refuse,
             interrupt: None,
@@ -121,6 +127,14 @@ pub enum EngineError {
         /// Switched to, rolled back to, cancelled.
         what: &'static str,
     },
+    /// It is needed, and cannot be dropped.
+    #[error("{id} is {} and cannot be dropped", .state.name())]
+    InUse {
+        /// Which.
+        id: BuildId,
+        /// What it is needed as.
+        state: registry::State,
+    },
     /// A build gave up.
     #[error("{id} failed: {reason}")]
     Failed {
@@ -150,8 +164,8 @@ pub struct Shared {
     pub changes: watch::Sender<u64>,
     /// Turns true once.
     pub down: watch::Sender<bool>,
-    /// Builds that operators gave up; whoever moves one of them removes it.
-    pub cancelled: Mutex<HashSet<BuildId>>,
+    /// What operators ask of builds.
+    pub steering: Mutex<Steering>,
     /// Figures of the lane and of builds.
     pub meters: Mutex<status::Meters>,
 }
@@ -169,11 +183,6 @@ impl Shared {
             Ok(_) => Err(EngineError::Down),
             Err(_) => Ok(()),
         }
-    }
-
-    /// Was this build given up?
-    pub fn is_cancelled(&self, id: &BuildId) -> bool {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// Wakes those who wait for a change of builds.

@@ -1,18 +1,19 @@
-//! The facade: starts the lane and builds, and does what operators ask.
+//! The facade: starts the lane and builds, and tells how they are.
 
 use super::{
     EngineError, Mismatch, Options, Shared,
-    builds::{self, create, discard, drop_leftovers, make_live},
+    builds::{self, create, discard, make_live},
     bulk::Bulk,
     lane::{Lane, LaneHandle},
     member::Member,
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
     status::{self, Status},
+    steering::{Limits, Steering, Task},
     step::Convoy,
     verify::{self, Verification},
 };
 use crate::{
-    db::{Building, Db, Urgency},
+    db::{Building, Db},
     projection::{self, Projection},
 };
 use circolo_events::{EventStore, Position};
@@ -27,8 +28,8 @@ use tokio::{
 
 /// Feeds the read models of one database, while it lives.
 pub struct Projector {
-    shared: Arc<Shared>,
-    lane: LaneHandle,
+    pub(super) shared: Arc<Shared>,
+    pub(super) lane: LaneHandle,
     tasks: Mutex<JoinSet<()>>,
     /// How many builds and verifications are under way.
     active: Arc<watch::Sender<usize>>,
@@ -67,8 +68,9 @@ impl Projector {
         tasks.spawn(task);
     }
 
-    fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active));
+    /// Begins to bring builds up and into the lane.
+    pub(super) fn build(&self, ids: Vec<BuildId>) {
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &ids));
         self.spawn(async move {
             let _active = active;
             builds::run(shared, lane, ids).await;
@@ -94,78 +96,20 @@ impl Projector {
         self.shared.meters().failure.clone()
     }
 
+    /// The names of the projections that this program knows.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        self.shared.projections.iter().map(|projection| projection.name)
+    }
+
     /// All builds, by name and number.
     pub async fn status(&self) -> Result<Vec<Status>, EngineError> {
         status::status(&self.shared).await
     }
 
-    /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
-    pub async fn rebuild(&self, names: &[&str], switch: Switch) -> Result<Vec<BuildId>, EngineError> {
-        let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };
-        let mut projections = Vec::with_capacity(names.len());
-        for name in names {
-            self.none_underway(name).await?;
-            projections.push(self.shared.projection(name)?);
-        }
-        let ids: Vec<BuildId> =
-            create(&self.shared, &projections, State::Building, switch).await?.into_iter().map(|build| build.id).collect();
-        self.build(ids.clone());
-        Ok(ids)
-    }
-
-    /// Makes the build live that is ready.
-    pub async fn switch(&self, name: &str) -> Result<BuildId, EngineError> {
-        let ready = self.find(name, "switched to", |build| build.state == State::Ready).await?;
-        self.lane.switch(&ready.id).await?;
-        drop_leftovers(&self.shared, name).await?;
-        Ok(ready.id)
-    }
-
-    /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
-    pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.none_underway(name).await?;
-        let old = self.find(name, "rolled back to", |build| build.state == State::Old).await?;
-        if !old.checkpoint.matches(&*self.shared.store).await? {
-            return Err(EngineError::Mismatch { id: old.id, position: old.checkpoint.position });
-        }
-        let writes = vec![registry::set_state(&old.id, State::Returning, None), registry::set_switch(&old.id, Switch::Auto)];
-        self.shared.db.write(writes, Urgency::Lane).await?;
-        self.build(vec![old.id.clone()]);
-        Ok(old.id)
-    }
-
-    /// Gives up the build that is under way or waits for its switch.
-    pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
-        let build = self.find(name, "cancelled", |build| build.state.is_underway()).await?;
-        let (mut changes, mut active) = (self.shared.changes.subscribe(), self.active.subscribe());
-        self.shared.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(build.id.clone());
-        match self.lane.leave(&build.id).await {
-            Err(EngineError::Nothing { .. }) => {}
-            outcome => return outcome.map(|()| build.id),
-        }
-        // Whoever moves it removes it.
-        loop {
-            let nobody = *active.borrow_and_update() == 0;
-            changes.mark_unchanged();
-            let builds = registry::builds(&self.shared.db).await?;
-            if !builds.iter().any(|other| other.id == build.id && other.state.is_underway()) {
-                return Ok(build.id);
-            }
-            if nobody {
-                discard(&self.shared, &Member::new(self.shared.projection(name)?, &build)).await?;
-                continue;
-            }
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = active.changed() => {}
-            }
-        }
-    }
-
     /// Folds a projection once more and compares the outcome with what is live.
     pub async fn verify(&self, name: &str) -> Result<Verification, EngineError> {
         let (send, receive) = tokio::sync::oneshot::channel();
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active));
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &[]));
         let name = name.to_owned();
         // A task of its own: it cleans up even if whoever asked has gone.
         self.spawn(async move {
@@ -187,22 +131,6 @@ impl Projector {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
     }
-
-    async fn none_underway(&self, name: &str) -> Result<(), EngineError> {
-        match self.find(name, "", |build| build.state.is_underway()).await {
-            Ok(build) => Err(EngineError::Underway(build.id)),
-            Err(EngineError::Nothing { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The newest build of `name`, in this program's version, that fits.
-    async fn find(&self, name: &str, what: &'static str, fits: impl Fn(&Build) -> bool) -> Result<Build, EngineError> {
-        let version = self.shared.projection(name)?.version;
-        let mut builds = registry::builds(&self.shared.db).await?;
-        builds.retain(|build| build.id.name == name && build.version == version && fits(build));
-        builds.pop().ok_or(EngineError::Nothing { name: name.to_owned(), what })
-    }
 }
 
 impl Drop for Projector {
@@ -211,19 +139,25 @@ impl Drop for Projector {
     }
 }
 
-/// Counts one build or verification while it lives.
-struct Active(Arc<watch::Sender<usize>>);
+/// Counts one task while it lives, and holds the builds that it moves.
+struct Active {
+    count: Arc<watch::Sender<usize>>,
+    shared: Arc<Shared>,
+    task: Task,
+}
 
 impl Active {
-    fn new(active: &Arc<watch::Sender<usize>>) -> Self {
-        active.send_modify(|count| *count += 1);
-        Self(Arc::clone(active))
+    fn new(projector: &Projector, moved: &[BuildId]) -> Self {
+        projector.active.send_modify(|count| *count += 1);
+        let task = projector.shared.hand_over(moved);
+        Self { count: Arc::clone(&projector.active), shared: Arc::clone(&projector.shared), task }
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        self.shared.ended(self.task);
+        self.count.send_modify(|count| *count -= 1);
     }
 }
 
@@ -238,7 +172,7 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
         applied: watch::Sender::new(Position::START),
         changes: watch::Sender::new(0),
         down: watch::Sender::new(false),
-        cancelled: Mutex::default(),
+        steering: Mutex::<Steering>::default(),
         meters: Mutex::default(),
     }))
 }
@@ -272,7 +206,11 @@ impl Plan {
                     state if state.is_underway() && !matches => discard(shared, &Member::new(projection, build)).await?,
                     state if state.is_underway() => {
                         underway = true;
-                        others.push(build.clone());
+                        if build.paused && state.is_moving() {
+                            shared.ask_to_pause(&build.id);
+                        } else {
+                            others.push(build.clone());
+                        }
                     }
                     _ => {}
                 }
@@ -296,7 +234,7 @@ impl Plan {
         }
         let mut others = grouped(others);
         if !missing.is_empty() {
-            let created = create(shared, &missing, State::Building, Switch::Auto).await?;
+            let created = create(shared, &missing, State::Building, Switch::Auto, Limits::default()).await?;
             others.push(created.into_iter().map(|build| build.id).collect());
         }
         Ok(Self { lane, checkpoint, others })
@@ -315,10 +253,11 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
     if missing.is_empty() {
         return Ok(vec![]);
     }
-    let mut created = create(shared, missing, State::Building, Switch::Auto).await?;
+    let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
     let mut bulk = Bulk::new(builds::members(shared, &created)?, Checkpoint::start(shared.store.log_id()), &shared.options);
     bulk.complete(shared).await?;
     make_live(shared, &bulk.members).await?;
+    shared.put_down(created.iter().map(|build| &build.id));
     for (build, projection) in created.iter_mut().zip(missing) {
         (build.state, build.indexed) = (State::Live, true);
         for fold in &projection.tables {
@@ -357,7 +296,8 @@ pub async fn prepare(
     let mut groups = grouped(missing.iter().filter_map(|p| begun(p)).collect());
     let fresh: Vec<&Projection> = missing.iter().copied().filter(|p| begun(p).is_none()).collect();
     if !fresh.is_empty() {
-        groups.push(create(&shared, &fresh, State::Building, Switch::Auto).await?.into_iter().map(|build| build.id).collect());
+        let created = create(&shared, &fresh, State::Building, Switch::Auto, Limits::default()).await?;
+        groups.push(created.into_iter().map(|build| build.id).collect());
     }
     let known = registry::builds(&shared.db).await?;
     let mut prepared = Vec::new();

@@ -1,6 +1,6 @@
 //! What the database knows about builds: which there are, in which state, and up to where they are folded.
 
-use super::{EngineError, member::Member};
+use super::{EngineError, ddl::Physical, member::Member, steering::Limits};
 use crate::{
     db::{Db, DbError, Urgency, Write},
     params,
@@ -28,10 +28,12 @@ pub enum State {
     Failed,
     /// A throw-away build that a live one is compared with.
     Checking,
+    /// Building or returning, and left where it is until it is resumed. Shown, never stored.
+    Paused,
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Building, "building"),
         (Self::Ready, "ready"),
         (Self::Live, "live"),
@@ -40,11 +42,17 @@ impl State {
         (Self::Returning, "returning"),
         (Self::Failed, "failed"),
         (Self::Checking, "checking"),
+        (Self::Paused, "paused"),
     ];
 
     /// Is it on its way, or waiting for a switch?
     pub const fn is_underway(self) -> bool {
-        matches!(self, Self::Building | Self::Ready | Self::Returning | Self::Checking)
+        matches!(self, Self::Building | Self::Ready | Self::Returning | Self::Checking | Self::Paused)
+    }
+
+    /// Is it moved by a task of its own, so that it can be paused?
+    pub const fn is_moving(self) -> bool {
+        matches!(self, Self::Building | Self::Returning)
     }
 
     /// Does the declared name stand for it?
@@ -139,6 +147,10 @@ pub struct Build {
     pub reason: Option<String>,
     /// When it was begun.
     pub started: Timestamp,
+    /// Is it to be left where it is?
+    pub paused: bool,
+    /// How fast it may go and how much memory it may take.
+    pub limits: Limits,
 }
 
 crate::record! {
@@ -154,6 +166,9 @@ crate::record! {
         indexed: bool,
         reason: Option<String>,
         started: Timestamp,
+        paused: bool,
+        rate: Option<i64>,
+        memory: Option<i64>,
     }
 }
 
@@ -172,14 +187,24 @@ impl From<BuildRow> for Build {
             indexed: row.indexed,
             reason: row.reason,
             started: row.started,
+            paused: row.paused,
+            limits: Limits {
+                rate: row.rate.and_then(|rate| u64::try_from(rate).ok()),
+                memory: row.memory.and_then(|memory| u64::try_from(memory).ok()),
+            },
         }
     }
 }
 
-const TABLES: [&str; 2] = [
+const TABLES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS projection_builds (name TEXT NOT NULL, build BIGINT NOT NULL, version BIGINT NOT NULL, \
      state TEXT NOT NULL, automatic BIGINT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT, \
      indexed BIGINT NOT NULL, reason TEXT, started BIGINT NOT NULL, PRIMARY KEY (name, build))",
+    // What operators ask of a build; no row: nothing.
+    "CREATE TABLE IF NOT EXISTS projection_controls (name TEXT NOT NULL, build BIGINT NOT NULL, paused BIGINT NOT NULL, \
+     rate BIGINT, memory BIGINT, PRIMARY KEY (name, build))",
+    // Which tables a build has, so that a later version of the program can drop them.
+    "CREATE TABLE IF NOT EXISTS projection_tables (table_name TEXT PRIMARY KEY, declared TEXT NOT NULL, name TEXT NOT NULL, build BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS consumer_checkpoints (name TEXT PRIMARY KEY, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT)",
 ];
 
@@ -190,8 +215,10 @@ pub async fn create_tables(db: &Db) -> Result<(), DbError> {
 
 /// All builds, by name and number.
 pub async fn builds(db: &Db) -> Result<Vec<Build>, DbError> {
-    const SQL: &str = "SELECT name, build, version, state, automatic, log_id, position, event_id, indexed, reason, started \
-                       FROM projection_builds ORDER BY name, build";
+    const SQL: &str = "SELECT b.name, b.build, b.version, b.state, b.automatic, b.log_id, b.position, b.event_id, b.indexed, b.reason, \
+                       b.started, coalesce(c.paused, 0), c.rate, c.memory \
+                       FROM projection_builds b LEFT JOIN projection_controls c ON c.name = b.name AND c.build = b.build \
+                       ORDER BY b.name, b.build";
     Ok(db.query::<BuildRow>(SQL, vec![]).await?.into_iter().map(Build::from).collect())
 }
 
@@ -244,9 +271,36 @@ pub fn set_indexed(id: &BuildId) -> Write {
     Write::run("UPDATE projection_builds SET indexed = 1 WHERE name = $1 AND build = $2", params![&id.name, id.build])
 }
 
+/// Notes what an operator asks of a build.
+pub fn set_controls(id: &BuildId, paused: bool, limits: Limits) -> Write {
+    let number = |number: Option<u64>| number.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+    Write::run(
+        "INSERT INTO projection_controls (name, build, paused, rate, memory) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (name, build) DO UPDATE SET paused = excluded.paused, rate = excluded.rate, memory = excluded.memory",
+        params![&id.name, id.build, paused, number(limits.rate), number(limits.memory)],
+    )
+}
+
+/// Notes which table belongs to a build. May be repeated.
+pub fn own_table(id: &BuildId, physical: &Physical) -> Write {
+    Write::run(
+        "INSERT INTO projection_tables (table_name, declared, name, build) VALUES ($1, $2, $3, $4) ON CONFLICT (table_name) DO NOTHING",
+        params![&physical.name, physical.table.name, &id.name, id.build],
+    )
+}
+
+/// The tables of a build, of whatever version, and the declared names that may stand for them.
+pub async fn tables_of(db: &Db, id: &BuildId) -> Result<Vec<(String, String)>, DbError> {
+    const SQL: &str = "SELECT table_name, declared FROM projection_tables WHERE name = $1 AND build = $2 ORDER BY table_name";
+    db.query(SQL, params![&id.name, id.build]).await
+}
+
 /// Forgets a build.
-pub fn remove(id: &BuildId) -> Write {
-    Write::run("DELETE FROM projection_builds WHERE name = $1 AND build = $2", params![&id.name, id.build])
+pub fn remove(id: &BuildId) -> impl Iterator<Item = Write> + use<> {
+    let params = params![&id.name, id.build];
+    ["projection_builds", "projection_controls", "projection_tables"]
+        .into_iter()
+        .map(move |table| Write::run(format!("DELETE FROM {table} WHERE name = $1 AND build = $2"), params.clone()))
 }
 
 /// Moves the checkpoint of builds that are all at `from`; fails if somebody else moved one of them.

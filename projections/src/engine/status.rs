@@ -3,6 +3,7 @@
 use super::{
     EngineError, Shared,
     registry::{self, Build, BuildId, State, Switch},
+    steering::Limits,
 };
 use circolo_domain::Timestamp;
 use circolo_events::Position;
@@ -40,6 +41,8 @@ pub struct Status {
     pub reason: Option<String>,
     /// When it was begun.
     pub started: Timestamp,
+    /// How fast it may go and how much memory it may take.
+    pub limits: Limits,
 }
 
 /// Figures of the lane and of builds.
@@ -148,12 +151,20 @@ fn seconds_since(shared: &Shared, moment: Timestamp) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
 fn measured(shared: &Shared, build: Build, head: Position) -> Status {
     let meters = shared.meters();
-    let progress = meters.builds.get(&build.id).filter(|_| matches!(build.state, State::Building | State::Returning | State::Checking));
+    let progress = meters
+        .builds
+        .get(&build.id)
+        .filter(|_| matches!(build.state, State::Building | State::Returning | State::Checking) && !build.paused);
     let position = progress.map_or(build.checkpoint.position, |progress| progress.position.max(build.checkpoint.position));
     let moving = matches!(build.state, State::Live | State::Ready);
     let failure = meters.failure.clone().filter(|_| moving);
+    let state = match build.state {
+        _ if failure.is_some() => State::Stopped,
+        state if state.is_moving() && build.paused => State::Paused,
+        state => state,
+    };
     Status {
-        state: if failure.is_some() { State::Stopped } else { build.state },
+        state,
         position,
         head,
         lag_events: (head.0 - position.0).max(0),
@@ -164,6 +175,7 @@ fn measured(shared: &Shared, build: Build, head: Position) -> Status {
         switch: build.switch,
         reason: failure.or(build.reason),
         started: build.started,
+        limits: build.limits,
         name: build.id.name,
         version: build.version,
         build: build.id.build,

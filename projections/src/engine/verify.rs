@@ -8,6 +8,7 @@ use super::{
     lane::LaneHandle,
     member::Member,
     registry::{self, Build, BuildId, State, Switch},
+    steering::Limits,
 };
 use crate::{Value, row::Table};
 use std::sync::Arc;
@@ -54,11 +55,12 @@ pub async fn verify(shared: Arc<Shared>, lane: LaneHandle, name: String) -> Resu
         return Err(EngineError::Underway(underway.id.clone()));
     }
     let live = mine().find(|build| build.state.is_live()).ok_or(EngineError::Nothing { name, what: "verified" })?;
-    let check = builds::create(&shared, &[&projection], State::Checking, Switch::Manual).await?.remove(0);
+    let check = builds::create(&shared, &[&projection], State::Checking, Switch::Manual, Limits::default()).await?.remove(0);
     let outcome = compare_with(&shared, &lane, live, &check).await;
     if matches!(lane.leave(&check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
         builds::discard(&shared, &Member::new(&projection, &check)).await?;
     }
+    shared.put_down([&check.id]);
     outcome
 }
 

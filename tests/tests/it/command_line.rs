@@ -82,11 +82,15 @@ fn a_simulated_history_is_folded_verified_and_rebuilt_offline() {
     assert!(summary.contains("question.answered.v1"), "{summary}");
     storage.run(&["projections", "build"]);
     storage.run(&["projections", "verify", "--all"]);
-    storage.run(&["projections", "rebuild", "questions"]);
+    storage.run(&["projections", "rebuild", "questions", "--memory", "1MiB", "--rate", "100000"]);
     storage.run(&["projections", "rollback", "questions"]);
     storage.run(&["projections", "verify", "--all"]);
     let listed = storage.run(&["projections", "list"]);
     assert!(listed.lines().any(|line| line.contains("questions") && line.contains("live")), "{listed}");
+    let dropped = storage.run(&["projections", "drop", "questions"]);
+    assert!(dropped.contains("dropped build"), "{dropped}");
+    let nothing = Command::new(binary()).args(["projections", "rollback", "questions"]).args(storage.arguments()).output().unwrap();
+    assert!(!nothing.status.success(), "what was live before was dropped");
     let again = Command::new(binary()).arg("simulate").args(storage.arguments()).output().unwrap();
     assert!(!again.status.success(), "a log that holds events is not overwritten");
     let lines = storage.run(&["events", "tail", "--after", "0", "--no-follow"]);

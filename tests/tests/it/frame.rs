@@ -85,7 +85,19 @@ async fn operators_rebuild_and_verify(world: World) {
     op.post("/v1/operator/projections/people/switch", ()).await.expect_problem(409, "no_such_build");
     op.post("/v1/operator/projections/people/rollback", ()).await.expect(202);
     world.app().projector().settled().await;
-    op.post("/v1/operator/projections/people/cancel", ()).await.expect_problem(409, "no_such_build");
+    for act in ["cancel", "pause", "resume"] {
+        op.post(&format!("/v1/operator/projections/people/{act}"), ()).await.expect_problem(409, "no_such_build");
+    }
+    // All at once, with limits; what is live is not dropped, what was live is, and then there is nothing to go back to.
+    op.post("/v1/operator/projections/people/drop", json!({ "build": 1 })).await.expect_problem(409, "build_in_use");
+    let all = op.post("/v1/operator/projections/rebuild", json!({ "limits": { "memory": 1_048_576 } })).await.expect(202).items();
+    assert_eq!(all.len(), builds.len());
+    world.app().projector().settled().await;
+    assert_eq!(op.post("/v1/operator/projections/people/drop", ()).await.expect(200).items().len(), 1);
+    op.post("/v1/operator/projections/people/rollback", ()).await.expect_problem(409, "no_such_build");
+    op.post("/v1/operator/projections/people/drop", json!({ "old_versions": true })).await.expect_problem(409, "no_such_build");
+    op.post("/v1/operator/projections/rebuild", json!({ "names": ["x"] })).await.expect_problem(422, "invalid_request");
+    op.post("/v1/operator/projections/rebuild", json!({ "limits": { "rate": 0 } })).await.expect_problem(422, "invalid_request");
     op.post("/v1/operator/projections/nothing/verify", ()).await.expect_problem(404, "not_found");
     world.person("bob").await.post("/v1/operator/projections/people/verify", ()).await.expect_problem(403, "scope_needed");
 }
@@ -218,7 +230,7 @@ async fn the_server_tells_how_it_is() {
     nobody.get("/health/ready").await.expect(200).expect_json(json!({ "status": "ready", "lag": 0 }));
     let metrics = nobody.get("/metrics").await.expect(200);
     let text = String::from_utf8_lossy(&metrics.bytes);
-    for name in ["circolo_projection_position{", "circolo_projection_lag_seconds{"] {
+    for name in ["circolo_projection_position{", "circolo_projection_lag_seconds{", "build=\"1\",state=\"live\"} 1"] {
         assert!(text.contains(name), "{name} in {text}");
     }
     nobody.get("/docs/").await.expect(200);

@@ -16,6 +16,7 @@ mod departures;
 mod engine;
 mod engine_operations;
 mod engine_property;
+mod engine_steering;
 mod engine_switch;
 mod eras;
 mod feeds;
