@@ -42,9 +42,10 @@ pub use engine::{
     operations::Disposable,
     projector::{Behind, Projector, prepare},
     registry::{BuildId, State, Switch},
+    sample::{Sampling, Size as SampleSize},
     status::Status,
     steering::Limits,
-    verify::{Difference, Verification},
+    verify::{Difference, Report, Verification},
 };
 pub use projection::{Projection, projection};
 pub use row::{Fold, Keys, Row, Table};

@@ -93,6 +93,15 @@ impl Keys {
         Self::One(key.to_string())
     }
 
+    /// Leaves out the keys that are not wanted.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        match self {
+            Self::One(key) if !wanted(key) => *self = Self::None,
+            Self::Many(keys) => keys.retain(|key| wanted(key)),
+            _ => {}
+        }
+    }
+
     /// The keys.
     pub fn as_slice(&self) -> &[String] {
         match self {

@@ -38,6 +38,23 @@ enum Command {
     Token(token::Token),
 }
 
+/// An end that a script can tell from others.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the process ends with.
+    pub code: u8,
+    /// Why, for people.
+    pub what: String,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Ended {}
+
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {

@@ -6,11 +6,16 @@ use circolo::{
     config::Storage,
     open::Held,
     routes::operator::{
-        DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections, VerificationView,
+        DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
+        verification::{VerificationView, VerifyProjection},
     },
 };
 use circolo_projections::{self as projections, Mismatch, Options, Projector};
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// How often a server is asked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where the work is done.
 pub(super) enum Operations {
@@ -95,10 +100,23 @@ impl Operations {
         }
     }
 
-    pub(super) async fn verify(&self, name: &str) -> anyhow::Result<VerificationView> {
+    /// Folds once more and compares, to the end.
+    pub(super) async fn verify(&self, name: &str, what: VerifyProjection) -> anyhow::Result<VerificationView> {
         match self {
-            Self::Here(projector, _) => Ok(projector.verify(name).await?.into()),
-            Self::There { .. } => self.act(name, "verify", ()).await,
+            Self::Here(projector, _) => {
+                // An error is part of the report.
+                let _ = projector.begin_verification(name, what.sampling(clock::system()())).await?.await;
+                let report = projector.verification(name)?.context("the verification left no report")?;
+                Ok(VerificationView::new(report, &[]))
+            }
+            Self::There { client, url, .. } => {
+                let mut view: VerificationView = self.act(name, "verify", what).await?;
+                while view.state == "running" {
+                    tokio::time::sleep(PAUSE).await;
+                    view = self.ask(client.get(format!("{url}/v1/operator/projections/{name}/verification"))).await?;
+                }
+                Ok(view)
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! `circolo projections`: watch and steer the builds of read models, with or without a server.
 
-use super::{operations::Operations, progress::Bars};
+use super::{Ended, operations::Operations, progress::Bars};
 use anyhow::{Context, bail};
+use circolo::routes::operator::verification::{Sample, VerifyProjection};
 use circolo::{
     clock,
     config::Storage,
     routes::operator::{DropBuilds, ProjectionBuild, ProjectionView, RebuildLimits, RebuildProjections, SwitchMode},
 };
-use circolo_projections::{self as projections, Options};
+use circolo_projections::{self as projections, Options, SampleSize};
 use clap::{Args, Subcommand};
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -54,8 +55,17 @@ enum Action {
         #[arg(long)]
         old_versions: bool,
     },
-    /// Fold once more and compare with what is live
-    Verify(Which),
+    /// Fold once more and compare with what is live. Ends with 1 if something differs, with 2 if it could not be compared
+    Verify {
+        #[command(flatten)]
+        which: Which,
+        /// Fold and compare only about so many rows of each projection, or so much of them: 500, 2.5%
+        #[arg(long, value_name = "N|P%")]
+        sample: Option<SampleSize>,
+        /// Chooses which rows are in the sample; any if not given, and printed
+        #[arg(long, value_name = "N", requires = "sample")]
+        seed: Option<u32>,
+    },
     /// Let the build that is ready replace the live one
     Switch(Which),
     /// Bring the build back that was live before
@@ -150,7 +160,15 @@ impl Projections {
                 operations.close().await;
                 outcome
             }
-            Action::Verify(which) => verify(&which).await,
+            Action::Verify { which, sample, seed } => {
+                let different = verify(&which, VerifyProjection { sample: sample.map(Sample), seed }).await;
+                match different
+                    .map_err(|error| error.context(Ended { code: 2, what: "the read models could not be compared".to_owned() }))?
+                {
+                    0 => Ok(()),
+                    rows => Err(Ended { code: 1, what: format!("{rows} rows differ: `circolo projections rebuild` mends them") }.into()),
+                }
+            }
             Action::Pause(which) => each(&which, "paused", async |operations, name| operations.pause(name).await.map(Some)).await,
             Action::Resume(which) => {
                 each(&which, "resumed", async |operations, name| {
@@ -237,23 +255,31 @@ async fn finish(operations: &Operations, begun: &[ProjectionBuild]) -> anyhow::R
     Ok(())
 }
 
-async fn verify(which: &Which) -> anyhow::Result<()> {
+/// How many rows differ.
+async fn verify(which: &Which, what: VerifyProjection) -> anyhow::Result<i64> {
     let operations = which.target.open().await?;
+    let outcome = verify_each(&operations, &which.names(), what).await;
+    operations.close().await;
+    outcome
+}
+
+async fn verify_each(operations: &Operations, names: &[String], what: VerifyProjection) -> anyhow::Result<i64> {
     let mut different = 0;
-    for name in which.names() {
-        let found = Bars::new().during(&operations, operations.verify(&name)).await?;
-        println!("{name} build {}: {} rows, {} different", found.build, found.rows, found.different);
+    for name in names {
+        let found = Bars::new().during(operations, operations.verify(name, what)).await?;
+        if let Some(reason) = found.reason {
+            bail!("{name}: {reason}");
+        }
+        let sample = found.sample.zip(found.seed);
+        let sample = sample.map(|(Sample(size), seed)| format!(", sample {size} with seed {seed}")).unwrap_or_default();
+        println!("{name} build {}: {} rows, {} compared, {} different{sample}", found.build, found.rows, found.compared, found.different);
         for difference in &found.differences {
             let column = difference.column.as_deref().unwrap_or("the whole row");
             println!("  {} {} {column}: live {}, folded {}", difference.table, difference.key, difference.live, difference.folded);
         }
         different += found.different;
     }
-    operations.close().await;
-    if different > 0 {
-        bail!("{different} rows differ: `circolo projections rebuild` mends them");
-    }
-    Ok(())
+    Ok(different)
 }
 
 async fn each<B: IntoIterator<Item = ProjectionBuild>>(

@@ -1,5 +1,7 @@
 //! `/operator/projections`: watch and steer the builds of read models.
 
+pub mod verification;
+
 use crate::{
     App, Problem,
     caller::Operator,
@@ -8,7 +10,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
-use circolo_projections::{BuildId, Difference, Disposable, Limits, Status, Switch, Value, Verification};
+use circolo_projections::{BuildId, Disposable, Limits, Status, Switch};
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
@@ -23,7 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pause_projection_build))
         .routes(routes!(resume_projection_build))
         .routes(routes!(drop_projection_builds))
-        .routes(routes!(verify_projection))
+        .merge(verification::routes())
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
         .routes(routes!(cancel_projection_build))
@@ -226,62 +228,6 @@ impl From<BuildId> for ProjectionBuild {
     }
 }
 
-/// What folding once more found.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct VerificationView {
-    /// The projection.
-    pub name: String,
-    /// The live build.
-    pub build: i64,
-    /// How many rows it has.
-    pub rows: i64,
-    /// How many rows differ, are missing or are too many: 0 is clean.
-    pub different: i64,
-    /// The first differences of each table.
-    pub differences: Vec<DifferenceView>,
-}
-
-/// One value, or one whole row, that is not what the log says.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct DifferenceView {
-    /// The table.
-    pub table: String,
-    /// The row.
-    pub key: String,
-    /// The column; absent where the whole row is missing or too many.
-    pub column: Option<String>,
-    /// What is live; null for a missing row.
-    pub live: serde_json::Value,
-    /// What the log says; null for a row that should not be.
-    pub folded: serde_json::Value,
-}
-
-impl From<Verification> for VerificationView {
-    fn from(found: Verification) -> Self {
-        let differences = found.differences.into_iter().map(DifferenceView::from).collect();
-        Self { name: found.name, build: found.build, rows: found.rows, different: found.different, differences }
-    }
-}
-
-impl From<Difference> for DifferenceView {
-    fn from(difference: Difference) -> Self {
-        let json = |value| match value {
-            Value::Null => serde_json::Value::Null,
-            Value::Int(number) => number.into(),
-            Value::Float(number) => number.into(),
-            Value::Text(text) => text.into(),
-            Value::List(texts) => texts.into(),
-        };
-        Self {
-            table: difference.table.to_owned(),
-            key: difference.key,
-            column: difference.column.map(str::to_owned),
-            live: json(difference.live),
-            folded: json(difference.folded),
-        }
-    }
-}
-
 /// All builds, and where they stand. Needs the scope `operator`, as everything here.
 #[utoipa::path(get, path = "/operator/projections", tag = "operator", responses((status = 200, body = ProjectionList), Failures))]
 async fn list_projections(State(app): State<App>, _: Operator) -> Result<Json<ProjectionList>, Problem> {
@@ -355,15 +301,6 @@ async fn drop_projection_builds(
     OptionalJson(body): OptionalJson<DropBuilds>,
 ) -> Result<Json<ProjectionBuilds>, Problem> {
     Ok(Json(app.projector().drop_builds(&name, body.into()).await?.into()))
-}
-
-/// Fold once more and compare with what is live. This may take long.
-#[utoipa::path(
-    post, path = "/operator/projections/{name}/verify", tag = "operator", params(("name" = String, Path,)),
-    responses((status = 200, body = VerificationView), Failures)
-)]
-async fn verify_projection(State(app): State<App>, _: Operator, Path(name): Path<String>) -> Result<Json<VerificationView>, Problem> {
-    Ok(Json(app.projector().verify(&name).await?.into()))
 }
 
 /// Let the build that is ready replace the live one.

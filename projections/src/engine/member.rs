@@ -5,6 +5,7 @@ use super::{
     ddl::Physical,
     registry::{Build, BuildId, Checkpoint, State, Switch},
     rows::{Change, Rows},
+    sample::Sample,
     steering::Limits,
 };
 use crate::{
@@ -33,6 +34,8 @@ pub struct Member {
     pub checkpoint: Checkpoint,
     /// Nothing was ever stored in its tables, so nothing needs to be loaded from them.
     pub empty: bool,
+    /// Which rows it folds; `None`: all.
+    pub sample: Option<Sample>,
     tables: Vec<Part>,
 }
 
@@ -58,6 +61,7 @@ impl Member {
             indexed: build.indexed,
             checkpoint: build.checkpoint,
             empty: false,
+            sample: None,
             tables,
         }
     }
@@ -80,7 +84,7 @@ impl Member {
             return Ok(());
         }
         for part in &mut self.tables {
-            let missing = guarded(&news, || part.rows.prepare(&news))?;
+            let missing = guarded(&news, || part.rows.prepare(&news, self.sample.as_ref()))?;
             if !self.empty && !missing.is_empty() {
                 let stored = db.load(&part.physical.load, missing, urgency).await.map_err(EngineError::from)?;
                 part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;

@@ -6,7 +6,7 @@
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
 //! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
-//! - [`projector`]: the facade; [`verify`], [`status`]: what operators see
+//! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
 //! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
 pub mod builds;
@@ -20,6 +20,7 @@ pub mod operations;
 pub mod projector;
 pub mod registry;
 pub mod rows;
+pub mod sample;
 pub mod status;
 pub mod steering;
 pub mod step;
@@ -34,6 +35,7 @@ use circolo_events::{EventStore, Position, StoreError};
 use member::Member;
 use registry::BuildId;
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -166,6 +168,10 @@ pub struct Shared {
     pub down: watch::Sender<bool>,
     /// What operators ask of builds.
     pub steering: Mutex<Steering>,
+    /// Held by operators while they look which builds there are and begin others.
+    pub operators: tokio::sync::Mutex<()>,
+    /// The last verification of each projection.
+    pub reports: Mutex<BTreeMap<String, verify::Report>>,
     /// Figures of the lane and of builds.
     pub meters: Mutex<status::Meters>,
 }
@@ -206,6 +212,11 @@ impl Shared {
                 self.db.set_progress(physical.table.name, progress);
             }
         }
+    }
+
+    /// The last verifications.
+    pub fn reports(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, verify::Report>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The figures.

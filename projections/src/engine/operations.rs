@@ -31,6 +31,7 @@ impl Projector {
     /// The same, within limits; together, as they share one read of the log.
     pub async fn rebuild_within(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };
+        let _one_at_a_time = self.shared.operators.lock().await;
         let names: BTreeSet<&str> = names.into_iter().collect();
         let mut projections = Vec::with_capacity(names.len());
         for name in names {
@@ -74,6 +75,7 @@ impl Projector {
 
     /// Drops builds that nobody needs any more, with their tables. What is live is never dropped.
     pub async fn drop_builds(&self, name: &str, which: Disposable) -> Result<Vec<BuildId>, EngineError> {
+        let _one_at_a_time = self.shared.operators.lock().await;
         let projection = self.shared.projection(name)?.clone();
         let mut builds = registry::builds(&self.shared.db).await?;
         builds.retain(|build| build.id.name == name);
@@ -108,6 +110,7 @@ impl Projector {
 
     /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
     pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
+        let _one_at_a_time = self.shared.operators.lock().await;
         self.none_underway(name).await?;
         let old = self.find(name, "rolled back to", |build| build.state == State::Old).await?;
         if !old.checkpoint.matches(&*self.shared.store).await? {

@@ -7,10 +7,11 @@ use super::{
     lane::{Lane, LaneHandle},
     member::Member,
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
+    sample::Sampling,
     status::{self, Status},
     steering::{Limits, Steering, Task},
     step::Convoy,
-    verify::{self, Verification},
+    verify::{Comparison, Report, Verification},
 };
 use crate::{
     db::{Building, Db},
@@ -22,7 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -108,15 +109,30 @@ impl Projector {
 
     /// Folds a projection once more and compares the outcome with what is live.
     pub async fn verify(&self, name: &str) -> Result<Verification, EngineError> {
-        let (send, receive) = tokio::sync::oneshot::channel();
+        self.begin_verification(name, None).await?.await.map_err(|_| EngineError::Down)?
+    }
+
+    /// Begins to fold a projection once more, or a sample of its rows; [`Self::verification`] tells how it is and was.
+    pub async fn begin_verification(
+        &self,
+        name: &str,
+        sampling: Option<Sampling>,
+    ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
+        let comparison = Comparison::begin(&self.shared, name, sampling).await?;
+        let (send, receive) = oneshot::channel();
         let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &[]));
-        let name = name.to_owned();
         // A task of its own: it cleans up even if whoever asked has gone.
         self.spawn(async move {
             let _active = active;
-            let _ = send.send(verify::verify(shared, lane, name).await);
+            let _ = send.send(comparison.run(&shared, &lane).await);
         });
-        receive.await.map_err(|_| EngineError::Down)?
+        Ok(receive)
+    }
+
+    /// The verification of a projection that is under way, or the last one.
+    pub fn verification(&self, name: &str) -> Result<Option<Report>, EngineError> {
+        self.shared.projection(name)?;
+        Ok(self.shared.reports().get(name).cloned())
     }
 
     /// Waits until no build is under way (one that waits for its switch is not).
@@ -173,6 +189,8 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
         changes: watch::Sender::new(0),
         down: watch::Sender::new(false),
         steering: Mutex::<Steering>::default(),
+        operators: tokio::sync::Mutex::default(),
+        reports: Mutex::default(),
         meters: Mutex::default(),
     }))
 }

@@ -1,5 +1,6 @@
 //! Rows in memory while events are folded into them. One entry per key, whatever its type.
 
+use super::sample::Sample;
 use crate::{
     row::{Fold, Keys},
     value::{ColumnError, Value},
@@ -21,8 +22,8 @@ struct Entry<R> {
 
 /// The rows of one table in memory, their type erased.
 pub trait Rows: Send + Sync {
-    /// Makes room for every key that `events` touch; the keys that are new here, sorted: they must be loaded.
-    fn prepare(&mut self, events: &[&Recorded]) -> Vec<String>;
+    /// Makes room for every key that `events` touch and that is in the sample, if there is one; the keys that are new here, sorted: they must be loaded.
+    fn prepare(&mut self, events: &[&Recorded], sample: Option<&Sample>) -> Vec<String>;
 
     /// Takes rows that the database holds: the row's values and, last, the position it is folded to (negative: deleted).
     fn load(&mut self, rows: Vec<Vec<Value>>) -> Result<(), ColumnError>;
@@ -64,9 +65,12 @@ impl<R> Default for TypedRows<R> {
 const ENTRY: usize = 96;
 
 impl<R: Fold> Rows for TypedRows<R> {
-    fn prepare(&mut self, events: &[&Recorded]) -> Vec<String> {
+    fn prepare(&mut self, events: &[&Recorded], sample: Option<&Sample>) -> Vec<String> {
         let mut missing = Vec::new();
         self.keys = events.iter().map(|event| R::keys(event)).collect();
+        if let Some(sample) = sample {
+            self.keys.iter_mut().for_each(|keys| keys.retain(|key| sample.takes(key)));
+        }
         for keys in &self.keys {
             for key in keys.as_slice() {
                 if !self.entries.contains_key(key) {

@@ -8,13 +8,18 @@ use super::{
     lane::LaneHandle,
     member::Member,
     registry::{self, Build, BuildId, State, Switch},
+    sample::{Sample, Sampling},
     steering::Limits,
 };
-use crate::{Value, row::Table};
+use crate::{DbError, FromValues, Value, params, projection::Projection, row::Table};
+use circolo_domain::Timestamp;
 use std::sync::Arc;
 
 /// How many differences are listed; all are counted.
 const LISTED: usize = 100;
+
+/// Keys that are looked at in one query, where a sample is compared.
+const KEYS: usize = 10_000;
 
 /// What a comparison found.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +30,9 @@ pub struct Verification {
     pub build: i64,
     /// How many rows it has.
     pub rows: i64,
-    /// How many rows differ, are missing or are too many.
+    /// How many rows were compared: those of the sample, or all.
+    pub compared: i64,
+    /// How many of them differ, are missing or are too many.
     pub different: i64,
     /// The first differences of each table.
     pub differences: Vec<Difference>,
@@ -46,40 +53,114 @@ pub struct Difference {
     pub folded: Value,
 }
 
-/// Folds `name` once more and compares.
-pub async fn verify(shared: Arc<Shared>, lane: LaneHandle, name: String) -> Result<Verification, EngineError> {
-    let projection = shared.projection(&name)?.clone();
-    let known = registry::builds(&shared.db).await?;
-    let mine = || known.iter().filter(|build| build.id.name == name && build.version == projection.version);
-    if let Some(underway) = mine().find(|build| build.state.is_underway()) {
-        return Err(EngineError::Underway(underway.id.clone()));
-    }
-    let live = mine().find(|build| build.state.is_live()).ok_or(EngineError::Nothing { name, what: "verified" })?;
-    let check = builds::create(&shared, &[&projection], State::Checking, Switch::Manual, Limits::default()).await?.remove(0);
-    let outcome = compare_with(&shared, &lane, live, &check).await;
-    if matches!(lane.leave(&check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
-        builds::discard(&shared, &Member::new(&projection, &check)).await?;
-    }
-    shared.put_down([&check.id]);
-    outcome
+/// A verification: under way, or the last one.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The projection.
+    pub name: String,
+    /// The build that is live.
+    pub build: i64,
+    /// The second fold.
+    pub check: BuildId,
+    /// The sample that was asked for; `None` for all rows.
+    pub sampling: Option<Sampling>,
+    /// When it was begun.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// What it came to; an error is told in words.
+    pub outcome: Option<Result<Verification, String>>,
 }
 
-async fn compare_with(shared: &Arc<Shared>, lane: &LaneHandle, live: &Build, check: &Build) -> Result<Verification, EngineError> {
-    // A stopped build stays where it is, and so must what it is compared with.
-    let until = (live.state == State::Stopped).then_some(live.checkpoint.position);
-    let members = builds::members(shared, std::slice::from_ref(check))?;
-    let convoy = builds::bring_up(shared, members, check.checkpoint, until).await?;
-    if until.is_none() {
-        lane.join(convoy).await?;
+/// A comparison that is about to be made.
+pub struct Comparison {
+    projection: Projection,
+    live: Build,
+    check: Build,
+    sample: Option<Sample>,
+}
+
+impl Comparison {
+    /// Begins a second fold of `name` and the report on it.
+    pub async fn begin(shared: &Shared, name: &str, sampling: Option<Sampling>) -> Result<Self, EngineError> {
+        let _one_at_a_time = shared.operators.lock().await;
+        let projection = shared.projection(name)?.clone();
+        let known = registry::builds(&shared.db).await?;
+        let mine = || known.iter().filter(|build| build.id.name == name && build.version == projection.version);
+        if let Some(underway) = mine().find(|build| build.state.is_underway()) {
+            return Err(EngineError::Underway(underway.id.clone()));
+        }
+        let nothing = || EngineError::Nothing { name: name.to_owned(), what: "verified" };
+        let live = mine().find(|build| build.state.is_live()).ok_or_else(nothing)?.clone();
+        let sample = match sampling {
+            Some(sampling) => Some(Sample::of(sampling, rows_of(shared, &projection, &live).await?)),
+            None => None,
+        };
+        let check = builds::create(shared, &[&projection], State::Checking, Switch::Manual, Limits::default()).await?.remove(0);
+        let report = Report {
+            name: name.to_owned(),
+            build: live.id.build,
+            check: check.id.clone(),
+            sampling,
+            started: (shared.options.clock)(),
+            finished: None,
+            outcome: None,
+        };
+        shared.reports().insert(name.to_owned(), report);
+        Ok(Self { projection, live, check, sample })
     }
-    still_whole(shared, &check.id).await?;
-    let projection = shared.projection(&live.id.name)?;
-    let mut found = Verification { name: live.id.name.clone(), build: live.id.build, rows: 0, different: 0, differences: Vec::new() };
-    let tables = |build: &Build| Member::new(projection, build).tables().cloned().collect::<Vec<_>>();
-    for (live, check) in tables(live).iter().zip(&tables(check)) {
-        compare(shared, &live.table, &live.name, &check.name, &mut found).await?;
+
+    /// Folds and compares, and keeps what it came to until the next time.
+    pub async fn run(self, shared: &Arc<Shared>, lane: &LaneHandle) -> Result<Verification, EngineError> {
+        let mut outcome = self.compare(shared, lane).await;
+        if matches!(lane.leave(&self.check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
+            let removed = builds::discard(shared, &Member::new(&self.projection, &self.check)).await;
+            outcome = outcome.and_then(|found| removed.map(|()| found));
+        }
+        shared.put_down([&self.check.id]);
+        if let Some(report) = shared.reports().get_mut(self.projection.name) {
+            report.finished = Some((shared.options.clock)());
+            report.outcome = Some(outcome.as_ref().map(Clone::clone).map_err(ToString::to_string));
+        }
+        shared.changed();
+        outcome
     }
-    Ok(found)
+
+    async fn compare(&self, shared: &Arc<Shared>, lane: &LaneHandle) -> Result<Verification, EngineError> {
+        let Self { projection, live, check, sample } = self;
+        // A stopped build stays where it is, and so must what it is compared with.
+        let until = (live.state == State::Stopped).then_some(live.checkpoint.position);
+        let mut members = builds::members(shared, std::slice::from_ref(check))?;
+        for member in &mut members {
+            member.sample = *sample;
+        }
+        let convoy = builds::bring_up(shared, members, check.checkpoint, until).await?;
+        if until.is_none() {
+            lane.join(convoy).await?;
+        }
+        still_whole(shared, &check.id).await?;
+        let name = live.id.name.clone();
+        let mut found = Verification { name, build: live.id.build, rows: 0, compared: 0, different: 0, differences: Vec::new() };
+        let tables = |build: &Build| Member::new(projection, build).tables().cloned().collect::<Vec<_>>();
+        for (live, check) in tables(live).iter().zip(&tables(check)) {
+            compare(shared, &live.table, (&live.name, &check.name), sample.is_some(), &mut found).await?;
+            if let Some(sample) = sample {
+                find_ghosts(shared, &live.table, (&live.name, &check.name), sample, &mut found).await?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+async fn rows_of(shared: &Shared, projection: &Projection, build: &Build) -> Result<i64, EngineError> {
+    let mut rows = 0;
+    for physical in Member::new(projection, build).tables() {
+        let counted = shared.db.long_query(format!("SELECT count(*) FROM {}", physical.name), vec![]).await?;
+        if let Some([Value::Int(count)]) = counted.first().map(Vec::as_slice) {
+            rows += count;
+        }
+    }
+    Ok(rows)
 }
 
 /// An error if the second fold gave up or was given up.
@@ -91,20 +172,59 @@ async fn still_whole(shared: &Shared, id: &BuildId) -> Result<(), EngineError> {
     }
 }
 
-async fn compare(shared: &Shared, table: &Table, live: &str, check: &str, found: &mut Verification) -> Result<(), EngineError> {
-    let rows = shared.db.long_query(comparison(table, live, check), vec![]).await?;
+async fn compare(
+    shared: &Shared,
+    table: &Table,
+    (live, check): (&str, &str),
+    sampled: bool,
+    found: &mut Verification,
+) -> Result<(), EngineError> {
+    let rows = shared.db.long_query(comparison(table, live, check, sampled), vec![]).await?;
     for mut row in rows {
-        let (Some(Value::Int(total)), Some(Value::Int(different))) = (row.first(), row.get(1)) else { continue };
-        if row[2..].iter().all(|value| *value == Value::Null) {
+        let [Value::Int(total), Value::Int(folded), Value::Int(different)] = row[..3] else { continue };
+        if row[3..].iter().all(|value| *value == Value::Null) {
             // The row that carries the counts alone.
-            (found.rows, found.different) = (found.rows + total, found.different + different);
+            found.rows += total;
+            found.compared += if sampled { folded } else { total };
+            found.different += different;
             continue;
         }
-        let folded = row.split_off(2 + table.columns.len());
-        let live = row.split_off(2);
+        let folded = row.split_off(3 + table.columns.len());
+        let live = row.split_off(3);
         list(table, &live, &folded, &mut found.differences);
     }
     Ok(())
+}
+
+/// Rows of the sample that are live and should not be. Each query sees one moment, so what it finds was too many then.
+async fn find_ghosts(
+    shared: &Shared,
+    table: &Table,
+    (live, check): (&str, &str),
+    sample: &Sample,
+    found: &mut Verification,
+) -> Result<(), EngineError> {
+    let key = table.key();
+    let sql = format!(
+        "SELECT l.{key} FROM {live} l LEFT JOIN {check} c ON c.{key} = l.{key} WHERE c.{key} IS NULL AND l.{key} > $1 \
+         ORDER BY l.{key} LIMIT {KEYS}"
+    );
+    let (mut after, mut listed) = (String::new(), 0);
+    loop {
+        let rows = shared.db.long_query(sql.clone(), params![&after]).await?;
+        let keys: Vec<String> = rows.into_iter().map(String::from_values).collect::<Result<_, _>>().map_err(DbError::from)?;
+        let Some(last) = keys.last().cloned() else { return Ok(()) };
+        for key in keys.into_iter().filter(|key| sample.takes(key)) {
+            found.compared += 1;
+            found.different += 1;
+            listed += 1;
+            if listed <= LISTED {
+                let live = Value::Text(key.clone());
+                found.differences.push(Difference { table: table.name, key, column: None, live, folded: Value::Null });
+            }
+        }
+        after = last;
+    }
 }
 
 /// The differences between two rows, either of which may be all null.
@@ -126,7 +246,8 @@ fn list(table: &Table, live: &[Value], folded: &[Value], differences: &mut Vec<D
 }
 
 /// One query, so one moment: the counts in a row of their own, then the rows that differ, live columns before folded ones.
-fn comparison(table: &Table, live: &str, check: &str) -> String {
+/// Of a sample only those that were folded: the others were left out on purpose.
+fn comparison(table: &Table, live: &str, check: &str, sampled: bool) -> String {
     let key = table.key();
     let columns = |row: &str, prefix: &str| {
         table.columns.iter().map(|c| format!("{row}.{} AS {prefix}{}", c.name, c.name)).collect::<Vec<_>>().join(", ")
@@ -136,11 +257,17 @@ fn comparison(table: &Table, live: &str, check: &str) -> String {
     let differs = table.columns.iter().map(|c| format!("l.{0} IS DISTINCT FROM c.{0}", c.name)).collect::<Vec<_>>().join(" OR ");
     let both = format!("{}, {}", columns("l", "l_"), columns("c", "c_"));
     let all = format!("{}, {}", names("l_"), names("c_"));
+    let found = if sampled {
+        format!("SELECT {both} FROM {check} c LEFT JOIN {live} l ON l.{key} = c.{key} WHERE {differs}")
+    } else {
+        format!(
+            "SELECT {both} FROM {live} l LEFT JOIN {check} c ON c.{key} = l.{key} WHERE {differs} \
+             UNION ALL SELECT {both} FROM {check} c LEFT JOIN {live} l ON l.{key} = c.{key} WHERE l.{key} IS NULL"
+        )
+    };
+    let counts = format!("(SELECT count(*) FROM {live}), (SELECT count(*) FROM {check}), (SELECT count(*) FROM d)");
     format!(
-        "WITH d AS (SELECT {both} FROM {live} l LEFT JOIN {check} c ON c.{key} = l.{key} WHERE {differs} \
-         UNION ALL SELECT {both} FROM {check} c LEFT JOIN {live} l ON l.{key} = c.{key} WHERE l.{key} IS NULL), \
-         first AS (SELECT {all} FROM d ORDER BY coalesce(l_{key}, c_{key}) LIMIT {LISTED}) \
-         SELECT (SELECT count(*) FROM {live}), (SELECT count(*) FROM d), {all} FROM first \
-         UNION ALL SELECT (SELECT count(*) FROM {live}), (SELECT count(*) FROM d), {nulls}"
+        "WITH d AS ({found}), first AS (SELECT {all} FROM d ORDER BY coalesce(l_{key}, c_{key}) LIMIT {LISTED}) \
+         SELECT {counts}, {all} FROM first UNION ALL SELECT {counts}, {nulls}"
     )
 }

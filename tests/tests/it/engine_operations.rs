@@ -4,7 +4,8 @@ use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both
 use circolo_domain::StreamName;
 use circolo_events::{EventStore, Memory, Position, reactions::CheckpointStore};
 use circolo_projections::{
-    Checkpoints, Db, DbError, EngineError, Mismatch, Options, Projector, State, Status, Switch, Value, prepare as prepare_in,
+    Checkpoints, Db, DbError, Difference, EngineError, Mismatch, Options, Projector, Sampling, State, Status, Switch, Value,
+    prepare as prepare_in,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -165,6 +166,22 @@ async fn verify_finds_what_was_changed_by_hand(mut bench: Bench) {
     assert_eq!(of(&deleted.id)[0].live, Value::Null);
     assert_eq!((of("ghost")[0].table, &of("ghost")[0].folded), ("authors_v1", &Value::Null));
     assert_eq!(states(&projector, "threads").await, [(1, State::Live)]);
+    // A sample of all rows finds the same; a smaller one finds some of it, and the same again with the same seed.
+    let sampled = async |size: &str, seed| {
+        let sampling = Sampling { size: size.parse().unwrap(), seed };
+        projector.begin_verification("threads", Some(sampling)).await.unwrap().await.unwrap().unwrap()
+    };
+    let whole = sampled("100%", 1).await;
+    assert_eq!((whole.different, whole.compared), (3, found.compared + 1), "the missing row is compared as well");
+    let by_key = |mut differences: Vec<Difference>| {
+        differences.sort_by(|a, b| (a.table, &a.key, a.column).cmp(&(b.table, &b.key, b.column)));
+        differences
+    };
+    assert_eq!(by_key(whole.differences), by_key(found.differences.clone()));
+    let (some, again) = (sampled("30%", 5).await, sampled("30%", 5).await);
+    assert!(some.compared > 0 && some.compared < found.compared, "{}", some.compared);
+    assert_eq!(some, again);
+    assert!(some.differences.iter().all(|difference| found.differences.contains(difference)));
     projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
     projector.settled().await;
     assert_clean(&projector.verify("threads").await.unwrap());

@@ -77,7 +77,14 @@ async fn operators_rebuild_and_verify(world: World) {
     let builds = op.get("/v1/operator/projections").await.expect(200).items();
     let people = builds.iter().find(|build| build["name"] == "people").unwrap();
     assert_eq!((&people["state"], &people["lag_events"]), (&json!("live"), &json!(0)));
-    op.post("/v1/operator/projections/people/verify", ()).await.expect(200).expect_json(json!({ "rows": 1, "different": 0 }));
+    op.get("/v1/operator/projections/people/verification").await.expect_problem(404, "not_found");
+    for (body, compared) in [(json!({}), 1), (json!({ "sample": "100%", "seed": 7 }), 1)] {
+        let begun = op.post("/v1/operator/projections/people/verify", body).await.expect(202);
+        world.app().projector().settled().await;
+        let verification = op.get("/v1/operator/projections/people/verification").await.expect(200);
+        verification.expect_json(json!({ "state": "done", "rows": 1, "compared": compared, "different": 0, "seed": begun.json()["seed"] }));
+    }
+    op.post("/v1/operator/projections/people/verify", json!({ "sample": "0%" })).await.expect_problem(422, "invalid_request");
     op.post("/v1/operator/projections/people/rebuild", json!({ "switch": "manual" })).await.expect(202);
     world.app().projector().settled().await;
     op.post("/v1/operator/projections/people/rebuild", ()).await.expect_problem(409, "build_underway");
