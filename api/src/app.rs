@@ -22,12 +22,15 @@ use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, e
 use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
 /// For how long a reader is taken to want their own writes.
 const OWN_WRITES: Span = Span::seconds(5);
 /// Whose last writes are remembered.
 const WRITERS: usize = 10_000;
+/// How many may wait for changes at a time.
+const LISTENERS: usize = 1_000;
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +61,10 @@ struct Inner {
     rate: Option<RateLimit>,
     /// Where a person's last write stands, and when it was.
     writes: Cache<PersonId, (Position, Timestamp)>,
+    /// Places for those who wait for changes.
+    listeners: Arc<Semaphore>,
+    /// Turns true when the server stops.
+    stopping: watch::Sender<bool>,
 }
 
 impl Inner {
@@ -70,7 +77,9 @@ impl Inner {
 impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { rate: RateLimit::new(parts.http.rate_limit), writes: Cache::new(WRITERS), parts }))
+        let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
+        let (listeners, stopping) = (Arc::new(Semaphore::new(LISTENERS)), watch::Sender::new(false));
+        Self(Arc::new(Inner { parts, rate, writes, listeners, stopping }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -176,6 +185,22 @@ impl App {
     /// Checks tokens.
     pub fn auth(&self) -> &Auth {
         &self.0.parts.auth
+    }
+
+    /// Ends everything that waits for changes: the server stops.
+    pub fn stop_listening(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    /// Turns true when the server stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
+    }
+
+    /// A place among those who wait for changes, kept until it is dropped.
+    pub(crate) fn listener(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let full = |_| Problem::try_later("busy", "too many are waiting for changes");
+        self.0.listeners.clone().try_acquire_owned().map_err(full)
     }
 
     pub(crate) fn rate(&self) -> Option<&RateLimit> {

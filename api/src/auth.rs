@@ -89,6 +89,13 @@ pub struct Principal {
     expires: i64,
 }
 
+impl Principal {
+    /// Seconds since 1970 after which the token does not hold.
+    pub const fn expires(&self) -> i64 {
+        self.expires
+    }
+}
+
 /// Why a token does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {

@@ -62,6 +62,9 @@ pub struct Http {
     /// Longest time for one request, in seconds
     #[arg(long, env = "CIRCOLO_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub request_timeout: u64,
+    /// Longest time a request for changes waits for the next one, in seconds
+    #[arg(long, env = "CIRCOLO_LONGEST_WAIT", value_name = "SECONDS", default_value_t = 20)]
+    pub longest_wait: u64,
     /// Requests per minute and person, or address without a token; 0 for no limit
     #[arg(long, env = "CIRCOLO_RATE_LIMIT", value_name = "PER_MINUTE", default_value_t = 3_000)]
     pub rate_limit: u32,
@@ -86,6 +89,11 @@ impl Http {
     /// Longest time for one request.
     pub const fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout)
+    }
+
+    /// Longest time a request for changes waits; it ends well before the request does.
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_secs(self.longest_wait).min(self.request_timeout() * 2 / 3)
     }
 
     /// Longest time a request waits for the read models.

@@ -6,6 +6,8 @@ use circolo_events::{Position, Revision};
 
 /// `Idempotency-Key`: the same key and request happen once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// `Last-Event-ID`: the position up to which a stream of changes was received.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `Circolo-Min-Position`: answer only when the read models have come this far.
 pub const MIN_POSITION: HeaderName = HeaderName::from_static("circolo-min-position");
 /// `Circolo-Position`: where the last event of a command stands.
@@ -27,9 +29,17 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 /// How far the read models have to be.
 pub fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    one(headers, &MIN_POSITION, "bad_min_position", "Circolo-Min-Position takes a position as it was given", |text| {
-        digits(text).and_then(|position| i64::try_from(position).ok()).map(Position)
-    })
+    one(headers, &MIN_POSITION, "bad_min_position", "Circolo-Min-Position takes a position as it was given", position)
+}
+
+/// Where a stream of changes broke off.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    one(headers, &LAST_EVENT_ID, "bad_position", "Last-Event-ID takes a position as it was given", position)
+}
+
+/// A position as we write it.
+pub fn position(text: &str) -> Option<Position> {
+    digits(text).and_then(|position| i64::try_from(position).ok()).map(Position)
 }
 
 /// The caller's id for this request, if it is one that may stand in a log.

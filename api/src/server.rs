@@ -109,6 +109,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_MATCH,
             crate::headers::IDEMPOTENCY_KEY,
+            crate::headers::LAST_EVENT_ID,
             crate::headers::MIN_POSITION,
             crate::headers::REQUEST_ID,
         ])
@@ -126,7 +127,11 @@ fn cors(origins: &[String]) -> CorsLayer {
 pub async fn serve(app: &App, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let mut stopped = stop.clone();
-    let shutdown = async move { drop(stop.wait_for(|stop| *stop).await) };
+    let following = app.clone();
+    let shutdown = async move {
+        drop(stop.wait_for(|stop| *stop).await);
+        following.stop_listening();
+    };
     let running = axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future();
     let too_late = async {
         let _ = stopped.wait_for(|stop| *stop).await;

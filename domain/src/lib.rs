@@ -5,12 +5,14 @@
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
 //! - one module per aggregate: [`comment`], [`conversation`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
 //!   [`question`], [`reaction`], [`username`]; [`authored`]: what posts and comments have in common
+//! - [`change`]: what an event tells to whom in the change feed
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
 
 pub mod access;
 pub mod authored;
+pub mod change;
 pub mod comment;
 pub mod conversation;
 pub mod decider;

@@ -3,13 +3,15 @@
 
 use axum::{
     Router,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, BodyDataStream, Bytes, to_bytes},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
 };
+use futures::StreamExt;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -57,6 +59,11 @@ impl Actor {
     /// Their person id.
     pub fn id(&self) -> Uuid {
         self.id.unwrap()
+    }
+
+    /// Their person id, if they are somebody.
+    pub fn known_id(&self) -> Option<Uuid> {
+        self.id
     }
 
     /// The same person, sending this header along.
@@ -121,6 +128,71 @@ impl Actor {
             self.door.faults.lock().unwrap().push(reply.to_string());
         }
         reply
+    }
+}
+
+/// A stream of server-sent events; to drop it is to close the connection.
+pub struct Events {
+    body: BodyDataStream,
+    text: String,
+}
+
+/// A server-sent event. Those without data are signs of life, which clients do not see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// From where to resume.
+    pub id: String,
+    /// What sort of event.
+    pub event: String,
+    /// What it says.
+    pub data: String,
+}
+
+impl Actor {
+    /// Opens a stream of server-sent events.
+    pub async fn listen(&self, path: &str) -> Events {
+        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        request.headers_mut().extend(self.headers.clone());
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let response = self.door.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        Events { body: response.into_body().into_data_stream(), text: String::new() }
+    }
+}
+
+impl Events {
+    /// The next event, signs of life included; `None` if the server has ended the stream.
+    pub async fn next(&mut self) -> Option<Sent> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let mut sent = Sent::default();
+                for (field, value) in event.lines().filter_map(|line| line.split_once(':')) {
+                    match field {
+                        "id" => value.trim_start().clone_into(&mut sent.id),
+                        "event" => value.trim_start().clone_into(&mut sent.event),
+                        "data" => value.trim_start().clone_into(&mut sent.data),
+                        _ => {}
+                    }
+                }
+                let read = self.text.len() - rest.len();
+                self.text.drain(..read);
+                return Some(sent);
+            }
+            let next = tokio::time::timeout(Duration::from_mins(1), self.body.next()).await;
+            self.text.push_str(std::str::from_utf8(&next.expect("the server says nothing")?.unwrap()).unwrap());
+        }
+    }
+
+    /// The next change: its id and what it says.
+    pub async fn change(&mut self) -> (i64, Value) {
+        loop {
+            let sent = self.next().await.expect("the stream goes on");
+            if !sent.data.is_empty() {
+                assert_eq!(sent.event, "change");
+                return (sent.id.parse().unwrap(), serde_json::from_str(&sent.data).unwrap());
+            }
+        }
     }
 }
 

@@ -359,7 +359,7 @@ struct ListHistory {
 }
 
 /// The caller's standing towards a listing, if they may know that it exists; and who sells it.
-async fn standing(app: &App, person: Option<PersonId>, id: ListingId) -> Result<(Standing, PersonId), Problem> {
+pub(super) async fn standing(app: &App, person: Option<PersonId>, id: ListingId) -> Result<(Standing, PersonId), Problem> {
     let loaded = app.executor().load::<listing::Listing>(&listing::stream(id)).await?;
     let (Some(origin), listing::Listing::Offered(offer)) = (loaded.origin, &*loaded.state) else { return Err(Problem::not_found()) };
     let group = origin.scope.group().ok_or_else(Problem::not_found)?;

@@ -1,6 +1,7 @@
 //! All resources: one file and one line each, sorted.
 
 mod catalogues;
+mod changes;
 mod comments;
 mod conversations;
 pub mod events;
@@ -24,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(catalogues::routes())
+        .merge(changes::routes())
         .merge(comments::routes())
         .merge(conversations::routes())
         .merge(events::routes())

@@ -194,7 +194,7 @@ struct ListAnswers {
 }
 
 /// The caller's standing towards a question, if they may know that it exists.
-async fn standing(app: &App, person: Option<PersonId>, id: QuestionId) -> Result<Standing, Problem> {
+pub(super) async fn standing(app: &App, person: Option<PersonId>, id: QuestionId) -> Result<Standing, Problem> {
     let origin = app.executor().load::<Question>(&question::stream(id)).await?.origin.ok_or_else(Problem::not_found)?;
     let group = origin.scope.group().ok_or_else(Problem::not_found)?;
     let standing = app.standing(person, group).await?.towards(origin);

@@ -18,7 +18,8 @@ const LISTS: [(&str, &str, &str); 3] = [
     ("catalogue?status=sold&", "/v1/listings", "listing.posted."),
 ];
 
-async fn history(world: &World) {
+/// A simulated community of 40 people, `person-1` and so on.
+pub async fn history(world: &World) {
     let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
     let options = simulate::Options { people: 40, groups: 8, pages: 2, days: 30, events: 2_500, seed: 11, start };
     let person = |n: usize| person_id(ISSUER, &format!("person-{}", n + 1));

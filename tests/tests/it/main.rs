@@ -5,6 +5,8 @@ mod access;
 mod adapters;
 mod backend;
 mod bad_input;
+mod changes;
+mod changes_agree;
 mod command_line;
 mod community;
 mod concurrency;
