@@ -1,8 +1,9 @@
 //! What every handler needs, and the few things they all do with it: execute, stand, catch up.
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, Principal},
     call::Call,
+    caller::Analyst,
     clock::{Clock, Ids},
     config::Http,
     problem::Problem,
@@ -17,6 +18,7 @@ use circolo_domain::{
     page::{self, Page, PageStanding},
     person::{self, Person},
     stance::Stance,
+    unmasking::{self, Reading, Unmasking, Use},
 };
 use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
 use circolo_projections::{Db, Projector};
@@ -132,6 +134,18 @@ impl App {
             Owner::Group(group) => Stance::Group(self.standing(caller.map(Call::person), group).await?.towards(origin)),
             Owner::Page(page) => Stance::Page(self.page_standing(caller, page).await?),
         })
+    }
+
+    /// Records that `analyst` is about to read personal texts: `asked` says which.
+    pub async fn record_unmasking(&self, analyst: &Analyst, asked: &str) -> Result<(), Problem> {
+        let id = self.fresh_id();
+        let Principal { issuer, subject, person, .. } = &*analyst.principal;
+        let (who, place) = (format!("{issuer}: {subject}"), analyst.address.map(|address| address.to_string()));
+        let using = Use { reading: Reading::Events, asked: asked.to_owned(), who: who.into(), place: place.map(Into::into) };
+        let request = execute::Request { correlation: analyst.correlation, ..execute::Request::new(Some(*person), id) };
+        let command = unmasking::Command::RecordUnmasking(using);
+        self.0.parts.executor.execute::<Unmasking>(&unmasking::stream(id), command, &request).await?;
+        Ok(())
     }
 
     /// Whether the person has registered.

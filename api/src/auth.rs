@@ -27,6 +27,9 @@ const PEOPLE: Uuid = Uuid::from_u128(0x9c1f_46a8_53d2_5e0b_8d77_0b1e_2f6a_4c02);
 pub enum Scope {
     /// Read the masked log.
     Analyst,
+    /// Read the log with all personal texts; each use is recorded.
+    #[value(name = "analyst:unmask")]
+    Unmask,
     /// Watch and steer projections.
     Operator,
 }
@@ -36,6 +39,7 @@ impl Scope {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Analyst => "analyst",
+            Self::Unmask => "analyst:unmask",
             Self::Operator => "operator",
         }
     }
@@ -158,7 +162,7 @@ impl Auth {
         // Only to choose the keys; nothing of it is believed before the signature is checked.
         let claimed: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| AuthError::Refused("claims"))?;
         let (claims, allowed) = match &self.foreign {
-            _ if claimed.iss == ISSUER => (self.own(token, &header)?, &[Scope::Analyst, Scope::Operator][..]),
+            _ if claimed.iss == ISSUER => (self.own(token, &header)?, &[Scope::Analyst, Scope::Unmask, Scope::Operator][..]),
             Some(foreign) if foreign.issuer() == claimed.iss => {
                 let key = foreign.key(&header).await?.ok_or(AuthError::Refused("no such key"))?;
                 (verified(token, header.alg, &key, foreign.issuer(), foreign.audience())?, foreign.scopes())

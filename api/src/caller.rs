@@ -5,13 +5,15 @@ use crate::{
     auth::{Principal, Scope},
     call::Call,
     headers,
+    layers::RequestId,
 };
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{Method, request::Parts},
 };
 use circolo_domain::PersonId;
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
+use uuid::Uuid;
 
 /// Put into the request by [`crate::layers::authenticate`] when a valid token came with it.
 #[derive(Debug, Clone)]
@@ -40,9 +42,20 @@ pub enum MaybeCaller {
 #[derive(Debug, Clone)]
 pub struct Operator(pub Arc<Principal>);
 
-/// Somebody with the scope `analyst`.
+/// Somebody with the scope `analyst` or `analyst:unmask`.
 #[derive(Debug, Clone)]
-pub struct Analyst(pub Arc<Principal>);
+pub struct Analyst {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// From where, if there is a connection.
+    pub address: Option<IpAddr>,
+    /// What this belongs to.
+    pub correlation: Uuid,
+}
+
+/// Put into the request by [`crate::layers::authenticate`]: where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CameFrom(pub IpAddr);
 
 impl Deref for Authenticated {
     type Target = Call;
@@ -157,11 +170,11 @@ impl MaybeCaller {
 
 fn with_scope(parts: &Parts, scope: Scope) -> Result<Arc<Principal>, Problem> {
     let principal = signed_in(parts).ok_or_else(Problem::unauthenticated)?;
-    if principal.scopes.contains(&scope) {
-        Ok(principal)
-    } else {
-        Err(Problem::forbidden("scope_needed", format_args!("the token needs the scope {}", scope.name())))
-    }
+    if principal.scopes.contains(&scope) { Ok(principal) } else { Err(scope_needed(scope)) }
+}
+
+fn scope_needed(scope: Scope) -> Problem {
+    Problem::forbidden("scope_needed", format_args!("the token needs the scope {}", scope.name()))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Operator {
@@ -172,10 +185,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Analyst {
+impl<S: Send + Sync> FromRequestParts<S> for Analyst
+where
+    App: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        with_scope(parts, Scope::Analyst).map(Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let app = App::from_ref(state);
+        let principal = with_scope(parts, Scope::Unmask).or_else(|_| with_scope(parts, Scope::Analyst))?;
+        let address = parts.extensions.get().map(|CameFrom(address)| *address);
+        let correlation = parts.extensions.get::<RequestId>().map_or_else(|| app.fresh_id(), RequestId::uuid);
+        Ok(Self { principal, address, correlation })
+    }
+}
+
+impl Analyst {
+    /// Refuses whoever may only read what is masked.
+    pub fn may_unmask(&self) -> Result<(), Problem> {
+        if self.principal.scopes.contains(&Scope::Unmask) { Ok(()) } else { Err(scope_needed(Scope::Unmask)) }
     }
 }

@@ -12,6 +12,8 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub const MIN_POSITION: HeaderName = HeaderName::from_static("circolo-min-position");
 /// `Circolo-Position`: where the last event of a command stands.
 pub const POSITION: HeaderName = HeaderName::from_static("circolo-position");
+/// `Circolo-Log`: the identity of the log that positions belong to.
+pub const LOG: HeaderName = HeaderName::from_static("circolo-log");
 /// `X-Request-Id`: names a request in the logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

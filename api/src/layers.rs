@@ -3,7 +3,7 @@
 use crate::{
     App, Problem,
     auth::AuthError,
-    caller::SignedIn,
+    caller::{CameFrom, SignedIn},
     headers,
     listing::Next,
     rate::{Allowance, Asker},
@@ -121,6 +121,9 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     if let Some(principal) = principal {
         tracing::Span::current().record("person", tracing::field::display(principal.person));
         request.extensions_mut().insert(SignedIn(principal));
+        if let Some(address) = address(&app, &request) {
+            request.extensions_mut().insert(CameFrom(address));
+        }
     }
     let response = next.run(request).await;
     // Who has a valid token lacks only the registration.

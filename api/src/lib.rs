@@ -6,6 +6,7 @@
 //! - [`auth`], [`keys`], [`jwks`]: who a token stands for
 //! - [`server`], [`layers`], [`rate`], `health`, [`telemetry`]: what surrounds the routes
 //! - [`routes`]: one file per resource
+//! - [`remote`]: the log of a running server, read over its API
 //! - [`clock`]: the one real clock
 
 pub mod answer;
@@ -25,6 +26,7 @@ pub mod listing;
 pub mod open;
 pub mod problem;
 pub mod rate;
+pub mod remote;
 pub mod routes;
 pub mod running;
 pub mod server;

@@ -108,12 +108,18 @@ impl Storage {
                 held.claims.push(Claim::take(url, key).await?);
             }
         }
-        let store: Arc<dyn EventStore> = match &log {
-            Place::Memory => Arc::new(Memory::new(new_log_id)),
-            Place::Sqlite(path) => Arc::new(Sqlite::open(path, &sqlite::Options::default(), new_log_id)?),
-            Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), new_log_id).await?),
-        };
+        let store = open_log(&log, new_log_id).await?;
         Ok(Opened { store, db: open_views(&views).await?, held })
+    }
+
+    /// Opens the log alone for writing and keeps others out.
+    pub async fn open_log(&self, new_log_id: LogId) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
+        let log = self.log_place()?;
+        let mut held = Held { _locks: self.locks(&log, &log)?, claims: vec![] };
+        if let Place::Postgres(url) = &log {
+            held.claims.push(Claim::take(url, "log").await?);
+        }
+        Ok((open_log(&log, new_log_id).await?, held))
     }
 
     /// Opens the log for reading only, beside whoever writes to it.
@@ -147,6 +153,14 @@ impl Storage {
         }
         folders.iter().map(|folder| DataLock::acquire(folder).map_err(OpenError::from)).collect()
     }
+}
+
+async fn open_log(place: &Place, new_log_id: LogId) -> Result<Arc<dyn EventStore>, OpenError> {
+    Ok(match place {
+        Place::Memory => Arc::new(Memory::new(new_log_id)),
+        Place::Sqlite(path) => Arc::new(Sqlite::open(path, &sqlite::Options::default(), new_log_id)?),
+        Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), new_log_id).await?),
+    })
 }
 
 async fn open_views(place: &Place) -> Result<Db, OpenError> {

@@ -85,6 +85,7 @@ aggregates! {
     Post(post::Post),
     Question(question::Question),
     Reaction(reaction::Reaction),
+    Unmasking(unmasking::Unmasking),
     Username(username::Username),
 }
 

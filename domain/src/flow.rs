@@ -33,7 +33,8 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         | Event::Person(_)
         | Event::Post(_)
         | Event::Question(_)
-        | Event::Reaction(_) => vec![],
+        | Event::Reaction(_)
+        | Event::Unmasking(_) => vec![],
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`lock`]: who may write to a data folder
 //! - [`execute`]: a command on its way from state to decision to append
 //! - [`simulate`]: valid histories of any size
+//! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
 
 mod batch;
@@ -18,6 +19,7 @@ pub mod simulate;
 mod slot;
 pub mod sqlite;
 pub mod store;
+pub mod transfer;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
 pub use lock::{DataLock, LockError};

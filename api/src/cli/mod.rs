@@ -7,6 +7,7 @@ mod progress;
 mod projections;
 mod serve;
 mod simulate;
+mod source;
 mod token;
 
 use circolo::config::Serve;
@@ -24,7 +25,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the log
+    /// Read the log, write it to files, and bring it back
     Events(events::Events),
     /// Print the description of the API, for `openapi.json`
     Openapi,

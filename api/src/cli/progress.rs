@@ -1,4 +1,4 @@
-//! A progress bar per build that is under way.
+//! Progress bars: one for what runs through, one per build that is under way.
 
 use super::operations::Operations;
 use circolo::routes::operator::{ProjectionBuild, ProjectionView};
@@ -9,6 +9,12 @@ use std::{collections::BTreeMap, time::Duration};
 const PAUSE: Duration = Duration::from_millis(250);
 /// States in which a build moves.
 const MOVING: [&str; 3] = ["building", "returning", "checking"];
+
+/// A bar for work of which it is known how much there is; the template says how it looks.
+pub(super) fn counted(length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}
 
 /// Bars on standard error, made as builds appear. Nothing is drawn where no one looks.
 pub(super) struct Bars {

@@ -11,9 +11,10 @@ use crate::permit::{Permit, Purpose};
 use crate::reaction::{Kind, TargetKind};
 use crate::stance::Voice;
 use crate::testing::{NOON, person};
+use crate::unmasking::Reading;
 use crate::{
     AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, comment, conversation, fan, group, listing,
-    membership, page, person, post, question, reaction, username,
+    membership, page, person, post, question, reaction, unmasking, username,
 };
 use uuid::Uuid;
 
@@ -144,6 +145,14 @@ one_of_each! {
     reaction {
         Given { target: TargetKind::Post, voice: Voice::Person(person(2)), kind: Kind::Love, previous: Some(Kind::Like) }
         Withdrawn { target: TargetKind::Comment, voice: Voice::Page(PageId(Uuid::from_u128(0x50))), previous: Kind::Sad }
+    }
+    unmasking {
+        Recorded {
+            reading: Reading::Events,
+            asked: "type=question.posted&unmask=true".to_owned(),
+            who: text("circolo: eve"),
+            place: Some(text("192.0.2.7")),
+        }
     }
     username {
         Claimed {

@@ -110,3 +110,42 @@ fn a_simulated_history_is_folded_verified_and_rebuilt_offline() {
     assert!(lines.lines().count() >= 1_500);
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_leaves_one_log_and_enters_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (origin, copy) = (storage(&folder), Storage { folder: folder.path().join("copy"), database: None });
+    origin.run(&["simulate", "--people", "30", "--groups", "3", "--days", "10", "--events", "700"]);
+    let lines = |name: &str| std::fs::read_to_string(path(name)).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    origin.run(&["events", "export", "--out", &path("masked")]);
+    let refused = Command::new(binary()).args(["events", "import", &path("masked")]).args(copy.arguments()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && complaint.contains("line 1: the event is masked"), "{complaint}");
+    origin.run(&["events", "export", "--unmask", "--out", &path("whole")]);
+    copy.run(&["events", "import", &path("whole")]);
+    copy.run(&["events", "export", "--unmask", "--out", &path("again")]);
+    assert_eq!(lines("whole"), lines("again"));
+    assert_eq!(lines("whole").len(), lines("masked").len());
+    // The use was recorded, here as there.
+    let tail = origin.run(&["events", "tail", "--after", "0", "--type", "unmasking", "--no-follow"]);
+    assert_eq!(tail.lines().count(), 1, "{tail}");
+    assert!(tail.contains(r#""reading":"export""#), "{tail}");
+    // A running server gives the same; only its own record of the first use has come since.
+    let server = Server::start(&origin).await;
+    let whole = origin.token("una", "analyst:unmask");
+    for (token, name, unmask, as_before) in
+        [(origin.token("eve", "analyst"), "over", None, "masked"), (whole, "over unmasked", Some("--unmask"), "whole")]
+    {
+        let mut command = Command::new(binary());
+        command.args(["events", "export", "--url", server.url(), "--token", &token, "--out", &path(name)]).args(unmask);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(lines(name)[..lines(as_before).len()], lines(as_before));
+        assert!(lines(name).len() > lines(as_before).len());
+    }
+    let refused = Command::new(binary()).args(["events", "export", "--unmask", "--out", &path("no")]).args(origin.arguments()).output();
+    let complaint = String::from_utf8_lossy(&refused.unwrap().stderr).into_owned();
+    assert!(complaint.contains("--url and --token"), "{complaint}");
+    server.kill().await;
+}

@@ -1,8 +1,8 @@
-//! `circolo events`: the log on the command line, masked, read beside a running server.
+//! `circolo events tail`: the log as it grows, masked, read beside a running server.
 
-use circolo::{config::Storage, routes::events::EventView};
-use circolo_events::{Position, Stored};
-use clap::{Args, Subcommand};
+use circolo::config::Storage;
+use circolo_events::{Position, Stored, transfer::Line};
+use clap::Args;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -11,21 +11,9 @@ const PAGE: usize = 1_000;
 /// How long one wait for news lasts at most.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What `circolo events` takes.
+/// What `circolo events tail` takes.
 #[derive(Debug, Args)]
-pub(super) struct Events {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Print events as they are recorded, one JSON object per line; personal text is null
-    Tail(Tail),
-}
-
-#[derive(Debug, Args)]
-struct Tail {
+pub(super) struct Tail {
     /// Begin after this position [default: the newest events alone]
     #[arg(long, value_name = "POSITION")]
     after: Option<i64>,
@@ -42,16 +30,8 @@ struct Tail {
     storage: Storage,
 }
 
-impl Events {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Tail(tail) => tail.run().await,
-        }
-    }
-}
-
 impl Tail {
-    async fn run(self) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
         let store = self.storage.open_log_beside().await?;
         let mut after = match self.after {
             Some(position) => Position(position),
@@ -78,7 +58,7 @@ impl Tail {
         let wanted =
             |stored: &Stored| stored.event.event_type.starts_with(&self.event_type) && stored.stream.as_str().starts_with(&self.stream);
         for stored in events.into_iter().filter(wanted) {
-            let line = serde_json::to_string(&EventView::from(stored))?;
+            let line = serde_json::to_string(&Line::masked(stored))?;
             match writeln!(out, "{line}").and_then(|()| out.flush()) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
                 outcome => outcome?,

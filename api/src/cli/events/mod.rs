@@ -1,0 +1,34 @@
+//! `circolo events`: the log on the command line.
+
+mod export;
+mod import;
+mod tail;
+
+use clap::{Args, Subcommand};
+
+/// What `circolo events` takes.
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write events to files, personal text as null; what was interrupted goes on where it was
+    Export(Box<export::Export>),
+    /// Write an unmasked NDJSON export into an empty log
+    Import(import::Import),
+    /// Print events as they are recorded, one JSON object per line; personal text is null
+    Tail(tail::Tail),
+}
+
+impl Events {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Export(export) => export.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Tail(tail) => tail.run().await,
+        }
+    }
+}

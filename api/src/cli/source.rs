@@ -1,0 +1,83 @@
+//! Where an analyst's commands get events from: the data, or a running server. Whoever reads personal texts leaves a trace.
+
+use anyhow::Context;
+use circolo::{clock, config::Storage, open::Held, remote::Remote};
+use circolo_domain::{
+    Timestamp,
+    unmasking::{self, Reading, Unmasking, Use},
+};
+use circolo_events::{EventStore, Executor, Position, execute, transfer};
+use clap::Args;
+use std::sync::Arc;
+
+/// Where.
+#[derive(Debug, Args)]
+pub(super) struct From {
+    /// Ask the running server at this address instead of opening the data
+    #[arg(long, env = "CIRCOLO_URL", value_name = "URL", requires = "token")]
+    url: Option<String>,
+    /// A token with the scope `analyst`, or `analyst:unmask`, for the server
+    #[arg(long, env = "CIRCOLO_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Personal text as it is, instead of null; each use is recorded in the log
+    #[arg(long)]
+    pub unmask: bool,
+    #[command(flatten)]
+    storage: Storage,
+}
+
+/// Events, and up to where.
+pub(super) struct Source {
+    /// The log: all personal texts are in it, unless it is a server's that masks them.
+    pub store: Arc<dyn EventStore>,
+    /// The end of what is asked for.
+    pub end: Position,
+    _held: Option<Held>,
+}
+
+impl From {
+    /// Opens the log for what `filter` wants. `asked` says in the log what was read unmasked.
+    pub(super) async fn open(&self, filter: &transfer::Filter, reading: Reading, asked: &str) -> anyhow::Result<Source> {
+        if let (Some(url), Some(token)) = (&self.url, &self.token) {
+            let store: Arc<dyn EventStore> = Arc::new(Remote::connect(url, token, filter, self.unmask).await?);
+            let end = transfer::end(&*store, filter).await?;
+            return Ok(Source { store, end, _held: None });
+        }
+        if !self.unmask {
+            let store = self.storage.open_log_beside().await.context("the log cannot be read")?;
+            let end = transfer::end(&*store, filter).await?;
+            return Ok(Source { store, end, _held: None });
+        }
+        let (store, held) = self.storage.open_log(clock::fresh_ids()()).await.map_err(|error| {
+            let hint = if error.is_held() { "; reading unmasked is recorded there, so ask it with --url and --token" } else { "" };
+            anyhow::anyhow!("{error}{hint}")
+        })?;
+        let end = transfer::end(&*store, filter).await?;
+        record(&store, reading, asked).await?;
+        Ok(Source { store, end, _held: Some(held) })
+    }
+}
+
+/// Records that whoever runs this reads personal texts.
+async fn record(store: &Arc<dyn EventStore>, reading: Reading, asked: &str) -> anyhow::Result<()> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let who = variable("USER").or_else(|| variable("LOGNAME")).or_else(|| variable("USERNAME"));
+    let place = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let place = place.or_else(|| variable("HOSTNAME")).or_else(|| variable("COMPUTERNAME"));
+    let using = Use {
+        reading,
+        asked: asked.to_owned(),
+        who: who.unwrap_or_else(|| "unknown".to_owned()).into(),
+        place: place.map(std::convert::Into::into),
+    };
+    let id = clock::fresh_ids()();
+    let executor = Executor::new(store.clone(), clock::system(), execute::Options::default());
+    let command = unmasking::Command::RecordUnmasking(using);
+    executor.execute::<Unmasking>(&unmasking::stream(id), command, &execute::Request::new(None, id)).await?;
+    Ok(())
+}
+
+/// A time on the command line.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "a time such as 2026-01-31T12:00:00Z is expected".to_owned())
+}
