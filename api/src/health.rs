@@ -61,12 +61,13 @@ type Figure = fn(&Status) -> Option<f64>;
 
 /// What is measured of each build. Written here, as a registry of metrics would keep builds that are long gone.
 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
-const FIGURES: [(&str, &str, Figure); 8] = [
+const FIGURES: [(&str, &str, Figure); 9] = [
     ("position", "Up to here it is folded.", |build| Some(build.position.0 as f64)),
     ("head", "Where the log ends.", |build| Some(build.head.0 as f64)),
     ("lag_events", "How many events it lacks, at most.", |build| Some(build.lag_events as f64)),
     ("lag_seconds", "For how long the oldest of them has waited.", |build| Some(build.lag_seconds)),
     ("rate", "Events per second, lately.", |build| Some(build.rate)),
+    ("parked_streams", "How many streams it leaves out, as an event of theirs cannot be read.", |build| Some(build.parked as f64)),
     ("progress", "Share of the log that is folded.", |build| Some(build.progress)),
     ("eta_seconds", "How long it will still take, while it is built.", |build| build.eta_seconds),
     ("state", "1, labelled with where the build is in its life.", |_| Some(1.0)),

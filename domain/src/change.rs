@@ -131,7 +131,7 @@ pub fn change(stream: &StreamName, event: &Event) -> Option<Change> {
         Event::Question(event) => Some(of_question(QuestionId(stream.id()?), event)),
         Event::Reaction(event) => of_reaction(stream, event),
         // The page tells of its names itself; who read texts unmasked is for analysts.
-        Event::Unmasking(_) | Event::Username(_) => None,
+        Event::Skip(_) | Event::Unmasking(_) | Event::Username(_) => None,
     }
 }
 

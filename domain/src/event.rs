@@ -85,6 +85,7 @@ aggregates! {
     Post(post::Post),
     Question(question::Question),
     Reaction(reaction::Reaction),
+    Skip(skip::Skip),
     Unmasking(unmasking::Unmasking),
     Username(username::Username),
 }

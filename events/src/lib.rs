@@ -7,6 +7,7 @@
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
+//! - [`skips`]: events that are passed over
 
 mod batch;
 pub mod execute;
@@ -16,6 +17,7 @@ pub mod postgres;
 pub mod reactions;
 mod rules;
 pub mod simulate;
+pub mod skips;
 mod slot;
 pub mod sqlite;
 pub mod store;
@@ -25,6 +27,7 @@ pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Option
 pub use lock::{DataLock, LockError};
 pub use memory::Memory;
 pub use postgres::Postgres;
+pub use skips::Skips;
 pub use sqlite::Sqlite;
 pub use store::{
     Append, Appended, EventStore, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError, Stored,

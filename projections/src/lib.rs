@@ -40,6 +40,7 @@ pub use engine::{
     Clock, EngineError, Mismatch, Options,
     checkpoints::Checkpoints,
     operations::Disposable,
+    poison::{Parked, ParkedStream},
     projector::{Behind, Projector, prepare},
     registry::{BuildId, State, Switch},
     sample::{Sampling, Size as SampleSize},
@@ -47,7 +48,7 @@ pub use engine::{
     steering::Limits,
     verify::{Difference, Report, Verification},
 };
-pub use projection::{Projection, projection};
+pub use projection::{OnPoison, Projection, projection};
 pub use row::{Fold, Keys, Row, Table};
 pub use value::{ColumnError, FromValues, Value};
 

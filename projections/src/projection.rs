@@ -27,13 +27,25 @@ pub struct Projection {
     pub version: i64,
     /// Categories of the events it reads.
     pub categories: &'static [&'static str],
+    /// What it does about an event that cannot be read.
+    pub on_poison: OnPoison,
     /// Its tables.
     pub tables: Vec<TableFold>,
 }
 
+/// What a projection does about an event of its categories that cannot be read: of an unknown type, or with a broken payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPoison {
+    /// Leaves the rest of that stream out and goes on, marked as incomplete: one thing is out of date, all others are not.
+    #[default]
+    Park,
+    /// Stays where it is: where one stream that is missing falsifies the rows of others.
+    Stop,
+}
+
 /// Begins the declaration of a projection: `projection("questions", 1).reads(&["question"]).row::<QuestionRow>()`.
 pub const fn projection(name: &'static str, version: i64) -> Projection {
-    Projection { name, version, categories: &[], tables: Vec::new() }
+    Projection { name, version, categories: &[], on_poison: OnPoison::Park, tables: Vec::new() }
 }
 
 impl Projection {
@@ -41,6 +53,13 @@ impl Projection {
     #[must_use]
     pub const fn reads(mut self, categories: &'static [&'static str]) -> Self {
         self.categories = categories;
+        self
+    }
+
+    /// Says what to do about an event that cannot be read; its stream is parked if nothing is said.
+    #[must_use]
+    pub const fn on_poison(mut self, on_poison: OnPoison) -> Self {
+        self.on_poison = on_poison;
         self
     }
 

@@ -61,7 +61,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::Events(events)) => events.run().await,
         Some(Command::Openapi) => openapi::run(),
-        Some(Command::Projections(projections)) => projections.run().await,
+        Some(Command::Projections(projections)) => Box::pin(projections.run()).await,
         Some(Command::Serve(serve)) => serve::run(*serve).await,
         Some(Command::Simulate(simulate)) => simulate.run().await,
         Some(Command::Token(token)) => token.run(),

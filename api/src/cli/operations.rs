@@ -4,15 +4,18 @@ use anyhow::{Context, bail};
 use circolo::{
     clock,
     config::Storage,
-    open::Held,
+    open::{Held, Opened},
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
+        parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping},
         verification::{VerificationView, VerifyProjection},
     },
 };
-use circolo_projections::{self as projections, Mismatch, Options, Projector};
+use circolo_domain::{Reason, skip};
+use circolo_events::{EventStore, Executor, Request};
+use circolo_projections::{self as projections, Mismatch, Options, Projection, Projector};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How often a server is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -20,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Where the work is done.
 pub(super) enum Operations {
     /// In this process; nobody else uses the data.
-    Here(Projector, Held),
+    Here { projector: Projector, store: Arc<dyn EventStore>, held: Held },
     /// In a running server.
     There { client: reqwest::Client, url: String, token: String },
 }
@@ -35,13 +38,18 @@ impl Operations {
         })?;
         // Who comes to mend must not be turned away by what is broken.
         let options = Options { mismatch: Mismatch::Rebuild, ..Options::new(clock::system()) };
-        Ok(Self::Here(Projector::start(opened.db, opened.store, projections::all(), options).await?, opened.held))
+        Self::start(opened, projections::all(), options).await
     }
 
     /// Only looks, beside whoever uses the data.
     pub(super) async fn beside(storage: &Storage) -> anyhow::Result<Self> {
         let opened = storage.open_beside().await?;
-        Ok(Self::Here(Projector::start(opened.db, opened.store, vec![], Options::new(clock::system())).await?, opened.held))
+        Self::start(opened, vec![], Options::new(clock::system())).await
+    }
+
+    async fn start(Opened { store, db, held }: Opened, projections: Vec<Projection>, options: Options) -> anyhow::Result<Self> {
+        let projector = Projector::start(db, store.clone(), projections, options).await?;
+        Ok(Self::Here { projector, store, held })
     }
 
     /// Asks the server at `url`.
@@ -51,12 +59,12 @@ impl Operations {
 
     /// Whether the work is done in this process, and ends with it.
     pub(super) const fn is_here(&self) -> bool {
-        matches!(self, Self::Here(..))
+        matches!(self, Self::Here { .. })
     }
 
     pub(super) async fn list(&self) -> anyhow::Result<Vec<ProjectionView>> {
         match self {
-            Self::Here(projector, _) => Ok(projector.status().await?.into_iter().map(ProjectionView::from).collect()),
+            Self::Here { projector, .. } => Ok(projector.status().await?.into_iter().map(ProjectionView::from).collect()),
             Self::There { client, url, .. } => {
                 Ok(self.ask::<ProjectionList>(client.get(format!("{url}/v1/operator/projections"))).await?.items)
             }
@@ -66,7 +74,7 @@ impl Operations {
     /// Begins to build `names` anew.
     pub(super) async fn rebuild(&self, what: RebuildProjections) -> anyhow::Result<Vec<ProjectionBuild>> {
         match self {
-            Self::Here(projector, _) => {
+            Self::Here { projector, .. } => {
                 let names: Vec<&str> = what.names.iter().map(String::as_str).collect();
                 let begun = projector.rebuild_within(&names, what.switch.into(), what.limits.into()).await?;
                 Ok(ProjectionBuilds::from(begun).items)
@@ -80,14 +88,14 @@ impl Operations {
 
     pub(super) async fn pause(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
-            Self::Here(projector, _) => Ok(projector.pause(name).await?.into()),
+            Self::Here { projector, .. } => Ok(projector.pause(name).await?.into()),
             Self::There { .. } => self.act(name, "pause", ()).await,
         }
     }
 
     pub(super) async fn resume(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
-            Self::Here(projector, _) => Ok(projector.resume(name).await?.into()),
+            Self::Here { projector, .. } => Ok(projector.resume(name).await?.into()),
             Self::There { .. } => self.act(name, "resume", ()).await,
         }
     }
@@ -95,7 +103,7 @@ impl Operations {
     /// Drops builds with their tables.
     pub(super) async fn drop_builds(&self, name: &str, which: DropBuilds) -> anyhow::Result<Vec<ProjectionBuild>> {
         match self {
-            Self::Here(projector, _) => Ok(ProjectionBuilds::from(projector.drop_builds(name, which.into()).await?).items),
+            Self::Here { projector, .. } => Ok(ProjectionBuilds::from(projector.drop_builds(name, which.into()).await?).items),
             Self::There { .. } => Ok(self.act::<ProjectionBuilds>(name, "drop", which).await?.items),
         }
     }
@@ -103,7 +111,7 @@ impl Operations {
     /// Folds once more and compares, to the end.
     pub(super) async fn verify(&self, name: &str, what: VerifyProjection) -> anyhow::Result<VerificationView> {
         match self {
-            Self::Here(projector, _) => {
+            Self::Here { projector, .. } => {
                 // An error is part of the report.
                 let _ = projector.begin_verification(name, what.sampling(clock::system()())).await?.await;
                 let report = projector.verification(name)?.context("the verification left no report")?;
@@ -122,38 +130,64 @@ impl Operations {
 
     pub(super) async fn switch(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
-            Self::Here(projector, _) => Ok(projector.switch(name).await?.into()),
+            Self::Here { projector, .. } => Ok(projector.switch(name).await?.into()),
             Self::There { .. } => self.act(name, "switch", ()).await,
         }
     }
 
     pub(super) async fn roll_back(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
-            Self::Here(projector, _) => Ok(projector.rollback(name).await?.into()),
+            Self::Here { projector, .. } => Ok(projector.rollback(name).await?.into()),
             Self::There { .. } => self.act(name, "rollback", ()).await,
         }
     }
 
     pub(super) async fn cancel(&self, name: &str) -> anyhow::Result<ProjectionBuild> {
         match self {
-            Self::Here(projector, _) => Ok(projector.cancel(name).await?.into()),
+            Self::Here { projector, .. } => Ok(projector.cancel(name).await?.into()),
             Self::There { .. } => self.act(name, "cancel", ()).await,
+        }
+    }
+
+    /// The streams that a projection leaves out.
+    pub(super) async fn parked(&self, name: &str) -> anyhow::Result<Vec<ParkedView>> {
+        match self {
+            Self::Here { projector, .. } => Ok(projector.parked(name).await?.into_iter().map(ParkedView::from).collect()),
+            Self::There { client, url, .. } => {
+                let request = client.get(format!("{url}/v1/operator/projections/{}/parked", plain(name)?));
+                Ok(self.ask::<ParkedList>(request).await?.items)
+            }
+        }
+    }
+
+    /// Passes over the event that keeps `stream` parked.
+    pub(super) async fn skip(&self, name: &str, stream: &str, reason: Reason) -> anyhow::Result<SkippedView> {
+        match self {
+            Self::Here { projector, store, .. } => {
+                let nothing = || anyhow::anyhow!("{name} has no parked stream {stream}");
+                let (decision, command) = skipping(projector.parked(name).await?, stream, reason).ok_or_else(nothing)?;
+                let skip::Command::SkipEvent { event, .. } = command;
+                let executor = Executor::new(store.clone(), clock::system(), circolo_events::Options::default());
+                let request = Request::new(None, clock::fresh_ids()());
+                let done = executor.execute::<skip::Skip>(&decision, command, &request).await?;
+                Ok(SkippedView { event, stream: stream.to_owned(), position: done.position.0 })
+            }
+            Self::There { .. } => self.act(name, &format!("parked/{}/skip", plain(stream)?), SkipEvent { reason }).await,
         }
     }
 
     /// Ends what was opened.
     pub(super) async fn close(self) {
-        if let Self::Here(projector, _held) = self {
+        if let Self::Here { projector, held, .. } = self {
             projector.shutdown().await;
+            drop(held);
         }
     }
 
     /// Asks for something to be done with a projection; `()` is no body.
     async fn act<T: DeserializeOwned>(&self, name: &str, action: &str, body: impl Serialize) -> anyhow::Result<T> {
         let Self::There { client, url, .. } = self else { bail!("no server to ask") };
-        // Names of projections need no escaping; anything else is not one.
-        anyhow::ensure!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "no projection is called {name}");
-        let request = client.post(format!("{url}/v1/operator/projections/{name}/{action}"));
+        let request = client.post(format!("{url}/v1/operator/projections/{}/{action}", plain(name)?));
         match serde_json::to_value(body)? {
             serde_json::Value::Null => self.ask(request).await,
             body => self.ask(request.json(&body)).await,
@@ -171,4 +205,11 @@ impl Operations {
         }
         serde_json::from_slice(&body).context("the server's answer is not what was expected")
     }
+}
+
+/// Names of projections and streams need no escaping in a path; anything else is not one.
+fn plain(name: &str) -> anyhow::Result<&str> {
+    let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    anyhow::ensure!(is_plain, "nothing is called {name:?}");
+    Ok(name)
 }

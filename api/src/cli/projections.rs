@@ -2,12 +2,16 @@
 
 use super::{Ended, operations::Operations, progress::Bars};
 use anyhow::{Context, bail};
-use circolo::routes::operator::verification::{Sample, VerifyProjection};
+use circolo::routes::operator::{
+    parked::ParkedView,
+    verification::{Sample, VerifyProjection},
+};
 use circolo::{
     clock,
     config::Storage,
     routes::operator::{DropBuilds, ProjectionBuild, ProjectionView, RebuildLimits, RebuildProjections, SwitchMode},
 };
+use circolo_domain::Reason;
 use circolo_projections::{self as projections, Options, SampleSize};
 use clap::{Args, Subcommand};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -72,6 +76,20 @@ enum Action {
     Rollback(Which),
     /// Give up the build that is under way or waits for its switch
     Cancel(Which),
+    /// List the streams that a projection leaves out, as an event of theirs cannot be read
+    Parked(Which),
+    /// Pass over the event that keeps a stream parked, in every rebuild from now on
+    Skip {
+        /// The projection
+        name: String,
+        /// The stream, as `parked` lists it
+        stream: String,
+        /// Why it is no loss; kept in the log
+        #[arg(long, value_parser = reason)]
+        reason: Reason,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// How fast builds may go and how much memory they may take, together.
@@ -97,6 +115,10 @@ fn bytes(text: &str) -> Result<NonZeroU64, String> {
     };
     let number: u64 = digits.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
     number.checked_mul(unit).and_then(NonZeroU64::new).ok_or_else(|| "a size above 0 is expected".to_owned())
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    Reason::parse(text).map_err(|error| error.to_string())
 }
 
 /// Which projections, and where.
@@ -185,6 +207,14 @@ impl Projections {
                 each(&which, "dropped", async |operations, name| operations.drop_builds(name, DropBuilds { build, old_versions }).await)
                     .await
             }
+            Action::Parked(which) => parked(&which).await,
+            Action::Skip { name, stream, reason, target } => {
+                let operations = target.open().await?;
+                let outcome = operations.skip(&name, &stream, reason).await;
+                operations.close().await;
+                println!("event {} is passed over from now on: rebuild {name} to mend it", outcome?.event);
+                Ok(())
+            }
             Action::Switch(which) => each(&which, "switched to", async |operations, name| operations.switch(name).await.map(Some)).await,
             Action::Cancel(which) => each(&which, "cancelled", async |operations, name| operations.cancel(name).await.map(Some)).await,
             Action::Rollback(which) => {
@@ -210,8 +240,9 @@ async fn list(target: &Target) -> anyhow::Result<()> {
         "{:16} {:>7} {:>5} {:10} {:>12} {:>12} {:>10} {:>10}  reason",
         "name", "version", "build", "state", "position", "head", "lag", "events/s"
     );
-    for ProjectionView { name, version, build, state, position, head, lag_events, rate, reason, .. } in builds? {
-        let reason = reason.unwrap_or_default();
+    for ProjectionView { name, version, build, state, position, head, lag_events, rate, reason, parked_streams, .. } in builds? {
+        let parked = (parked_streams > 0).then(|| format!("incomplete: {parked_streams} streams are parked"));
+        let reason = reason.or(parked).unwrap_or_default();
         println!("{name:16} {version:>7} {build:>5} {state:10} {position:>12} {head:>12} {lag_events:>10} {rate:>10.0}  {reason}");
     }
     Ok(())
@@ -252,6 +283,22 @@ async fn finish(operations: &Operations, begun: &[ProjectionBuild]) -> anyhow::R
         }
     }
     anyhow::ensure!(failed == 0, "{failed} builds did not end well");
+    Ok(())
+}
+
+async fn parked(which: &Which) -> anyhow::Result<()> {
+    let operations = which.target.open().await?;
+    let mut all = Vec::new();
+    for name in which.names() {
+        all.push((operations.parked(&name).await, name));
+    }
+    operations.close().await;
+    for (streams, name) in all {
+        for ParkedView { stream, build, position, event_type, error, skipped, .. } in streams? {
+            let skipped = if skipped { ", skipped: rebuild to mend it" } else { "" };
+            println!("{name} build {build}: {stream} from {event_type} at {position} on: {error}{skipped}");
+        }
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `/operator/projections`: watch and steer the builds of read models.
 
+pub mod parked;
 pub mod verification;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
-use circolo_projections::{BuildId, Disposable, Limits, Status, Switch};
+use circolo_projections::{BuildId, Disposable, Limits, State as BuildState, Status, Switch};
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
@@ -26,6 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resume_projection_build))
         .routes(routes!(drop_projection_builds))
         .merge(verification::routes())
+        .merge(parked::routes())
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
         .routes(routes!(cancel_projection_build))
@@ -68,6 +70,10 @@ pub struct ProjectionView {
     pub switch: SwitchMode,
     /// How fast it may go and how much memory it may take.
     pub limits: RebuildLimits,
+    /// How many streams it leaves out, as an event of theirs cannot be read.
+    pub parked_streams: i64,
+    /// Whether something is missing from it: streams are parked, or it stopped or failed.
+    pub incomplete: bool,
     /// Why it stopped or failed.
     pub reason: Option<String>,
     /// When it was begun.
@@ -111,6 +117,8 @@ impl From<Status> for ProjectionView {
             eta_seconds: status.eta_seconds,
             switch: if status.switch == Switch::Auto { SwitchMode::Auto } else { SwitchMode::Manual },
             limits: status.limits.into(),
+            parked_streams: status.parked,
+            incomplete: status.parked > 0 || matches!(status.state, BuildState::Stopped | BuildState::Failed),
             reason: status.reason,
             started_at: status.started,
         }

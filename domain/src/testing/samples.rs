@@ -14,7 +14,7 @@ use crate::testing::{NOON, person};
 use crate::unmasking::Reading;
 use crate::{
     AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, comment, conversation, fan, group, listing,
-    membership, page, person, post, question, reaction, unmasking, username,
+    membership, page, person, post, question, reaction, skip, unmasking, username,
 };
 use uuid::Uuid;
 
@@ -145,6 +145,14 @@ one_of_each! {
     reaction {
         Given { target: TargetKind::Post, voice: Voice::Person(person(2)), kind: Kind::Love, previous: Some(Kind::Like) }
         Withdrawn { target: TargetKind::Comment, voice: Voice::Page(PageId(Uuid::from_u128(0x50))), previous: Kind::Sad }
+    }
+    skip {
+        Decided {
+            event: Uuid::from_u128(0x90),
+            stream: "question-00000000-0000-0000-0000-000000000060".to_owned(),
+            event_type: "question.eaten.v9".to_owned(),
+            reason: text("written by a mistaken script"),
+        }
     }
     unmasking {
         Recorded {

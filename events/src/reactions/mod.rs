@@ -8,7 +8,7 @@ mod refuse_requests;
 pub use refuse_requests::RefuseRequests;
 
 use crate::execute::{ExecuteError, Executor, Request};
-use crate::{EventStore, Position, Recorded};
+use crate::{EventStore, Position, Recorded, Skips};
 use async_trait::async_trait;
 use circolo_domain::flow::{FollowUp, follow_ups};
 use circolo_domain::{Rejection, group, membership, page};
@@ -162,8 +162,18 @@ async fn react_to_page(
 ) -> Result<Position, ReactionError> {
     let store: &Arc<dyn EventStore> = executor.store();
     let page = store.read_all(after, PAGE).await?;
+    let mut skips = Skips::default();
     for stored in &page.events {
-        reaction.react(&stored.decode()?, executor).await?;
+        match stored.decode() {
+            Ok(event) => reaction.react(&event, executor).await?,
+            // Nothing is passed over unless somebody decided so.
+            Err(error) => {
+                skips.learn(&**store).await?;
+                if !skips.contains(stored.event.id) {
+                    return Err(error.into());
+                }
+            }
+        }
     }
     if page.scanned > after {
         checkpoints.save(reaction.name(), page.scanned).await?;

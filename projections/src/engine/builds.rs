@@ -39,6 +39,7 @@ pub async fn create(
             started: (shared.options.clock)(),
             paused: false,
             limits,
+            parked: 0,
         };
         writes.push(registry::insert(&build));
         writes.push(registry::set_controls(&build.id, false, limits));
@@ -144,11 +145,11 @@ async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>
     // What was interrupted together stands together; a group at a time.
     builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
     let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.is_cancelled(&build.id));
-    for member in members(shared, &given_up)? {
+    for member in members(shared, &given_up).await? {
         discard(shared, &member).await?;
     }
     for group in builds.chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint)) {
-        let members = members(shared, group)?;
+        let members = members(shared, group).await?;
         let convoy = bring_up(shared, members, group[0].checkpoint, None).await?;
         let joining: Vec<_> = convoy.members.iter().map(|member| member.id.clone()).collect();
         lane.join(convoy).await?;
@@ -164,8 +165,14 @@ async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>
 }
 
 /// Builds as the registry knows them, ready to be moved.
-pub fn members(shared: &Shared, builds: &[Build]) -> Result<Vec<Member>, EngineError> {
-    builds.iter().map(|build| Ok(Member::new(shared.projection(&build.id.name)?, build))).collect()
+pub async fn members(shared: &Shared, builds: &[Build]) -> Result<Vec<Member>, EngineError> {
+    let mut members = Vec::with_capacity(builds.len());
+    for build in builds {
+        let mut member = Member::new(shared.projection(&build.id.name)?, build);
+        member.leave_out(registry::parked(&shared.db, &build.id).await?);
+        members.push(member);
+    }
+    Ok(members)
 }
 
 /// Folds builds that stand at `checkpoint` up to `until`, or else to where the log ends now, and completes them.

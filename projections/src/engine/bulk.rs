@@ -7,8 +7,9 @@
 use super::{
     EngineError, Options, Shared, busy,
     ddl::FOLDED,
-    decode::{Decoded, Poison, decode},
+    decode::Decoded,
     member::Member,
+    poison::{Poison, Readers},
     registry::{self, Checkpoint},
     steering::Pace,
     step::{fold_all, stop_readers},
@@ -54,9 +55,8 @@ impl Bulk {
         self.find_empty(shared).await?;
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
-            let categories: Vec<&'static str> = self.members.iter().flat_map(|member| member.projection.categories).copied().collect();
             let range = (self.checkpoint.position, until);
-            let reader = tokio::spawn(read(Arc::clone(shared), range, self.page(shared), categories, send));
+            let reader = tokio::spawn(read(Arc::clone(shared), range, self.page(shared), Readers::of(&self.members), send));
             let outcome = self.fold_pages(shared, &mut pages, until).await;
             // Ends the reader, if something left it behind.
             drop(pages);
@@ -128,6 +128,12 @@ impl Bulk {
     async fn flush(&mut self, shared: &Shared, to: Checkpoint) -> Result<(), EngineError> {
         if to == self.checkpoint || self.members.is_empty() {
             return Ok(());
+        }
+        // Before the rows: who finds them after a crash must know what they lack.
+        let parks: Vec<Write> = self.members.iter().flat_map(Member::parks).collect();
+        if !parks.is_empty() {
+            self.write_whole(shared, parks).await?;
+            self.members.iter_mut().for_each(Member::parks_stored);
         }
         for at in 0..self.members.len() {
             self.members[at].empty = false;
@@ -225,14 +231,18 @@ async fn read(
     shared: Arc<Shared>,
     (mut after, until): (Position, Position),
     size: usize,
-    categories: Vec<&'static str>,
+    readers: Readers,
     pages: mpsc::Sender<Result<Decoded, EngineError>>,
 ) {
     while after < until {
         let decoded = match shared.store.read_all(after, size).await {
             Ok(page) if page.events.is_empty() && page.scanned <= after => return,
-            Ok(page) => busy(|| decode(shared.store.log_id(), page, Some(until), |category| categories.contains(&category))),
-            Err(error) => return drop(pages.send(Err(error.into())).await),
+            Ok(page) => shared.decode(&page, Some(until), &readers).await,
+            Err(error) => Err(error.into()),
+        };
+        let decoded = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => return drop(pages.send(Err(error)).await),
         };
         after = decoded.scanned;
         let last = decoded.poison.is_some();

@@ -3,18 +3,20 @@
 use super::{
     EngineError,
     ddl::Physical,
-    registry::{Build, BuildId, Checkpoint, State, Switch},
+    poison::{Parked, Poison},
+    registry::{self, Build, BuildId, Checkpoint, State, Switch},
     rows::{Change, Rows},
     sample::Sample,
     steering::Limits,
 };
 use crate::{
     db::{Db, Urgency, Write},
-    projection::Projection,
+    projection::{OnPoison, Projection},
     value::Value,
 };
+use circolo_domain::{StreamName, Timestamp};
 use circolo_events::{Position, Recorded};
-use std::{iter::Peekable, panic::AssertUnwindSafe};
+use std::{collections::HashMap, iter::Peekable, panic::AssertUnwindSafe};
 
 /// One build on its way along the log.
 pub struct Member {
@@ -36,6 +38,10 @@ pub struct Member {
     pub empty: bool,
     /// Which rows it folds; `None`: all.
     pub sample: Option<Sample>,
+    /// Streams that it leaves out, and from where on.
+    parked: HashMap<StreamName, Position>,
+    /// Those of them that the database does not know yet.
+    unsaved: Vec<Parked>,
     tables: Vec<Part>,
 }
 
@@ -62,6 +68,8 @@ impl Member {
             checkpoint: build.checkpoint,
             empty: false,
             sample: None,
+            parked: HashMap::new(),
+            unsaved: Vec::new(),
             tables,
         }
     }
@@ -71,6 +79,38 @@ impl Member {
         self.projection.categories.contains(&category)
     }
 
+    /// Leaves out what its build left out before.
+    pub fn leave_out(&mut self, parked: Vec<Parked>) {
+        self.unsaved.clear();
+        self.parked = parked.into_iter().map(|parked| (parked.poison.stream, parked.poison.position)).collect();
+    }
+
+    /// Parks the streams of events that it would read and cannot.
+    pub fn park(&mut self, poisons: &[Poison], now: Timestamp) {
+        let parks = self.projection.on_poison == OnPoison::Park;
+        for poison in poisons.iter().filter(|poison| parks && poison.position > self.checkpoint.position) {
+            if self.reads(poison.stream.category()) && !self.parked.contains_key(&poison.stream) {
+                tracing::warn!(projection = %self.id, reason = poison.reason(), "a stream is parked; skip the event or mend it, and rebuild");
+                self.parked.insert(poison.stream.clone(), poison.position);
+                self.unsaved.push(Parked { poison: poison.clone(), since: now });
+            }
+        }
+    }
+
+    /// What must be written for the streams that were parked since the last time.
+    pub fn parks(&self) -> impl Iterator<Item = Write> + use<'_> {
+        self.unsaved.iter().map(|parked| registry::park(&self.id, parked))
+    }
+
+    /// What was to be written for parked streams is stored.
+    pub fn parks_stored(&mut self) {
+        self.unsaved.clear();
+    }
+
+    fn is_left_out(&self, event: &Recorded) -> bool {
+        !self.parked.is_empty() && self.parked.get(&event.stream).is_some_and(|from| event.position >= *from)
+    }
+
     /// Its tables.
     pub fn tables(&self) -> impl Iterator<Item = &Physical> {
         self.tables.iter().map(|part| &part.physical)
@@ -78,8 +118,8 @@ impl Member {
 
     /// Loads the rows that `events` touch and that are not in memory, then folds the events that are new to it.
     pub async fn fold(&mut self, db: &Db, events: &[Recorded], urgency: Urgency) -> Result<(), FoldError> {
-        let news: Vec<&Recorded> =
-            events.iter().filter(|event| event.position > self.checkpoint.position && self.reads(event.stream.category())).collect();
+        let is_new = |event: &&Recorded| event.position > self.checkpoint.position && self.reads(event.stream.category());
+        let news: Vec<&Recorded> = events.iter().filter(is_new).filter(|event| !self.is_left_out(event)).collect();
         if news.is_empty() {
             return Ok(());
         }
@@ -103,6 +143,9 @@ impl Member {
     pub fn clear(&mut self) {
         for part in &mut self.tables {
             drop(part.rows.drain());
+        }
+        for parked in self.unsaved.drain(..) {
+            self.parked.remove(&parked.poison.stream);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The engine: feeds, builds, switches and verifies every read model, on both databases.
 //!
 //! - [`rows`], [`member`]: rows in memory, and the build they belong to
-//! - [`decode`]: a page of the log, each event decoded once for all its readers
+//! - [`decode`]: a page of the log, each event decoded once for all its readers; [`poison`]: what cannot be decoded
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
@@ -17,6 +17,7 @@ pub mod decode;
 pub mod lane;
 pub mod member;
 pub mod operations;
+pub mod poison;
 pub mod projector;
 pub mod registry;
 pub mod rows;
@@ -31,7 +32,7 @@ use crate::{
     projection::{DeclarationError, Projection},
 };
 use circolo_domain::Timestamp;
-use circolo_events::{EventStore, Position, StoreError};
+use circolo_events::{EventStore, Position, Skips, StoreError};
 use member::Member;
 use registry::BuildId;
 use std::{
@@ -168,6 +169,8 @@ pub struct Shared {
     pub down: watch::Sender<bool>,
     /// What operators ask of builds.
     pub steering: Mutex<Steering>,
+    /// Events that are passed over.
+    pub skips: Mutex<Arc<Skips>>,
     /// Held by operators while they look which builds there are and begin others.
     pub operators: tokio::sync::Mutex<()>,
     /// The last verification of each projection.

@@ -53,7 +53,7 @@ impl Projector {
         let (send, commands) = mpsc::channel(64);
         let projector = Self { shared, lane: LaneHandle(send), tasks: Mutex::default(), active: Arc::new(watch::Sender::new(0)) };
         let plan = Plan::make(&projector.shared).await?;
-        let convoy = Convoy::new(builds::members(&projector.shared, &plan.lane)?, plan.checkpoint);
+        let convoy = Convoy::new(builds::members(&projector.shared, &plan.lane).await?, plan.checkpoint);
         let lane = Lane { shared: Arc::clone(&projector.shared), convoy, commands };
         projector.spawn(lane.run());
         for group in plan.others {
@@ -189,6 +189,7 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
         changes: watch::Sender::new(0),
         down: watch::Sender::new(false),
         steering: Mutex::<Steering>::default(),
+        skips: Mutex::default(),
         operators: tokio::sync::Mutex::default(),
         reports: Mutex::default(),
         meters: Mutex::default(),
@@ -272,7 +273,7 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
         return Ok(vec![]);
     }
     let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
-    let mut bulk = Bulk::new(builds::members(shared, &created)?, Checkpoint::start(shared.store.log_id()), &shared.options);
+    let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()), &shared.options);
     bulk.complete(shared).await?;
     make_live(shared, &bulk.members).await?;
     shared.put_down(created.iter().map(|build| &build.id));
@@ -322,7 +323,7 @@ pub async fn prepare(
     for ids in groups {
         let group: Vec<Build> = known.iter().filter(|build| ids.contains(&build.id)).cloned().collect();
         let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { continue };
-        let convoy = builds::bring_up(&shared, builds::members(&shared, &group)?, checkpoint, until).await?;
+        let convoy = builds::bring_up(&shared, builds::members(&shared, &group).await?, checkpoint, until).await?;
         if convoy.members.len() < group.len() {
             let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
             let failed = registry::builds(&shared.db).await?.into_iter().find(failed);

@@ -1,11 +1,17 @@
 //! What the database knows about builds: which there are, in which state, and up to where they are folded.
 
-use super::{EngineError, ddl::Physical, member::Member, steering::Limits};
+use super::{
+    EngineError,
+    ddl::Physical,
+    member::Member,
+    poison::{Parked, Poison},
+    steering::Limits,
+};
 use crate::{
     db::{Db, DbError, Urgency, Write},
     params,
 };
-use circolo_domain::Timestamp;
+use circolo_domain::{StreamName, Timestamp};
 use circolo_events::{EventStore, LogId, Position};
 use uuid::Uuid;
 
@@ -151,6 +157,8 @@ pub struct Build {
     pub paused: bool,
     /// How fast it may go and how much memory it may take.
     pub limits: Limits,
+    /// How many streams it leaves out.
+    pub parked: i64,
 }
 
 crate::record! {
@@ -169,6 +177,7 @@ crate::record! {
         paused: bool,
         rate: Option<i64>,
         memory: Option<i64>,
+        parked: i64,
     }
 }
 
@@ -188,6 +197,7 @@ impl From<BuildRow> for Build {
             reason: row.reason,
             started: row.started,
             paused: row.paused,
+            parked: row.parked,
             limits: Limits {
                 rate: row.rate.and_then(|rate| u64::try_from(rate).ok()),
                 memory: row.memory.and_then(|memory| u64::try_from(memory).ok()),
@@ -196,7 +206,7 @@ impl From<BuildRow> for Build {
     }
 }
 
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS projection_builds (name TEXT NOT NULL, build BIGINT NOT NULL, version BIGINT NOT NULL, \
      state TEXT NOT NULL, automatic BIGINT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT, \
      indexed BIGINT NOT NULL, reason TEXT, started BIGINT NOT NULL, PRIMARY KEY (name, build))",
@@ -205,6 +215,10 @@ const TABLES: [&str; 4] = [
      rate BIGINT, memory BIGINT, PRIMARY KEY (name, build))",
     // Which tables a build has, so that a later version of the program can drop them.
     "CREATE TABLE IF NOT EXISTS projection_tables (table_name TEXT PRIMARY KEY, declared TEXT NOT NULL, name TEXT NOT NULL, build BIGINT NOT NULL)",
+    // Streams that a build leaves out, from an event on that could not be read.
+    "CREATE TABLE IF NOT EXISTS projection_parked (name TEXT NOT NULL, build BIGINT NOT NULL, stream TEXT NOT NULL, \
+     position BIGINT NOT NULL, event_id TEXT NOT NULL, event_type TEXT NOT NULL, error TEXT NOT NULL, since BIGINT NOT NULL, \
+     PRIMARY KEY (name, build, stream))",
     "CREATE TABLE IF NOT EXISTS consumer_checkpoints (name TEXT PRIMARY KEY, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT)",
 ];
 
@@ -216,7 +230,8 @@ pub async fn create_tables(db: &Db) -> Result<(), DbError> {
 /// All builds, by name and number.
 pub async fn builds(db: &Db) -> Result<Vec<Build>, DbError> {
     const SQL: &str = "SELECT b.name, b.build, b.version, b.state, b.automatic, b.log_id, b.position, b.event_id, b.indexed, b.reason, \
-                       b.started, coalesce(c.paused, 0), c.rate, c.memory \
+                       b.started, coalesce(c.paused, 0), c.rate, c.memory, \
+                       (SELECT count(*) FROM projection_parked p WHERE p.name = b.name AND p.build = b.build) \
                        FROM projection_builds b LEFT JOIN projection_controls c ON c.name = b.name AND c.build = b.build \
                        ORDER BY b.name, b.build";
     Ok(db.query::<BuildRow>(SQL, vec![]).await?.into_iter().map(Build::from).collect())
@@ -295,10 +310,41 @@ pub async fn tables_of(db: &Db, id: &BuildId) -> Result<Vec<(String, String)>, D
     db.query(SQL, params![&id.name, id.build]).await
 }
 
+/// Notes that a build leaves a stream out.
+pub fn park(id: &BuildId, Parked { poison, since }: &Parked) -> Write {
+    Write::run(
+        "INSERT INTO projection_parked (name, build, stream, position, event_id, event_type, error, since) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name, build, stream) DO NOTHING",
+        params![&id.name, id.build, poison.stream.as_str(), poison.position.0, poison.event, &poison.event_type, &poison.error, *since],
+    )
+}
+
+crate::record! {
+    struct ParkedRow { stream: String, position: i64, event_id: String, event_type: String, error: String, since: Timestamp }
+}
+
+/// The streams that a build leaves out, in order of the log.
+pub async fn parked(db: &Db, id: &BuildId) -> Result<Vec<Parked>, DbError> {
+    const SQL: &str = "SELECT stream, position, event_id, event_type, error, since FROM projection_parked \
+                       WHERE name = $1 AND build = $2 ORDER BY position";
+    let rows = db.query::<ParkedRow>(SQL, params![&id.name, id.build]).await?;
+    let parked = rows.into_iter().map(|row| Parked {
+        poison: Poison {
+            position: Position(row.position),
+            stream: StreamName::stored(row.stream),
+            event: row.event_id.parse().unwrap_or_default(),
+            event_type: row.event_type,
+            error: row.error,
+        },
+        since: row.since,
+    });
+    Ok(parked.collect())
+}
+
 /// Forgets a build.
 pub fn remove(id: &BuildId) -> impl Iterator<Item = Write> + use<> {
     let params = params![&id.name, id.build];
-    ["projection_builds", "projection_controls", "projection_tables"]
+    ["projection_builds", "projection_controls", "projection_tables", "projection_parked"]
         .into_iter()
         .map(move |table| Write::run(format!("DELETE FROM {table} WHERE name = $1 AND build = $2"), params.clone()))
 }

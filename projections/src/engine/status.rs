@@ -43,6 +43,8 @@ pub struct Status {
     pub started: Timestamp,
     /// How fast it may go and how much memory it may take.
     pub limits: Limits,
+    /// How many streams it leaves out, as an event of theirs cannot be read: above 0 it is incomplete.
+    pub parked: i64,
 }
 
 /// Figures of the lane and of builds.
@@ -176,6 +178,7 @@ fn measured(shared: &Shared, build: Build, head: Position) -> Status {
         reason: failure.or(build.reason),
         started: build.started,
         limits: build.limits,
+        parked: build.parked,
         name: build.id.name,
         version: build.version,
         build: build.id.build,

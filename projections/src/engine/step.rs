@@ -1,12 +1,16 @@
 //! One batch in one transaction: rows and checkpoint of several builds that stand at one position.
 
 use super::{
-    EngineError, Shared, busy,
-    decode::{Decoded, Poison, decode},
+    EngineError, Shared,
+    decode::Decoded,
     member::{FoldError, Member},
+    poison::{Poison, Readers},
     registry::{self, Checkpoint, State},
 };
-use crate::db::{DbError, Urgency, Write};
+use crate::{
+    db::{DbError, Urgency, Write},
+    projection::OnPoison,
+};
 use circolo_events::Position;
 
 /// Builds that move together.
@@ -57,9 +61,7 @@ impl Convoy {
             self.scanned = until.map_or(page.scanned, |until| page.scanned.min(until)).max(self.scanned);
             return Ok(Step::Idle);
         }
-        let members = &self.members;
-        let reads = |category: &str| members.iter().any(|member| member.reads(category));
-        let decoded = busy(|| decode(shared.store.log_id(), page, until, reads));
+        let decoded = shared.decode(&page, until, &Readers::of(&self.members)).await?;
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
                 fold_all(shared, &mut self.members, &decoded, urgency).await?;
@@ -86,6 +88,7 @@ impl Convoy {
         }
         let mut writes: Vec<Write> = Vec::new();
         for member in &mut self.members {
+            writes.extend(member.parks());
             for mut pieces in member.changes(to.position, false) {
                 writes.extend(std::iter::from_fn(|| pieces.next(usize::MAX)).flatten());
             }
@@ -103,6 +106,7 @@ impl Convoy {
         for member in &mut self.members {
             member.checkpoint = to;
             member.empty = false;
+            member.parks_stored();
         }
     }
 
@@ -128,6 +132,9 @@ impl Convoy {
         if !self.checkpoint.matches(&*shared.store).await? {
             return Err(EngineError::Mismatch { id: first, position: self.checkpoint.position });
         }
+        for member in &mut self.members {
+            member.leave_out(registry::parked(&shared.db, &member.id).await?);
+        }
         self.doubtful = false;
         Ok(())
     }
@@ -136,7 +143,9 @@ impl Convoy {
 /// Folds into the memory of all `members`; those that are broken leave.
 pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
     let mut at = 0;
+    let now = (shared.options.clock)();
     while let Some(member) = members.get_mut(at) {
+        member.park(&decoded.poisons, now);
         match member.fold(&shared.db, &decoded.events, urgency).await {
             Ok(()) => at += 1,
             Err(FoldError::Broken(reason)) => {
@@ -151,8 +160,9 @@ pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Deco
 
 /// Takes those out of `members` who read what cannot be read.
 pub async fn stop_readers(shared: &Shared, members: &mut Vec<Member>, poison: &Poison) -> Result<(), EngineError> {
-    while let Some(at) = members.iter().position(|member| member.reads(&poison.category)) {
-        stop(shared, &mut members[at], &poison.reason).await?;
+    let stops = |member: &Member| member.projection.on_poison == OnPoison::Stop && member.reads(poison.stream.category());
+    while let Some(at) = members.iter().position(stops) {
+        stop(shared, &mut members[at], &poison.reason()).await?;
         members.remove(at);
     }
     Ok(())

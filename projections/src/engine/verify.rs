@@ -130,7 +130,7 @@ impl Comparison {
         let Self { projection, live, check, sample } = self;
         // A stopped build stays where it is, and so must what it is compared with.
         let until = (live.state == State::Stopped).then_some(live.checkpoint.position);
-        let mut members = builds::members(shared, std::slice::from_ref(check))?;
+        let mut members = builds::members(shared, std::slice::from_ref(check)).await?;
         for member in &mut members {
             member.sample = *sample;
         }

@@ -2,7 +2,7 @@
 
 use circolo_domain::{AnswerId, Event, GroupId, PersonId, Personal, StreamName, Timestamp, membership, question, testing::NOON};
 use circolo_events::{Append, EventStore, Expected, Memory, Metadata, NewEvent, Position, Recorded, Stored, store::event_id};
-use circolo_projections::{Db, EngineError, Fold, Keys, Options, Projection, Projector, Row, Verification, projection, row};
+use circolo_projections::{Db, EngineError, Fold, Keys, OnPoison, Options, Projection, Projector, Row, Verification, projection, row};
 use circolo_tests::postgres::fresh_schema;
 use std::{
     collections::BTreeMap,
@@ -157,8 +157,8 @@ impl Fold for Joined {
 pub fn projections() -> Vec<Projection> {
     vec![
         projection("joined", 1).reads(&["membership"]).row::<Joined>(),
-        projection("threads", 1).reads(&["question"]).row::<Thread>().row::<Author>().row::<Accepted>(),
-        projection("totals", 1).reads(&["question", "membership"]).row::<Total>(),
+        projection("threads", 1).reads(&["question"]).on_poison(OnPoison::Stop).row::<Thread>().row::<Author>().row::<Accepted>(),
+        projection("totals", 1).reads(&["question", "membership"]).on_poison(OnPoison::Park).row::<Total>(),
     ]
 }
 

@@ -1,7 +1,6 @@
 //! What operators do with projections: rebuild, switch, roll back, cancel, verify; and what stops them.
 
 use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both, options, projections, rows};
-use circolo_domain::StreamName;
 use circolo_events::{EventStore, Memory, Position, reactions::CheckpointStore};
 use circolo_projections::{
     Checkpoints, Db, DbError, Difference, EngineError, Mismatch, Options, Projector, Sampling, State, Status, Switch, Value,
@@ -18,7 +17,7 @@ on_both! {
     a_rollback_catches_up_first,
     a_cancelled_build_leaves_nothing,
     verify_finds_what_was_changed_by_hand,
-    an_unreadable_event_stops_its_readers_only,
+    an_unreadable_event_stops_or_parks_its_readers_only,
     a_checkpoint_that_the_log_does_not_hold_stops_the_start,
     a_prepared_version_is_there_at_the_start,
     as_of_a_position,
@@ -188,35 +187,55 @@ async fn verify_finds_what_was_changed_by_hand(mut bench: Bench) {
     assert_folded(&db, &*bench.store, "mended").await;
 }
 
-async fn an_unreadable_event_stops_its_readers_only(mut bench: Bench) {
+async fn an_unreadable_event_stops_or_parks_its_readers_only(mut bench: Bench) {
     let (db, projector) = bench.start(options()).await;
     bench.write(&history(100)).await;
     bench.caught_up(&projector).await;
     let before = rows::<Thread>(&db).await;
-    let poison = (StreamName::stored("question-poison"), "question.eaten.v9".to_owned(), "{}".to_owned());
-    bench.writer.append(&*bench.store, vec![poison]).await;
-    bench.write(&[(8, 3, 4), (0, 1, 1), (8, 3, 6)]).await;
+    let (poisoned, _) = crate::engine::event(0, 3, 4);
+    bench.writer.append(&*bench.store, vec![(poisoned.clone(), "question.eaten.v9".to_owned(), "{}".to_owned())]).await;
+    bench.write(&[(8, 3, 4), (0, 1, 1), (0, 3, 1), (8, 3, 6)]).await;
     bench.caught_up(&projector).await;
     assert_eq!(states(&projector, "threads").await, [(1, State::Stopped)]);
-    assert_eq!(states(&projector, "totals").await, [(1, State::Stopped)]);
+    assert_eq!(states(&projector, "totals").await, [(1, State::Live)]);
     assert_eq!(states(&projector, "joined").await, [(1, State::Live)]);
     assert_eq!(rows::<Thread>(&db).await, before);
-    let reason = projector.status().await.unwrap().remove(1).reason.unwrap();
-    assert!(reason.contains("question.eaten.v9"), "{reason}");
+    let status = projector.status().await.unwrap();
+    assert_eq!(status.iter().map(|status| status.parked).collect::<Vec<_>>(), [0, 0, 1]);
+    assert!(status[1].reason.as_ref().unwrap().contains("question.eaten.v9"), "{:?}", status[1].reason);
     // What it holds can still be verified; a rebuild meets the same event and leaves the live rows alone.
     assert_clean(&projector.verify("threads").await.unwrap());
+    assert_clean(&projector.verify("totals").await.unwrap());
     projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
     projector.settled().await;
     assert_eq!(states(&projector, "threads").await, [(1, State::Stopped), (2, State::Failed)]);
     assert_eq!(rows::<Thread>(&db).await, before);
-    // A start tries again, in vain; those who can go on do.
+    // A start tries again, in vain; those who can go on do, and what is parked stays so.
     projector.shutdown().await;
     let (_, projector) = bench.start(options()).await;
     projector.settled().await;
     assert_eq!(states(&projector, "threads").await, [(1, State::Stopped), (2, State::Failed)]);
-    bench.write(&[(8, 3, 8)]).await;
+    let total = async || rows::<crate::engine::Total>(&db).await[0].posted;
+    let posted = total().await;
+    bench.write(&[(8, 3, 8), (0, 3, 2), (0, 9, 2)]).await;
     bench.caught_up(&projector).await;
+    assert_eq!(total().await, posted + 1, "the parked stream is left out, the other is not");
     assert_clean(&projector.verify("joined").await.unwrap());
+    // A rebuild in small pieces, and one after a crash, leave out the same.
+    projector.shutdown().await;
+    let left = Arc::new(std::sync::atomic::AtomicI64::new(4));
+    let crash = move || left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) <= 0;
+    let (_, projector) = bench.start(Options { interrupt: Some(Arc::new(crash)), memory: 1, ..options() }).await;
+    let _ = projector.rebuild(&["totals"], Switch::Auto).await;
+    projector.settled().await;
+    projector.shutdown().await;
+    let (_, projector) = bench.start(Options { build_page: 7, memory: 1, ..options() }).await;
+    projector.settled().await;
+    assert_eq!(states(&projector, "totals").await, [(1, State::Old), (2, State::Live)]);
+    assert_eq!(total().await, posted + 1);
+    let parked = projector.parked("totals").await.unwrap();
+    assert_eq!(parked.last().map(|stream| (stream.build, stream.parked.poison.stream.clone(), stream.skipped)), Some((2, poisoned, false)));
+    assert_clean(&projector.verify("totals").await.unwrap());
 }
 
 async fn a_checkpoint_that_the_log_does_not_hold_stops_the_start(mut bench: Bench) {

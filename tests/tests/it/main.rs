@@ -35,6 +35,7 @@ mod page_comments;
 mod pages;
 mod people;
 mod plans;
+mod poison;
 mod posts;
 mod questions;
 mod response_rates;

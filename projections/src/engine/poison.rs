@@ -1,0 +1,134 @@
+//! Events that cannot be read: who stops at them, and which streams are parked because of them.
+//!
+//! A parked stream is left out of a build from its unreadable event on: folding on behind a gap would make rows that no
+//! history ever had. What was parked stays so in that build; a new build begins afresh, and passes over what was skipped.
+
+use super::{EngineError, Shared, busy, decode, decode::Decoded, member::Member, projector::Projector, registry, registry::State};
+use crate::projection::OnPoison;
+use circolo_domain::{StreamName, Timestamp};
+use circolo_events::{Page, Position, Skips};
+use std::sync::{Arc, PoisonError};
+use uuid::Uuid;
+
+/// An event that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poison {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its id.
+    pub event: Uuid,
+    /// Its stored type.
+    pub event_type: String,
+    /// Why it cannot be read.
+    pub error: String,
+}
+
+impl Poison {
+    /// Where and why, in a sentence.
+    pub fn reason(&self) -> String {
+        format!("event {} at position {} of {}: {}", self.event, self.position, self.stream, self.error)
+    }
+}
+
+/// A stream that a build leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The first event that is left out.
+    pub poison: Poison,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A parked stream, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedStream {
+    /// Number of the build that leaves it out.
+    pub build: i64,
+    /// Where that build is in its life.
+    pub state: State,
+    /// What and why.
+    pub parked: Parked,
+    /// Was it decided that the event is passed over? Then the next build is complete.
+    pub skipped: bool,
+}
+
+impl Shared {
+    /// Decodes a page of the log for `members`; looks for decisions to skip where something cannot be read.
+    pub async fn decode(&self, page: &Page, until: Option<Position>, members: &Readers) -> Result<Decoded, EngineError> {
+        let log = self.store.log_id();
+        let decoded = busy(|| decode::decode(log, page, until, members, &self.skips()));
+        if decoded.poison.is_none() && decoded.poisons.is_empty() || !self.learn_skips().await? {
+            return Ok(decoded);
+        }
+        Ok(busy(|| decode::decode(log, page, until, members, &self.skips())))
+    }
+
+    /// What is passed over, as far as it is known.
+    fn skips(&self) -> Arc<Skips> {
+        Arc::clone(&self.skips.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads new decisions; true if there were some.
+    async fn learn_skips(&self) -> Result<bool, EngineError> {
+        let mut skips = Skips::clone(&self.skips());
+        let news = skips.learn(&*self.store).await?;
+        *self.skips.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(skips);
+        Ok(news)
+    }
+}
+
+/// Which categories somebody reads, and where a reader would stop at what cannot be read.
+#[derive(Debug, Clone, Default)]
+pub struct Readers {
+    reads: Vec<&'static str>,
+    stops: Vec<&'static str>,
+}
+
+impl Readers {
+    /// Of these builds.
+    pub fn of(members: &[Member]) -> Self {
+        let mut readers = Self::default();
+        for Member { projection, .. } in members {
+            readers.reads.extend(projection.categories);
+            if projection.on_poison == OnPoison::Stop {
+                readers.stops.extend(projection.categories);
+            }
+        }
+        for categories in [&mut readers.reads, &mut readers.stops] {
+            categories.sort_unstable();
+            categories.dedup();
+        }
+        readers
+    }
+
+    /// Does somebody read events of this category?
+    pub fn read(&self, category: &str) -> bool {
+        self.reads.contains(&category)
+    }
+
+    /// Would somebody stop at an event of this category?
+    pub fn stop_at(&self, category: &str) -> bool {
+        self.stops.contains(&category)
+    }
+}
+
+impl Projector {
+    /// The streams that builds of a projection leave out; those of the live build last.
+    pub async fn parked(&self, name: &str) -> Result<Vec<ParkedStream>, EngineError> {
+        let version = self.shared.projection(name)?.version;
+        self.shared.learn_skips().await?;
+        let skips = self.shared.skips();
+        let builds = registry::builds(&self.shared.db).await?;
+        let mut all = Vec::new();
+        for build in builds.into_iter().filter(|build| build.id.name == name && build.version == version && build.parked > 0) {
+            for parked in registry::parked(&self.shared.db, &build.id).await? {
+                let skipped = skips.contains(parked.poison.event);
+                all.push(ParkedStream { build: build.id.build, state: build.state, parked, skipped });
+            }
+        }
+        all.sort_by_key(|stream| (stream.state.is_live(), stream.build, stream.parked.poison.position));
+        Ok(all)
+    }
+}
