@@ -4,7 +4,7 @@ use crate::{
     App, Problem,
     auth::AuthError,
     caller::{CameFrom, SignedIn},
-    headers,
+    console, headers,
     listing::Next,
     rate::{Allowance, Asker},
 };
@@ -68,13 +68,18 @@ pub(crate) async fn finish(request: Request, next: middleware::Next) -> Response
     {
         response.headers_mut().insert(header::LINK, link);
     }
-    let docs = uri.path().starts_with("/docs");
+    let (docs, console) = (uri.path().starts_with("/docs"), uri.path().starts_with("/console"));
+    let policy = match (docs, console) {
+        (true, _) => DOCS_POLICY,
+        (_, true) => console::POLICY,
+        _ => "default-src 'none'; frame-ancestors 'none'",
+    };
     for (name, value) in [
         (header::CACHE_CONTROL, if docs { "public, max-age=3600" } else { "private, no-store" }),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, if docs { DOCS_POLICY } else { "default-src 'none'; frame-ancestors 'none'" }),
+        (header::CONTENT_SECURITY_POLICY, policy),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -1,7 +1,7 @@
 //! The router with everything around it, and the server that runs it.
 
 use crate::{
-    App, Problem, health, layers,
+    App, Problem, console, health, layers,
     listing::{Cursor, Limit},
     problem::{Body, Failures, Field},
     routes,
@@ -71,6 +71,7 @@ pub fn router(app: &App) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
         .route("/openapi.json", get(serve_openapi))
         .merge(docs)
+        .merge(console::routes())
         .merge(health::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such address"))
         .method_not_allowed_fallback(async || {

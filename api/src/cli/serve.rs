@@ -83,6 +83,7 @@ fn welcome(config: &Serve, listener: &TcpListener, first_start: bool) -> anyhow:
     eprintln!("  log          {}", config.storage.log_place()?);
     eprintln!("  read models  {}", config.storage.views_place()?);
     eprintln!("  description  {url}/openapi.json, to browse: {url}/docs");
+    eprintln!("  console      {url}/console, for operators");
     let folder = if data.as_os_str() == "data" { String::new() } else { format!(" --data {}", data.display()) };
     eprintln!("  get a token  circolo token --sub ann{folder}");
     if first_start {

@@ -10,6 +10,7 @@ mod groups;
 mod listings;
 mod memberships;
 pub mod operator;
+mod operator_events;
 mod page_comments;
 mod pages;
 mod people;
@@ -34,6 +35,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(listings::routes())
         .merge(memberships::routes())
         .merge(operator::routes())
+        .merge(operator_events::routes())
         .merge(page_comments::routes())
         .merge(pages::routes())
         .merge(people::routes())

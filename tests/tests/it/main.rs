@@ -11,6 +11,7 @@ mod command_line;
 mod community;
 mod concurrency;
 mod conformance;
+mod console;
 mod conventions;
 mod conversations;
 mod crashes;
