@@ -11,12 +11,13 @@ use axum::{
 const PAGE: &str = include_str!("console/console.html");
 
 /// Scripts and styles: name, media type, text.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 8] = [
     ("api.js", SCRIPT, include_str!("console/api.js")),
     ("console.css", "text/css; charset=utf-8", include_str!("console/console.css")),
     ("console.js", SCRIPT, include_str!("console/console.js")),
     ("dom.js", SCRIPT, include_str!("console/dom.js")),
     ("events.js", SCRIPT, include_str!("console/events.js")),
+    ("parked.js", SCRIPT, include_str!("console/parked.js")),
     ("plot.js", SCRIPT, include_str!("console/plot.js")),
     ("projections.js", SCRIPT, include_str!("console/projections.js")),
 ];

@@ -37,13 +37,13 @@ const files = process.env.CONSOLE_FILES;
 if (files) {
   await context.route(/\/console(\/.*)?$/, async (route) => {
     const name = new URL(route.request().url()).pathname.split("/")[2] || "console.html";
-    const response = await route.fetch();
-    await route.fulfill({ response, body: readFileSync(join(files, name)) });
+    const contentType = { html: "text/html", css: "text/css", js: "text/javascript" }[name.split(".")[1]];
+    await route.fulfill({ response: await route.fetch(), status: 200, contentType, body: readFileSync(join(files, name)) });
   });
 }
 
-async function picture(name) {
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+async function picture(name, fullPage = true) {
+  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
 }
 
 /** Fails on anything that keeps people out. The policy of the page lets no script in, so axe comes with the debugger. */
@@ -194,9 +194,10 @@ const stories = {
     const [needed, given] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
     assert.ok(needed <= given, `${needed} pixels are needed, there are ${given}`);
     await accessible("the narrow console");
-    await picture("narrow");
+    await picture("narrow", false);
     await page.emulateMedia({ colorScheme: "light" });
-    await picture("narrow-light");
+    await page.locator("#projections").scrollIntoViewIfNeeded();
+    await picture("narrow-light", false);
   },
 
   async "whoever signs out leaves nothing behind"() {

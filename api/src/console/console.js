@@ -1,10 +1,11 @@
 // The operator's console: signs in, looks again and again, and shows what it sees.
 //
-// api: requests; dom: elements and messages; projections, events, plot: the parts of the page.
+// api: requests; dom: elements and messages; projections, parked, events, plot: the parts of the page.
 
 import { Refused, forgetToken, get, keepToken, token } from "./api.js";
 import { $, count, figure, say, warn, write } from "./dom.js";
 import * as events from "./events.js";
+import * as parked from "./parked.js";
 import { sample } from "./plot.js";
 import * as projections from "./projections.js";
 
@@ -39,6 +40,7 @@ async function glance() {
   try {
     const builds = await projections.load();
     overview(builds);
+    await parked.load(builds);
     write($("connection"), `connected, ${new Date().toLocaleTimeString("en-GB")}`);
     $("connection").classList.remove("lost");
     if (projections.busy(builds)) next = OFTEN;
@@ -89,5 +91,6 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && token()) look();
 });
 projections.start(look);
+parked.start(events.open);
 events.start();
 if (token()) enter();

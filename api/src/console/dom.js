@@ -28,6 +28,7 @@ export const figure = (n) => (n >= 100 ? numbers : decimals).format(n);
 export function span(seconds) {
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;
+  if (s >= 172_800) return `${count(s / 86_400)} days`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
   return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
 }

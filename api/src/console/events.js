@@ -40,7 +40,7 @@ function row(entry) {
   const cell = (label, className, ...children) => el("td", { role: "cell", "data-label": label, class: className }, ...children);
   const open = el("button", { type: "button", class: "link", onclick: () => detail(entry) }, count(entry.position));
   return el("tr", { role: "row", "data-position": entry.position },
-    cell("Position", "number", open), cell("Recorded", "nowrap", time(entry.recorded_at)), cell("Type", "id", entry.type),
+    cell("Position", "number", open), cell("Recorded", "nowrap", time(entry.recorded_at)), cell("Type", "id nowrap", entry.type),
     cell("Stream", "id wide", entry.stream), cell("Revision", "number wide-only", String(entry.revision)), cell("Command", "wide-only", entry.command));
 }
 
@@ -112,6 +112,16 @@ function stream(name) {
   form.elements.stream.value = name;
   form.elements.from.value = "";
   return show(0);
+}
+
+/** Shows the event at a position, and what stands behind it. */
+export async function open(position) {
+  const form = $("events-form");
+  for (const name of ["type", "stream"]) form.elements[name].value = "";
+  form.elements.from.value = String(position);
+  await show(position - 1);
+  const entry = shown.items.find((item) => item.position === position);
+  if (entry) await detail(entry);
 }
 
 function wanted() {

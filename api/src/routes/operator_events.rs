@@ -86,8 +86,7 @@ struct LogEntryView {
 }
 
 impl LogEntryView {
-    fn new(stored: Stored, metadata: Option<Metadata>) -> Self {
-        let metadata = metadata.as_ref();
+    fn new(stored: Stored, metadata: Option<&Metadata>) -> Self {
         Self {
             position: stored.position.0,
             id: stored.event.id,
@@ -111,7 +110,7 @@ impl ListLogEntries {
     }
 
     /// Where to begin if nothing is said: where there is most to find for one request.
-    fn from(&self, head: Position) -> Position {
+    fn beginning(&self, head: Position) -> Position {
         let reach = match self {
             Self { stream: Some(_), .. } => i64::MAX,
             Self { event_type: None, correlation: None, .. } => self.limit.and_one() - 1,
@@ -131,7 +130,7 @@ impl ListLogEntries {
             for stored in page.events {
                 let (position, metadata) = (stored.position, serde_json::from_str(&stored.event.metadata).ok());
                 if self.wants(&stored.event.event_type, metadata.as_ref()) {
-                    found.push(LogEntryView::new(stored, metadata));
+                    found.push(LogEntryView::new(stored, metadata.as_ref()));
                 }
                 if found.len() == self.limit.get() {
                     return Ok((found, position));
@@ -153,7 +152,7 @@ impl ListLogEntries {
 #[utoipa::path(get, path = "/operator/events", tag = "operator", params(ListLogEntries), responses((status = 200, body = LogEntryList), Failures))]
 async fn list_log_entries(State(app): State<App>, _: Operator, Query(query): Query<ListLogEntries>) -> Result<Json<LogEntryList>, Problem> {
     let head = app.store().head().await?;
-    let after = query.after.unwrap_or_else(|| query.from(head));
+    let after = query.after.unwrap_or_else(|| query.beginning(head));
     let (items, next) = query.read(&app, after, head).await?;
     Ok(Json(LogEntryList { items, after: after.0, next: next.0, head: head.0 }))
 }

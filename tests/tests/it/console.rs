@@ -20,7 +20,7 @@ async fn operators_see_what_stands_where_and_never_what_was_said(world: World) {
 
     let all = operator.get("/v1/operator/events?after=0&limit=100").await.expect(200);
     let head = world.store().head().await.unwrap();
-    assert_eq!((all.items().len() as i64, all.json()["next"].as_i64(), all.json()["head"].as_i64()), (8, Some(head.0), Some(head.0)));
+    assert_eq!((all.items().len(), all.json()["next"].as_i64(), all.json()["head"].as_i64()), (8, Some(head.0), Some(head.0)));
     assert!(!String::from_utf8_lossy(&all.bytes).contains("Kestrels"));
     let stream = format!("question-{}", question.rsplit('/').next().unwrap());
     let asked = operator.get(&format!("/v1/operator/events?stream={stream}")).await.expect(200).items();
@@ -54,7 +54,7 @@ async fn the_page_is_served_with_a_strict_policy(world: World) {
     let text = String::from_utf8(page.bytes.to_vec()).unwrap();
     assert!(!text.contains("://"), "nothing comes from elsewhere");
     let files = text.split('"').filter(|value| value.starts_with("/console/")).map(str::to_owned);
-    let more = ["api", "dom", "events", "plot", "projections"].map(|name| format!("/console/{name}.js"));
+    let more = ["api", "dom", "events", "parked", "plot", "projections"].map(|name| format!("/console/{name}.js"));
     for path in files.chain(more).chain(["/console/".to_owned()]) {
         let file = anonymous.get(&path).await.expect(200);
         let policy = file.header("content-security-policy");
