@@ -97,6 +97,14 @@ impl Server {
         &self.url
     }
 
+    /// The most memory that it ever held, in MiB.
+    pub fn peak_memory(&self) -> std::io::Result<f64> {
+        let Some(id) = self.child.id() else { return Err(std::io::Error::other("the server has ended")) };
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        peak.map(|kib| kib / 1024.0).ok_or_else(|| std::io::Error::other("the system does not tell"))
+    }
+
     /// `kill -9`.
     pub async fn kill(mut self) {
         if let Err(error) = self.child.kill().await {

@@ -4,8 +4,9 @@
 //! batches. People, groups and words are drawn from one seeded source of chance.
 //!
 //! - `offline`: decides in memory; `chance`: draws
-//! - one module per pillar with the wishes of its people: `community`, `market`, `talk`
+//! - one module per pillar with the wishes of its people: `care`, `community`, `market`, `talk`
 
+mod care;
 mod chance;
 mod community;
 mod market;
@@ -65,7 +66,7 @@ pub struct Summary {
 type Wish = fn(&mut Simulation);
 
 /// All wishes with how often they come, relative to each other: one line per pillar.
-const WISHES: &[&[(u64, Wish)]] = &[community::WISHES, market::WISHES, talk::WISHES];
+const WISHES: &[&[(u64, Wish)]] = &[community::WISHES, market::WISHES, talk::WISHES, care::WISHES];
 
 /// The community while it is simulated.
 pub struct Simulation {
@@ -85,6 +86,7 @@ pub struct Simulation {
     community: community::Community,
     market: market::Market,
     talk: talk::Talk,
+    care: care::Care,
 }
 
 impl Simulation {
@@ -171,6 +173,7 @@ pub async fn simulate(
         community: community::Community::default(),
         market: market::Market::default(),
         talk: talk::Talk::default(),
+        care: care::Care::default(),
     };
     let mut summary = Summary::default();
     while simulation.offline.events < options.events {

@@ -45,11 +45,14 @@ struct Posted {
     comments: Vec<CommentId>,
 }
 
+/// A page with its owner.
+pub type OwnedPage = (PageId, PersonId);
+
 /// Pages and recent posts.
 #[derive(Default)]
 pub struct Talk {
-    /// Pages with their owners.
-    pub pages: Vec<(PageId, PersonId)>,
+    /// All of them.
+    pub pages: Vec<OwnedPage>,
     posts: Vec<Posted>,
 }
 
@@ -77,6 +80,17 @@ impl Simulation {
     fn some_post(&mut self) -> Option<usize> {
         let drawn = self.chance.skewed(self.talk.posts.len());
         self.talk.posts.len().checked_sub(drawn + 1)
+    }
+
+    /// A recent comment, with its post and, where that is on a page, the page and its owner.
+    pub fn some_comment(&mut self) -> Option<(PostId, Option<OwnedPage>, CommentId)> {
+        let at = self.some_post()?;
+        let page = match self.talk.posts[at].place {
+            Place::Page(page) => Some(self.talk.pages[page]),
+            Place::Room(_) => None,
+        };
+        let comment = self.chance.pick(&self.talk.posts[at].comments).copied()?;
+        Some((self.talk.posts[at].id, page, comment))
     }
 
     /// Somebody who may have something to say there.

@@ -43,6 +43,9 @@ async fn a_simulated_history_is_valid_ordered_and_has_something_of_everything() 
     assert!((Span::days(19)..=Span::days(21)).contains(&length), "{length:?}");
     for event_type in [
         "comment.written.v1",
+        "conversation.marked_done.v1",
+        "conversation.page_wrote.v1",
+        "conversation.person_wrote.v1",
         "fan.followed.v1",
         "listing.sold.v1",
         "membership.invited.v1",
@@ -55,4 +58,6 @@ async fn a_simulated_history_is_valid_ordered_and_has_something_of_everything() 
     ] {
         assert!(summary.types.contains_key(event_type), "{event_type} is missing in {:?}", summary.types);
     }
+    let private = events.iter().filter(|stored| stored.event.data.contains("\"private_reply\":")).count();
+    assert!(private > 0, "a page replied in private");
 }

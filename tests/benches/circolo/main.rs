@@ -5,6 +5,9 @@
 
 mod commands;
 mod durable;
+mod history;
+mod http;
+mod lag;
 mod machine;
 mod random;
 mod rebuild;
@@ -14,7 +17,8 @@ use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// What every benchmark may fail with.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
 
 /// Circolo's benchmarks.
 #[derive(Debug, Parser)]
@@ -42,12 +46,16 @@ struct Arguments {
 enum Name {
     Commands,
     Rebuild,
+    Http,
+    Lag,
+    History,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(task) = &arguments.task {
-        return rebuild::run_task(task);
+        let json: serde_json::Value = serde_json::from_str(task)?;
+        return if json["bare"].is_null() { rebuild::run_task(task) } else { http::run_task(&json) };
     }
     let machine = machine::facts(&arguments.dir)?;
     for name in Name::value_variants() {
@@ -57,6 +65,9 @@ fn main() -> Result<()> {
         let report = match name {
             Name::Commands => commands::run(&arguments)?,
             Name::Rebuild => rebuild::run(&arguments)?,
+            Name::Http => http::run(&arguments)?,
+            Name::Lag => lag::run(&arguments)?,
+            Name::History => history::run(&arguments)?,
         };
         report.finish(&machine, arguments.quick)?;
     }
