@@ -213,7 +213,7 @@ macro_rules! row {
             }
 
             fn size(&self) -> usize {
-                std::mem::size_of::<Self>() + self.$key.len() $(+ $crate::value::ColumnType::heap(&self.$field))*
+                std::mem::size_of::<Self>() + $crate::value::ColumnType::heap(&self.$key) $(+ $crate::value::ColumnType::heap(&self.$field))*
             }
         }
     };

@@ -17,7 +17,7 @@ pub use chance::Chance;
 pub use offline::Offline;
 
 use crate::execute::Request;
-use crate::{EventStore, StoreError};
+use crate::{Append, EventStore, StoreError};
 use circolo_domain::{PersonId, Span, Timestamp};
 use std::collections::BTreeMap;
 
@@ -131,6 +131,13 @@ impl Simulation {
         self.now = self.now.plus(Span::micros(i64::try_from(drawn).unwrap_or_default()));
     }
 
+    /// Steps until there is enough to be written, or enough in all.
+    fn decide(&mut self, wishes: &[(u64, Wish)], total: u64) {
+        while self.offline.events < self.options.events && self.offline.waiting() < BATCH {
+            self.step(wishes, total);
+        }
+    }
+
     fn step(&mut self, wishes: &[(u64, Wish)], total: u64) {
         self.wait();
         if self.due(self.registered, self.options.people) && community::register(self) {
@@ -176,15 +183,18 @@ pub async fn simulate(
         care: care::Care::default(),
     };
     let mut summary = Summary::default();
-    while simulation.offline.events < options.events {
-        simulation.step(&wishes, total);
-        if simulation.offline.waiting() >= BATCH {
-            write(store, &mut simulation, &mut summary).await?;
-            progress(summary.events);
+    loop {
+        // What was decided is written while the next is decided.
+        let decided = simulation.offline.take();
+        let last = simulation.offline.events >= options.events;
+        let write = write(store, decided, &mut summary);
+        let decide = async { simulation.decide(&wishes, total) };
+        futures::join!(write, decide).0?;
+        progress(summary.events);
+        if last {
+            break;
         }
     }
-    write(store, &mut simulation, &mut summary).await?;
-    progress(summary.events);
     Ok(Summary {
         people: simulation.registered,
         groups: simulation.community.count(),
@@ -194,8 +204,7 @@ pub async fn simulate(
     })
 }
 
-async fn write(store: &dyn EventStore, simulation: &mut Simulation, summary: &mut Summary) -> Result<(), StoreError> {
-    let appends = simulation.offline.take();
+async fn write(store: &dyn EventStore, appends: Vec<Append>, summary: &mut Summary) -> Result<(), StoreError> {
     for event in appends.iter().flat_map(|append| &append.events) {
         summary.events += 1;
         match summary.types.get_mut(&event.event_type) {

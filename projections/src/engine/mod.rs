@@ -82,9 +82,9 @@ impl Options {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            live_page: 1_000,
+            live_page: 8_000,
             build_page: 4_000,
-            memory: 256 << 20,
+            memory: 128 << 20,
             rate: None,
             transaction: Duration::from_millis(25),
             mismatch: Mismatch::Refuse,

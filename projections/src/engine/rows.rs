@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 /// One row while it is in memory.
 struct Entry<R> {
-    /// `None`: there is no such row.
-    row: Option<R>,
+    /// `None`: there is no such row. On the heap, so that the map stays small however many columns a row has.
+    row: Option<Box<R>>,
     /// Events up to here are in it already (a build that was interrupted has rows ahead of its checkpoint).
     folded: Position,
     /// Does the database hold a row under this key?
@@ -61,8 +61,9 @@ impl<R> Default for TypedRows<R> {
     }
 }
 
-/// What an entry takes beside its row: the key, the map's slot.
-const ENTRY: usize = 96;
+/// What an entry takes beside its row and the letters of its key: a slot of a map that is two thirds full, and what the allocator
+/// adds to key and row.
+const ENTRY: usize = 56 * 3 / 2 + 2 * 16;
 
 impl<R: Fold> Rows for TypedRows<R> {
     fn prepare(&mut self, events: &[&Recorded], sample: Option<&Sample>) -> Vec<String> {
@@ -91,8 +92,8 @@ impl<R: Fold> Rows for TypedRows<R> {
                 other => return Err(ColumnError { column: values.len(), expected: "a position", found: format!("{other:?}") }),
             };
             let Some(Value::Text(key)) = values.first().cloned() else { continue };
-            let row = if folded < 0 { None } else { Some(R::from_values(values)?) };
-            self.size += row.as_ref().map_or(0, R::size);
+            let row = if folded < 0 { None } else { Some(Box::new(R::from_values(values)?)) };
+            self.size += row.as_deref().map_or(0, R::size);
             if let Some(entry) = self.entries.get_mut(&key) {
                 *entry = Entry { row, folded: Position(folded.abs()), stored: true, dirty: false };
             }
@@ -107,11 +108,11 @@ impl<R: Fold> Rows for TypedRows<R> {
                 if event.position <= entry.folded {
                     continue;
                 }
-                let before = entry.row.as_ref().map_or(0, R::size);
-                let row = R::fold(entry.row.take(), key, event);
+                let before = entry.row.as_deref().map_or(0, R::size);
+                let row = R::fold(entry.row.take().map(|row| *row), key, event);
                 entry.dirty |= row.is_some() || before > 0;
                 self.size = (self.size + row.as_ref().map_or(0, R::size)).saturating_sub(before);
-                entry.row = row;
+                entry.row = row.map(Box::new);
             }
         }
     }
@@ -122,7 +123,9 @@ impl<R: Fold> Rows for TypedRows<R> {
 
     fn drain(&mut self) -> Box<dyn Iterator<Item = Change> + Send> {
         self.size = 0;
-        let mut dirty: Vec<_> = std::mem::take(&mut self.entries).into_iter().filter(|(_, entry)| entry.dirty).collect();
+        let entries = std::mem::take(&mut self.entries);
+        let mut dirty = Vec::with_capacity(entries.values().filter(|entry| entry.dirty).count());
+        dirty.extend(entries.into_iter().filter(|(_, entry)| entry.dirty));
         dirty.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Box::new(dirty.into_iter().filter_map(|(key, entry)| match entry.row {
             Some(row) => Some(Change::Upsert(row.into_values())),

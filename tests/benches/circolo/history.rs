@@ -3,10 +3,7 @@
 
 use crate::{
     Arguments, Result, durable,
-    http::{
-        client::Client,
-        site::{self, Site},
-    },
+    http::{client::Client, site::Site},
     report::Report,
 };
 use circolo::clock;
@@ -27,7 +24,12 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("history", vec!["data", "what", "events", "seconds", "events/s", "peak MiB", "aim"]);
     report.fact("peak", "VmHWM of the process; on Postgres the server's memory is not in it");
     Runtime::new()?.block_on(async {
-        Measurement { report: &mut report, arguments, data: "SQLite" }.run(None).await?;
+        if arguments.wants("SQLite") {
+            Measurement { report: &mut report, arguments, data: "SQLite" }.run(None).await?;
+        }
+        if !arguments.wants("Postgres") {
+            return Ok(());
+        }
         let Some(cluster) = durable::cluster(&arguments.dir) else {
             println!("skipped: no Postgres");
             report.fact("Postgres", "skipped, it is not installed");
@@ -47,7 +49,7 @@ struct Measurement<'a> {
 
 impl Measurement<'_> {
     async fn run(mut self, postgres: Option<&str>) -> Result<()> {
-        let events = site::events(self.arguments);
+        let events = self.arguments.history();
         let site = Site::simulate(self.arguments, postgres).await?;
         let aim = postgres.is_none().then(|| (format!("< {SIMULATED_AIM} s"), site.simulated.as_secs_f64() < SIMULATED_AIM));
         self.line("circolo simulate", events, site.simulated, None, aim.as_ref());

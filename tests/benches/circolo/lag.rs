@@ -2,11 +2,7 @@
 
 use crate::{
     Arguments, Result, durable,
-    http::{
-        Town,
-        client::Client,
-        site::{self, Site},
-    },
+    http::{Town, client::Client, site::Site},
     report::{Report, Sample},
 };
 use circolo_tests::server::Server;
@@ -28,10 +24,15 @@ const POSTGRES_AIM: f64 = 50.0;
 pub fn run(arguments: &Arguments) -> Result<Report> {
     let head = vec!["data", "commands/s", "command p50 ms", "p99 ms", "visible after p50 ms", "p99 ms", "aim", "a plain query p50 ms"];
     let mut report = Report::new("lag", head);
-    report.fact("history", format!("{} simulated events", site::events(arguments)));
+    report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("visible after", "from the answer to the command to the answer to a query that waits for its position");
     Runtime::new()?.block_on(async {
-        measure(&mut report, arguments, "SQLite", None, SQLITE_AIM).await?;
+        if arguments.wants("SQLite") {
+            measure(&mut report, arguments, "SQLite", None, SQLITE_AIM).await?;
+        }
+        if !arguments.wants("Postgres") {
+            return Ok(());
+        }
         let Some(cluster) = durable::cluster(&arguments.dir) else {
             println!("skipped: no Postgres");
             report.fact("Postgres", "skipped, it is not installed");

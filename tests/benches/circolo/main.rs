@@ -28,9 +28,12 @@ struct Arguments {
     /// A smoke run: everything once and short, its figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Of the commands, only what is written to this log with so many in flight: `SQLite/256`.
+    /// Only this database: `SQLite` or `Postgres`; of the commands, only this line: `SQLite/256`.
     #[arg(long)]
     only: Option<String>,
+    /// How many events a simulated history has [default: 1,000,000; 20,000 in a smoke run]
+    #[arg(long)]
+    events: Option<u64>,
     /// Where the databases are made: on a disk, not in memory.
     #[arg(long, default_value = "/var/tmp")]
     dir: PathBuf,
@@ -40,6 +43,18 @@ struct Arguments {
     /// What a process that measures its own memory does.
     #[arg(long, hide = true)]
     task: Option<String>,
+}
+
+impl Arguments {
+    /// Whether what is called so is to be measured.
+    fn wants(&self, line: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == line)
+    }
+
+    /// How many events a simulated history has.
+    fn history(&self) -> u64 {
+        self.events.unwrap_or(if self.quick { 20_000 } else { 1_000_000 })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -28,7 +28,7 @@ pub async fn measure(report: &mut Report, arguments: &Arguments) -> Result<()> {
     let extent = Extent::of(arguments);
     report.fact("Postgres", durable::settings(&cluster.url).await?);
     for (in_flight, aim) in POSTGRES_AIMS {
-        if arguments.only.as_ref().is_some_and(|only| *only != format!("Postgres/{in_flight}")) {
+        if !arguments.wants(&format!("Postgres/{in_flight}")) {
             continue;
         }
         let log = durable::schema(&cluster.url, "log").await?;

@@ -15,7 +15,7 @@ pub async fn measure(report: &mut Report, arguments: &Arguments) -> Result<()> {
     let extent = Extent::of(arguments);
     report.fact("SQLite", format!("{}, WAL, synchronous=FULL on both sides", rusqlite::version()));
     for (in_flight, aim) in SQLITE_AIMS {
-        if arguments.only.as_ref().is_some_and(|only| *only != format!("SQLite/{in_flight}")) {
+        if !arguments.wants(&format!("SQLite/{in_flight}")) {
             continue;
         }
         let dir = tempfile::tempdir_in(&arguments.dir)?;

@@ -35,10 +35,15 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let head = vec!["data", "what", "requests/s", "p50 ms", "p99 ms", "bare handler/s", "ratio", "behind after"];
     let mut report = Report::new("http", head);
     report.fact("client", format!("{IN_FLIGHT} connections, each one request after the other, on the same cores as the server"));
-    report.fact("history", format!("{} simulated events", site::events(arguments)));
+    report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("behind after", "events that the read models have not seen when the last command is answered");
     Runtime::new()?.block_on(async {
-        measure(&mut report, arguments, "SQLite", None).await?;
+        if arguments.wants("SQLite") {
+            measure(&mut report, arguments, "SQLite", None).await?;
+        }
+        if !arguments.wants("Postgres") {
+            return Ok(());
+        }
         let Some(cluster) = durable::cluster(&arguments.dir) else {
             println!("skipped: no Postgres");
             report.fact("Postgres", "skipped, it is not installed");

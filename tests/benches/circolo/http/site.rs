@@ -18,11 +18,6 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
-/// How many events a simulated community has.
-pub const fn events(arguments: &Arguments) -> u64 {
-    if arguments.quick { 20_000 } else { 1_000_000 }
-}
-
 /// A folder, perhaps with a database beside it.
 pub struct Site {
     pub storage: Storage,
@@ -40,7 +35,7 @@ impl Site {
             None => None,
         };
         let storage = Storage { folder: dir.path().to_owned(), database };
-        let events = events(arguments).to_string();
+        let events = arguments.history().to_string();
         let began = Instant::now();
         storage.run(&["simulate", "--people", "5000", "--groups", "60", "--pages", "20", "--days", "30", "--events", &events]);
         Ok(Self { storage, simulated: began.elapsed(), _dir: dir })
