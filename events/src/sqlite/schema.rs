@@ -71,8 +71,7 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 8192;
          PRAGMA journal_size_limit = 67108864;
-         PRAGMA cache_size = {CACHE};
-         PRAGMA temp_store = MEMORY;",
+         PRAGMA cache_size = {CACHE};",
     ))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
@@ -85,8 +84,7 @@ pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, Op
     // The file is not mapped into memory: whoever reads all of it would seem to hold all of it.
     connection.execute_batch(
         "PRAGMA query_only = ON;
-         PRAGMA cache_size = -4096;
-         PRAGMA temp_store = MEMORY;",
+         PRAGMA cache_size = -4096;",
     )?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)

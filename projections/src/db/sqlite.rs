@@ -226,7 +226,6 @@ fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
         connection.pragma_update(None, "query_only", true)?;
     }
     connection.pragma_update(None, "cache_size", -role.cache())?;
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 

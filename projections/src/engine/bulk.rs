@@ -28,7 +28,7 @@ const EVENT_SHARE: usize = 16 << 10;
 /// Events read at once, however little memory there is.
 const FEWEST: usize = 64;
 /// Pages that are read and decoded ahead of the fold.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 /// Rows in the first transaction, at most; how long it takes sets the number for the next.
 const FIRST_PIECE: usize = 1_000;
 /// Rows in any transaction, at most.

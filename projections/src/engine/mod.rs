@@ -83,8 +83,8 @@ impl Options {
         Self {
             clock,
             live_page: 8_000,
-            build_page: 4_000,
-            memory: 128 << 20,
+            build_page: 2_000,
+            memory: 96 << 20,
             rate: None,
             transaction: Duration::from_millis(25),
             mismatch: Mismatch::Refuse,
