@@ -20,8 +20,8 @@ use circolo_domain::{
     stance::Stance,
     unmasking::{self, Reading, Unmasking, Use},
 };
-use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
-use circolo_projections::{Db, Projector};
+use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute, transfer::Moments};
+use circolo_projections::{Db, Projector, past::Past};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -67,6 +67,8 @@ struct Inner {
     listeners: Arc<Semaphore>,
     /// Turns true when the server stops.
     stopping: watch::Sender<bool>,
+    /// Which position a time stands for.
+    moments: Moments,
 }
 
 impl Inner {
@@ -81,7 +83,7 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
         let (listeners, stopping) = (Arc::new(Semaphore::new(LISTENERS)), watch::Sender::new(false));
-        Self(Arc::new(Inner { parts, rate, writes, listeners, stopping }))
+        Self(Arc::new(Inner { parts, rate, writes, listeners, stopping, moments: Moments::default() }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -159,6 +161,15 @@ impl App {
         let Some(position) = wanted.or_else(own) else { return Ok(()) };
         let behind = |_| Problem::try_later("behind", "the read models have not come to this position yet");
         self.0.parts.projector.wait_for(position, self.config().catch_up()).await.map_err(behind)
+    }
+
+    /// The log as of `time`.
+    pub async fn past(&self, time: Timestamp) -> Result<Past<'_>, Problem> {
+        if time > self.now() {
+            return Err(Problem::bad_request("as_of_in_future", "what happens until then is not known yet"));
+        }
+        let until = self.0.moments.position(self.store(), time).await?;
+        Ok(Past { store: self.store(), until })
     }
 
     /// Decides and appends.

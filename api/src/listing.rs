@@ -6,9 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use circolo_domain::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// The most items on a page.
 pub const MOST: u32 = 100;
@@ -48,6 +49,16 @@ impl<'de> Deserialize<'de> for Limit {
             _ => Err(de::Error::custom("out_of_range: a number from 1 to 100 is expected")),
         }
     }
+}
+
+/// As of when a thing is read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AsOf {
+    /// As it was then, from what was recorded by then; who may read it is decided by today's rights.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub as_of: Option<Timestamp>,
 }
 
 /// Where a page ended, for one list; opaque to clients, checked when it comes back.

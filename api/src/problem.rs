@@ -8,7 +8,7 @@ use axum::{
 };
 use circolo_domain::{Kind, Rejection, access::Denied};
 use circolo_events::{ExecuteError, LoadError, StoreError};
-use circolo_projections::{DbError, EngineError};
+use circolo_projections::{DbError, EngineError, past::PastError};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Display};
@@ -240,6 +240,15 @@ impl From<DbError> for Problem {
                 .with_retry_after(5),
             DbError::Moved | DbError::Closed | DbError::Failed(_) => unavailable("read models' database", &error),
             DbError::Column(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PastError> for Problem {
+    fn from(error: PastError) -> Self {
+        match error {
+            PastError::Load(error) => error.into(),
+            PastError::Db(error) => error.into(),
         }
     }
 }

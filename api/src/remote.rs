@@ -31,6 +31,8 @@ struct Reading {
     response: Response,
     /// All events up to here were given.
     after: Position,
+    /// Where the last event stands that was given.
+    last: Position,
     /// Bytes that came, and how many of them were given as lines.
     bytes: Vec<u8>,
     given: usize,
@@ -58,13 +60,14 @@ impl Remote {
     async fn begin(&self, after: Position) -> anyhow::Result<Reading> {
         let request = self.client.get(&self.address).query(&self.query).query(&[("from", after.0 + 1)]);
         let request = request.header(header::ACCEPT, NDJSON).bearer_auth(&self.token);
-        Ok(Reading { response: accepted(request.send().await?).await?, after, bytes: vec![], given: 0, ended: false })
+        Ok(Reading { response: accepted(request.send().await?).await?, after, last: after, bytes: vec![], given: 0, ended: false })
     }
 
     async fn page(&self, after: Position, limit: usize) -> anyhow::Result<Page> {
         let mut reading = self.reading.lock().await;
         let mut open = match reading.take() {
-            Some(open) if open.after == after => open,
+            // Behind the last event there is nothing new to ask for.
+            Some(open) if open.after == after || (open.ended && after >= open.last) => open,
             _ => self.begin(after).await?,
         };
         let mut events = Vec::new();
@@ -73,6 +76,7 @@ impl Remote {
         {
             events.push(stored);
         }
+        open.last = events.last().map_or(open.last, |last| last.position);
         open.after = if events.len() < limit { self.head.max(after) } else { events.last().map_or(after, |last| last.position) };
         let scanned = open.after;
         *reading = Some(open);

@@ -267,6 +267,20 @@ impl Standing {
         if allowed { Ok(()) } else { Err(self.denied(action, role)) }
     }
 
+    /// Whether `action` is allowed on the group as it was `at` a moment: by today's rights, and for outsiders also by the settings
+    /// of then. What was secret then stays unknown to whoever may not read what was written in secret.
+    pub fn allows_as_of(&self, action: Action, then: &Arc<Group>, at: Timestamp) -> Result<(), Denied> {
+        self.allows(action)?;
+        let scope = then.scope(&self.group_id.to_string()).ok_or(Denied::Unknown)?;
+        if self.role().is_none() {
+            Self { group: Arc::clone(then), ..self.clone() }.allows(action)?;
+        }
+        match self.clone().towards(Origin { scope, at }).reads(self.role()) {
+            Err(Denied::Unknown) => Err(Denied::Unknown),
+            _ => Ok(()),
+        }
+    }
+
     fn denied(&self, action: Action, role: Option<Role>) -> Denied {
         if self.person.is_none() {
             return Denied::Anonymous;

@@ -1,10 +1,11 @@
 //! Queries over what is and was on offer: one listing, the catalogues of groups and sellers, a listing's history.
 
 use crate::audience::{Order, Readable, param};
-use crate::listings::{FOR_SALE, SOLD};
+use crate::listings::{FOR_SALE, ListingRow, SOLD};
+use crate::past::{self, Past, PastError};
 use crate::{Db, DbError, Value, record};
 use circolo_domain::access::Key;
-use circolo_domain::{GroupId, ListingId, PersonId, Timestamp};
+use circolo_domain::{GroupId, ListingId, PersonId, Timestamp, listing};
 
 record! {
     /// A listing in a catalogue or on its page.
@@ -70,6 +71,40 @@ const DETAIL: &str = "q.id, q.group_id, q.seller, p.display_name, q.title, q.des
 pub async fn find(db: &Db, id: ListingId) -> Result<Option<ListingDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
     db.one(sql, vec![id.to_string().into()]).await
+}
+
+/// The listing as of a moment, whoever asks: the caller has checked who may read it.
+pub async fn as_of(db: &Db, past: Past<'_>, id: ListingId) -> Result<Option<ListingDetail>, PastError> {
+    let own = past.stream(&listing::stream(id)).await?;
+    let Some(row) = past::rows::<ListingRow>(own.iter().collect()).remove(&id.to_string()) else { return Ok(None) };
+    let seller_name = past::names(db, vec![row.seller.clone()]).await?.remove(&row.seller);
+    Ok(Some(ListingDetail {
+        id: row.id,
+        group_id: row.group_id,
+        seller: row.seller,
+        seller_name,
+        title: row.title,
+        description: row.description,
+        category: row.category,
+        condition: row.condition,
+        pickup: row.pickup,
+        delivery: row.delivery,
+        status: row.status,
+        asked: row.asked,
+        asked_currency: row.asked_currency,
+        price: row.price,
+        listed: row.listed,
+        offered: row.offered,
+        sold: row.sold,
+        sold_price: row.sold_price,
+        sold_currency: row.sold_currency,
+        sold_to: row.sold_to,
+        on_offer: row.on_offer,
+        withdrawn: row.withdrawn,
+        reason: row.reason,
+        revision: row.revision,
+        position: row.position,
+    }))
 }
 
 /// The listings of these ids, in no order: the caller has checked who may read them.

@@ -1,6 +1,7 @@
 //! Read models `groups_v1` and `group_stats_v1`: the directory of groups, each group's detail and its figures.
 
-use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
+use crate::past::{self, Past, PastError};
+use crate::{Db, DbError, Fold, Keys, Projection, Value, params, projection, record, row};
 use circolo_domain::access::Privacy;
 use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership, question};
 use circolo_events::Recorded;
@@ -191,6 +192,37 @@ const DETAIL: &str = "g.id, g.name, g.description, g.privacy, g.membership, g.me
 pub async fn find(db: &Db, id: GroupId) -> Result<Option<GroupDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM groups_v1 g LEFT JOIN group_stats_v1 s ON s.id = g.id WHERE g.id = $1");
     db.one(sql, vec![id.to_string().into()]).await
+}
+
+/// The group as of a moment, from the events of its own stream; whoever asks: the caller has checked who may see it.
+///
+/// What was asked and answered keeps its place in the log for ever, so that is counted by place.
+pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId) -> Result<Option<GroupDetail>, PastError> {
+    let Some(row) = past::rows::<GroupRow>(own.iter().collect()).remove(&id.to_string()) else { return Ok(None) };
+    let people = past.prefix(&format!("membership-{id}.")).await?;
+    let stats = past::rows::<GroupStatsRow>(own.iter().chain(&people).collect()).remove(&id.to_string());
+    let sql = "SELECT (SELECT count(*) FROM questions_v1 q WHERE q.audience >= $1 AND q.audience < $2 AND q.position <= $3), \
+               (SELECT count(*) FROM questions_v1 q JOIN answers_v1 a ON a.question_id = q.id \
+                WHERE q.audience >= $1 AND q.audience < $2 AND a.position <= $3)";
+    // All eras of the group: a semicolon comes right after a colon.
+    let params = params![format!("group:{id}:"), format!("group:{id};"), past.until.0];
+    let (questions, answers) = db.one(sql, params).await?.unwrap_or((0, 0));
+    Ok(Some(GroupDetail {
+        id: row.id,
+        name: row.name,
+        description: row.description,
+        privacy: row.privacy,
+        membership: row.membership,
+        members_invite: row.members_invite,
+        member_list_public: row.member_list_public,
+        history: row.history,
+        created: row.created,
+        revision: row.revision,
+        position: row.position,
+        members: stats.map_or(0, |stats| stats.members),
+        questions,
+        answers,
+    }))
 }
 
 /// What a page of the directory is to hold.

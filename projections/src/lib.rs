@@ -5,11 +5,13 @@
 //!
 //! - [`mod@row`], [`value`], [`mod@projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
+//! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
 //!   [`listings`] with [`catalogue`], [`memberships`], [`page_comments`], [`pages`], [`people`], [`posts`], [`questions`],
 //!   [`reactions`]
 
+pub mod as_of;
 pub mod audience;
 pub mod catalogue;
 pub mod comments;
@@ -22,6 +24,7 @@ pub mod listings;
 pub mod memberships;
 pub mod page_comments;
 pub mod pages;
+pub mod past;
 pub mod people;
 pub mod posts;
 pub mod projection;

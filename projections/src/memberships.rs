@@ -1,5 +1,6 @@
 //! Read models `memberships_v1` and `episodes_v1`: who is, was or wants to be in which group.
 
+use crate::past::{self, Past, PastError};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Role;
 use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership};
@@ -298,6 +299,53 @@ pub async fn of_group(
          WHERE m.group_id = $1 AND m.{place} < $2 {standing} ORDER BY m.{place} DESC LIMIT $3"
     );
     db.query(sql, params).await
+}
+
+impl MembershipRow {
+    /// As a list of those with `status` at `at` shows it, if they are in it.
+    fn listed(self, status: Status, at: Timestamp) -> Option<ListedPerson> {
+        let position = match status {
+            Status::Member => self.member_position,
+            Status::Invited => self.invited_position,
+            Status::Requested => self.requested_position,
+            Status::Banned => self.banned_position.filter(|_| self.banned_until > Some(at.micros())),
+        };
+        let given = self.role.filter(|_| self.role_episode == Some(self.episode));
+        Some(ListedPerson {
+            person_id: self.person_id,
+            display_name: None,
+            role: given.unwrap_or_else(|| "member".to_owned()),
+            joined: self.joined,
+            invited: self.invited,
+            inviter: self.inviter,
+            requested: self.requested,
+            banned_until: self.banned_until,
+            ban_reason: self.ban_reason,
+            position: position?,
+        })
+    }
+}
+
+/// The people of a group with one status as of a moment, newest first, from the events of the group's own stream.
+pub async fn as_of(
+    db: &Db,
+    past: Past<'_>,
+    own: &[Recorded],
+    group: GroupId,
+    (status, at): (Status, Timestamp),
+    (before, limit): (Option<i64>, i64),
+) -> Result<Vec<ListedPerson>, PastError> {
+    let people = past.prefix(&format!("membership-{group}.")).await?;
+    let rows = past::rows::<MembershipRow>(own.iter().chain(&people).collect());
+    let mut listed: Vec<_> = rows.into_values().filter_map(|row| row.listed(status, at)).collect();
+    listed.retain(|person| before.is_none_or(|before| person.position < before));
+    listed.sort_unstable_by_key(|person| std::cmp::Reverse(person.position));
+    listed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let names = past::names(db, listed.iter().map(|person| person.person_id.clone()).collect()).await?;
+    for person in &mut listed {
+        person.display_name = names.get(&person.person_id).cloned();
+    }
+    Ok(listed)
 }
 
 record! {

@@ -1,10 +1,12 @@
 //! Response rates: which messages the formula has to look at, read from `messages_v1`. The formula itself is the domain's.
 
-use crate::conversations::side;
+use crate::conversations::{ConversationRow, MessageRow, side};
+use crate::past::{self, Past, PastError};
 use crate::{Db, DbError, Value, record};
-use circolo_domain::conversation::Previous;
+use circolo_domain::conversation::{Previous, Side};
 use circolo_domain::response_rate::{DAY, ENOUGH, Incoming, ResponseRate, WINDOW};
-use circolo_domain::{PageId, Span, Timestamp};
+use circolo_domain::{PageId, Span, Timestamp, page};
+use std::collections::HashMap;
 
 record! {
     /// A message of a person to a page, with what the formula has to know of it.
@@ -70,6 +72,31 @@ pub async fn compute(db: &Db, page: PageId, at: Timestamp) -> Result<ResponseRat
     let sql = format!("SELECT {} {THREADS} AND m.sent >= $3", facts());
     let rows: Vec<IncomingRow> = db.query(sql, vec![page.into(), at.into(), since.into()]).await?;
     Ok(ResponseRate::compute(rows.iter().map(IncomingRow::facts), at))
+}
+
+/// A page's response rate as of `at`, from what was recorded by then alone; `None` if there was no such page.
+pub async fn as_of(past: Past<'_>, page: PageId, at: Timestamp) -> Result<Option<ResponseRate>, PastError> {
+    if past.stream(&page::stream(page)).await?.is_empty() {
+        return Ok(None);
+    }
+    let events = past.prefix(&format!("conversation-{page}.")).await?;
+    let conversations = past::rows::<ConversationRow>(events.iter().collect());
+    let mut messages: Vec<_> = past::rows::<MessageRow>(events.iter().collect()).into_values().collect();
+    messages.sort_unstable_by_key(|message| std::cmp::Reverse(message.position));
+    // From the last message to the first: when did staff write next?
+    let (mut next_by_page, mut incoming) = (HashMap::new(), Vec::new());
+    for message in messages {
+        if side(&message.side) == Side::Page {
+            next_by_page.insert(message.conversation_id, message.sent);
+            continue;
+        }
+        let spam = conversations.get(&message.conversation_id).is_some_and(|conversation| conversation.status == "spam");
+        let replied = next_by_page.get(&message.conversation_id).copied();
+        let MessageRow { id, author: person_id, sent, position, previous_sent, previous_side, opener, away, .. } = message;
+        let row = IncomingRow { id, person_id, sent, position, previous_sent, previous_side, opener, away, spam, replied };
+        incoming.push(row.facts());
+    }
+    Ok(Some(ResponseRate::compute(incoming, at)))
 }
 
 /// From when on messages can matter.

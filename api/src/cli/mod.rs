@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod as_of;
 mod events;
 mod openapi;
 mod operations;
@@ -25,6 +26,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Fold read models up to a moment of the past, into a file that any program opens
+    AsOf(Box<as_of::AsOf>),
     /// Read the log, write it to files, and bring it back
     Events(events::Events),
     /// Print the description of the API, for `openapi.json`
@@ -59,6 +62,7 @@ impl std::error::Error for Ended {}
 /// Runs what the command line asks for.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Some(Command::AsOf(as_of)) => as_of.run().await,
         Some(Command::Events(events)) => events.run().await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Projections(projections)) => Box::pin(projections.run()).await,

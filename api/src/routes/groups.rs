@@ -5,17 +5,24 @@ use crate::{
     answer::{Done, Tagged},
     caller::{Caller, MaybeCaller},
     extract::{Json, Path, Query, present},
-    listing::{Cursor, Limit, Listing},
+    listing::{AsOf, Cursor, Limit, Listing},
     problem::Failures,
 };
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use circolo_domain::{
     Comment, GroupId, Name, PersonId, Timestamp,
     access::{Action, Privacy, Role, Standing},
     group::{self, Changes, Group, History, Policy},
 };
-use circolo_projections::groups::{self, Directory, GroupDetail};
+use circolo_projections::{
+    groups::{self, Directory, GroupDetail},
+    past,
+};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -173,13 +180,13 @@ struct GroupView {
 }
 
 impl GroupView {
-    fn new(row: GroupDetail, standing: &Standing, now: Timestamp) -> Self {
-        let reads = standing.allows(Action::Read).is_ok();
+    fn new(row: GroupDetail, standing: &Standing, now: Timestamp, allows: impl Fn(Action) -> bool) -> Self {
+        let reads = allows(Action::Read);
         Self {
             members_invite: row.members_invite,
             member_list_public: row.member_list_public,
             history: row.history.clone(),
-            members: standing.allows(Action::ReadMembers).is_ok().then_some(row.members),
+            members: allows(Action::ReadMembers).then_some(row.members),
             questions: reads.then_some(row.questions),
             answers: reads.then_some(row.answers),
             status: standing.membership().status(now),
@@ -223,14 +230,30 @@ async fn create_group(State(app): State<App>, caller: Caller, Json(body): Json<C
     Ok(Done::created(id.0, &done, format!("/v1/groups/{id}")))
 }
 
-/// Look a group up.
-#[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = Uuid, Path,)), responses((status = 200, body = GroupView), Failures))]
-async fn find_group(State(app): State<App>, caller: MaybeCaller, Path(id): Path<GroupId>) -> Result<Tagged<GroupView>, Problem> {
+/// Look a group up, as it is or as it was.
+#[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = Uuid, Path,), AsOf), responses((status = 200, body = GroupView), Failures))]
+async fn find_group(
+    State(app): State<App>,
+    caller: MaybeCaller,
+    Path(id): Path<GroupId>,
+    Query(AsOf { as_of }): Query<AsOf>,
+) -> Result<Response, Problem> {
     let standing = app.standing(caller.person(), id).await?;
     standing.allows(Action::See)?;
-    let row = groups::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-    let revision = row.revision.unsigned_abs();
-    Ok(Tagged(GroupView::new(row, &standing, app.now()), revision))
+    let Some(time) = as_of else {
+        let row = groups::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
+        let revision = row.revision.unsigned_abs();
+        let view = GroupView::new(row, &standing, app.now(), |action| standing.allows(action).is_ok());
+        return Ok(Tagged(view, revision).into_response());
+    };
+    let past = app.past(time).await?;
+    let own = past.stream(&group::stream(id)).await?;
+    let then = Arc::new(past::state::<Group>(&own));
+    standing.allows_as_of(Action::See, &then, time)?;
+    let row = groups::as_of(app.db(), past, &own, id).await?.ok_or_else(Problem::not_found)?;
+    let view = GroupView::new(row, &standing, app.now(), |action| standing.allows_as_of(action, &then, time).is_ok());
+    // Without an entity tag: nothing can be changed as of then.
+    Ok(Json(view).into_response())
 }
 
 /// Change a group's settings, all or none.

@@ -6,10 +6,13 @@ use crate::{
     answer::{Done, Tagged},
     caller::{Caller, MaybeCaller},
     extract::{Json, OptionalJson, Path, Query, present},
-    listing::{Cursor, Limit, Listing},
+    listing::{AsOf, Cursor, Limit, Listing},
     problem::{Failures, Field},
 };
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use circolo_domain::{
     Comment, GroupId, ListingId, PersonId, Price, Reason, Slug, Timestamp, Title,
     access::{Action, Role, Standing},
@@ -239,6 +242,13 @@ impl Reader {
         buyer.filter(|buyer| self.is(seller) || self.is(buyer))
     }
 
+    /// The listing as it was, while it is `today`: what was withdrawn since is told to nobody new.
+    fn listing_as_of(self, row: ListingDetail, today: &str) -> ListingView {
+        let hidden = today == WITHDRAWN && !self.keeps_order && !self.is(&row.seller);
+        let row = if hidden { ListingDetail { title: None, description: None, pickup: None, delivery: None, ..row } } else { row };
+        self.listing(row)
+    }
+
     pub(super) fn listing(self, row: ListingDetail) -> ListingView {
         let inside = self.keeps_order || self.is(&row.seller);
         let text = |text: Option<String>| text.filter(|_| inside || row.status != WITHDRAWN);
@@ -398,14 +408,24 @@ async fn post_listing(
     Ok(Done::created(id.0, &done, format!("/v1/listings/{id}")))
 }
 
-/// Read a listing.
-#[utoipa::path(get, path = "/listings/{id}", tag = "market", params(("id" = Uuid, Path,)), responses((status = 200, body = ListingView), Failures))]
-async fn find_listing(State(app): State<App>, caller: MaybeCaller, Path(id): Path<ListingId>) -> Result<Tagged<ListingView>, Problem> {
+/// Read a listing, as it is or as it was.
+#[utoipa::path(get, path = "/listings/{id}", tag = "market", params(("id" = Uuid, Path,), AsOf), responses((status = 200, body = ListingView), Failures))]
+async fn find_listing(
+    State(app): State<App>,
+    caller: MaybeCaller,
+    Path(id): Path<ListingId>,
+    Query(AsOf { as_of }): Query<AsOf>,
+) -> Result<Response, Problem> {
     let (standing, _) = standing(&app, caller.person(), id).await?;
     standing.allows(Action::Read)?;
+    let reader = Reader::of(&standing);
     let row = catalogue::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-    let revision = row.revision.unsigned_abs();
-    Ok(Tagged(Reader::of(&standing).listing(row), revision))
+    let Some(time) = as_of else {
+        let revision = row.revision.unsigned_abs();
+        return Ok(Tagged(reader.listing(row), revision).into_response());
+    };
+    let then = catalogue::as_of(app.db(), app.past(time).await?, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(reader.listing_as_of(then, &row.status)).into_response())
 }
 
 /// Edit one's listing, or change its price, while it is for sale.

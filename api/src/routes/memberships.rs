@@ -16,8 +16,12 @@ use circolo_domain::{
     group::{self, Departure, Group},
     membership::{self, Command, Membership},
 };
-use circolo_projections::memberships::{self, InvitationRow, ListedPerson, Status};
+use circolo_projections::{
+    memberships::{self, InvitationRow, ListedPerson, Status},
+    past,
+};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -59,6 +63,9 @@ struct ListMembers {
     #[serde(default)]
     #[param(inline)]
     status: MemberStatus,
+    /// As it was then, from what was recorded by then; who may read it is decided by today's rights.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<Timestamp>,
     /// How many.
     #[serde(default)]
     limit: Limit,
@@ -236,8 +243,18 @@ async fn list_members(
         MemberStatus::Banned => ("banned", Status::Banned, Action::Moderate),
     };
     let before = page.after.map(|after| after.read(list)).transpose()?;
-    app.standing(caller.person(), id).await?.allows(action)?;
-    let rows = memberships::of_group(app.db(), id, status, app.now(), before, page.limit.and_one()).await?;
+    let standing = app.standing(caller.person(), id).await?;
+    standing.allows(action)?;
+    let limit = page.limit.and_one();
+    let rows = match page.as_of {
+        None => memberships::of_group(app.db(), id, status, app.now(), before, limit).await?,
+        Some(time) => {
+            let past = app.past(time).await?;
+            let own = past.stream(&group::stream(id)).await?;
+            standing.allows_as_of(action, &Arc::new(past::state::<Group>(&own)), time)?;
+            memberships::as_of(app.db(), past, &own, id, (status, time), (before, limit)).await?
+        }
+    };
     Ok(Listing::page(list, page.limit, rows, |row| row.position, |row| MemberItem::new(page.status, row)))
 }
 

@@ -5,7 +5,7 @@ use crate::{
     caller::MaybeCaller,
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
-    problem::Failures,
+    problem::{Failures, Field},
 };
 use axum::extract::State;
 use circolo_domain::{
@@ -147,6 +147,9 @@ struct FindResponseRate {
     /// The moment to compute it at, from all that is recorded by now; now if not said.
     #[param(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
+    /// The moment to compute it at, from what was recorded by then alone; not together with `at`.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<Timestamp>,
 }
 
 /// Which messages, and at which moment.
@@ -186,10 +189,17 @@ async fn find_response_rate(
     Path(page): Path<PageId>,
     Query(query): Query<FindResponseRate>,
 ) -> Result<Json<ResponseRateView>, Problem> {
+    if query.as_of.is_some() && query.at.is_some() {
+        let message = "at computes from all that is known now, as_of from what was known then: not both".to_owned();
+        return Err(Problem::invalid(vec![Field { field: "as_of".to_owned(), code: "not_with_at".to_owned(), message }]));
+    }
     let at = moment(&app, query.at)?;
     let standing = app.page_standing(caller.call(), page).await?;
     standing.sees()?;
-    let result = response_rates::compute(app.db(), page, at).await?;
+    let result = match query.as_of {
+        None => response_rates::compute(app.db(), page, at).await?,
+        Some(time) => response_rates::as_of(app.past(time).await?, page, time).await?.ok_or_else(Problem::not_found)?,
+    };
     let figures = standing.may(StaffAct::Inspect).is_ok().then(|| FiguresView::new(&result));
     Ok(Json(ResponseRateView { formula: FORMULA, label: result.label(), figures }))
 }

@@ -5,12 +5,12 @@
 //! - [`text`]: NDJSON and CSV, resumable; [`ranges`]: Parquet, a file per closed range of positions, with a manifest
 //! - [`sheet`]: a Parquet file, column by column
 //! - [`import`]: the way back, into an empty log
-//! - [`moment`]: the position that a time stands for; [`masked`]: a log whose personal texts are null
+//! - [`moment`]: the position that a time stands for; [`lens`]: a log up to an end, masked or not
 
 pub mod filter;
 pub mod import;
+pub mod lens;
 pub mod line;
-pub mod masked;
 pub mod moment;
 #[cfg(feature = "parquet")]
 pub mod ranges;
@@ -19,8 +19,8 @@ pub mod sheet;
 pub mod text;
 
 pub use filter::{Batch, Filter, Pages};
+pub use lens::Lens;
 pub use line::Line;
-pub use masked::Masked;
 pub use moment::Moments;
 
 use crate::{EventStore, LogId, Position, StoreError};

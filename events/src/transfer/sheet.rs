@@ -1,10 +1,12 @@
 //! A Parquet file: rows are gathered and written column by column, some thousands at a time.
 
+pub use parquet::errors::ParquetError;
+
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical},
     column::writer::ColumnWriter,
     data_type::ByteArray,
-    errors::{ParquetError, Result},
+    errors::Result,
     file::{
         properties::WriterProperties,
         writer::{SerializedFileWriter, SerializedRowGroupWriter},

@@ -4,6 +4,8 @@ mod postgres;
 mod sql;
 mod sqlite;
 
+pub(crate) use sqlite::value as sqlite_value;
+
 pub use sql::{Dialect, Sql};
 
 use crate::value::{ColumnError, FromValues, Value};

@@ -240,7 +240,7 @@ fn rows(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<Vec
     Ok(found)
 }
 
-fn value(value: ValueRef<'_>) -> Value {
+pub(crate) fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),

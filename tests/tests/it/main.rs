@@ -3,6 +3,7 @@
 
 mod access;
 mod adapters;
+mod as_of;
 mod backend;
 mod bad_input;
 mod changes;

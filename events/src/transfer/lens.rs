@@ -1,0 +1,104 @@
+//! A log as a reader may look at it: up to an end, masked or not, and telling how far they have come.
+
+use super::line::{masked_data, masked_metadata};
+use crate::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored};
+use async_trait::async_trait;
+use circolo_domain::{StreamName, Timestamp};
+use serde_json::value::RawValue;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// Told how far the reader has come.
+pub type Progress = Box<dyn Fn(Position) + Send + Sync>;
+
+/// Another log, seen through a lens. Takes no appends.
+pub struct Lens {
+    store: Arc<dyn EventStore>,
+    end: Position,
+    masked: bool,
+    progress: Progress,
+    last: Mutex<Option<(Position, Timestamp)>>,
+}
+
+impl Lens {
+    /// `store` up to and including `end`. Masked, every personal text is null, so that what is folded from it holds none; what
+    /// cannot be masked, because its type is unknown here, cannot be read either.
+    pub fn new(store: Arc<dyn EventStore>, end: Position, masked: bool, progress: Progress) -> Self {
+        Self { store, end, masked, progress, last: Mutex::default() }
+    }
+
+    /// Place and time of the furthest event that was read.
+    pub fn last(&self) -> Option<(Position, Timestamp)> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn see(&self, mut page: Page) -> Page {
+        page.events.retain(|stored| stored.position <= self.end);
+        page.scanned = page.scanned.min(self.end);
+        if let Some(stored) = page.events.last() {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = (*last).max(Some((stored.position, stored.event.recorded_at)));
+        }
+        (self.progress)(page.scanned);
+        Page { events: self.mask(page.events), ..page }
+    }
+
+    fn mask(&self, mut events: Vec<Stored>) -> Vec<Stored> {
+        let text = |masked: Option<Box<RawValue>>| masked.map_or_else(|| "null".to_owned(), |raw| Box::<str>::from(raw).into_string());
+        for stored in events.iter_mut().filter(|_| self.masked) {
+            stored.event.data = text(masked_data(&stored.event));
+            stored.event.metadata = text(masked_metadata(&stored.event));
+        }
+        events
+    }
+}
+
+const READ_ONLY: StoreError = StoreError::Invalid("through a lens a log is only read");
+
+#[async_trait]
+impl EventStore for Lens {
+    fn log_id(&self) -> LogId {
+        self.store.log_id()
+    }
+
+    async fn append(&self, _: Append) -> Result<Appended, StoreError> {
+        Err(READ_ONLY)
+    }
+
+    async fn append_many(&self, appends: Vec<Append>) -> Vec<Result<Appended, StoreError>> {
+        appends.iter().map(|_| Err(READ_ONLY)).collect()
+    }
+
+    async fn read(&self, stream: &StreamName, from: Revision, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        let mut events = self.store.read(stream, from, limit).await?;
+        events.retain(|stored| stored.position <= self.end);
+        Ok(self.mask(events))
+    }
+
+    async fn read_prefix(&self, prefix: &str, after: Position, until: Position, limit: usize) -> Result<Page, StoreError> {
+        Ok(self.see(self.store.read_prefix(prefix, after, until.min(self.end), limit).await?))
+    }
+
+    async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
+        if after >= self.end {
+            return Ok(Page { events: vec![], scanned: after });
+        }
+        Ok(self.see(self.store.read_all(after, limit).await?))
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        Ok(self.store.head().await?.min(self.end))
+    }
+
+    async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {
+        let found = self.store.find(stream, command_id).await?.filter(|(stored, _)| stored.position <= self.end);
+        Ok(found.map(|(stored, appended)| (self.mask(vec![stored]).remove(0), appended)))
+    }
+
+    async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError> {
+        Ok(self.store.changed(after, wait).await?.min(self.end))
+    }
+}
