@@ -151,7 +151,7 @@ const fn sql_type(kind: Kind) -> &'static str {
     }
 }
 
-/// A file made by [`write`], to be read.
+/// A file made by [`write()`], to be read.
 pub struct Snapshot(Connection);
 
 impl Snapshot {
