@@ -77,6 +77,7 @@ pub struct Place {
 
 /// Stored for ever: rename nothing, add a version instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// Somebody wrote it.

@@ -17,6 +17,7 @@ pub const THREAD: Span = Span::hours(24);
 
 /// Who of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The person.
@@ -27,6 +28,7 @@ pub enum Side {
 
 /// A message that was there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Previous {
     /// When it was written.
     pub at: Timestamp,
@@ -36,6 +38,7 @@ pub struct Previous {
 
 /// The first message of a thread: of what is written without a silence of [`THREAD`] in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Opening {
     /// Which.
     pub message: MessageId,
@@ -99,6 +102,7 @@ impl Named for Command {
 
 /// Stored for ever: rename nothing, add a version instead. Messages carry facts from which any formula can be computed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// The person wrote.

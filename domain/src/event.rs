@@ -47,6 +47,12 @@ macro_rules! aggregates {
             }
         })*
 
+        /// The enums of all aggregates' events, as JSON Schema, by category.
+        #[cfg(feature = "schema")]
+        pub(crate) fn event_schemas() -> Vec<(&'static str, schemars::Schema)> {
+            vec![$((<crate::$module::$state as Decider>::CATEGORY, schemars::schema_for!(crate::$module::Event))),*]
+        }
+
         /// The categories of all aggregates.
         pub const CATEGORIES: &[&str] = &[$(<crate::$module::$state as Decider>::CATEGORY),*];
 

@@ -9,6 +9,7 @@ mod decisions;
 
 /// How one becomes a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// By joining.
@@ -22,6 +23,7 @@ pub enum Policy {
 
 /// What newcomers may read of the time before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum History {
     /// All of it.
@@ -33,6 +35,7 @@ pub enum History {
 
 /// How somebody's membership ends when they hold a role: the role goes first, in this stream, and the rest follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Departure {
     /// They left.
@@ -132,6 +135,7 @@ impl Named for Command {
 
 /// Stored for ever: rename nothing, add a version instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// The group came to be, with its founder as admin.

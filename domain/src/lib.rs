@@ -8,6 +8,7 @@
 //! - [`change`]: what an event tells to whom in the change feed
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
+//! - `schema` (a feature): JSON Schema of every event, and their catalogue
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
 
 pub mod access;
@@ -32,6 +33,8 @@ pub mod post;
 pub mod question;
 pub mod reaction;
 pub mod response_rate;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod skip;
 pub mod stance;
 #[cfg(feature = "testing")]

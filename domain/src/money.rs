@@ -9,6 +9,7 @@ pub const MOST_MINOR: i64 = 1_000_000_000_000_000;
 
 /// An amount of money, as it is stored. What somebody asks for comes in as a [`Price`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Money {
     /// In the currency's smallest unit: cents, yen.
     pub amount_minor: i64,

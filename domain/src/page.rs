@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 /// What somebody is on a page's staff. The rights do not nest: see [`StaffAct`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StaffRole {
     /// Decides on the page itself.
@@ -47,6 +48,7 @@ impl StaffRole {
 
 /// What a page begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Founding {
     /// Its name.
     pub name: String,
@@ -108,6 +110,7 @@ impl Named for Command {
 
 /// Stored for ever: rename nothing, add a version instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// The page came to be.

@@ -19,6 +19,7 @@ pub const META: Policy = Policy { private_reply: Span::days(7), conversation_win
 
 /// What a page writes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// To answer.
@@ -36,6 +37,7 @@ pub enum Purpose {
 
 /// What allowed the page to write a message; stored with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Permit {
     /// The person had commented on a post of the page.

@@ -65,6 +65,7 @@ impl Named for Command {
 
 /// Stored for ever: rename nothing, add a version instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// Somebody asked.

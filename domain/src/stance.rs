@@ -16,6 +16,7 @@ pub enum Stance {
 
 /// Whose words readers see. The log keeps the person either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Voice {
     /// The person's own.

@@ -34,6 +34,7 @@ pub struct Use {
 
 /// What is read unmasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// Events over the API.
@@ -46,6 +47,7 @@ pub enum Reading {
 
 /// Stored for ever: rename nothing, add a version instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
     /// Somebody read personal texts.

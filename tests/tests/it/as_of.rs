@@ -1,7 +1,7 @@
 //! As of: what is read of the past is what was read then, by today's rights; and read models of any moment as files.
 
 use crate::community::{admit, answer, ask, ban, found, offer, promote};
-use crate::conversations::shop;
+use crate::conversations::{Shop, shop};
 use crate::exports::history;
 use circolo_domain::{Span, Timestamp};
 use circolo_events::{
@@ -28,6 +28,29 @@ async fn read(who: &Actor, path: &str) -> Value {
     body
 }
 
+/// What happens in one half hour.
+async fn happens(step: u32, [ann, bea, cem]: [&Actor; 3], shop: &Shop, (group, skis, question): (&str, &str, &str)) {
+    match step {
+        1 => drop(ann.patch(group, json!({ "name": "Andes", "description": "High" })).await.expect(200)),
+        2 => drop(bea.patch(skis, json!({ "title": "Old skis", "price": { "amount_minor": 7000, "currency": "EUR" } })).await.expect(200)),
+        3 => {
+            admit(ann, group, cem).await;
+            answer(cem, question, "Two metres").await;
+            shop.write(&shop.fan, "Hello?").await.expect(201);
+        }
+        4 => {
+            promote(ann, group, cem, "moderator").await;
+            bea.post(&format!("{skis}/sold"), json!({})).await.expect(200);
+        }
+        5 => {
+            ban(ann, group, cem).await.expect(200);
+            shop.send(&shop.agent, &shop.fan, "Yes?").await.expect(201);
+        }
+        6 => drop(bea.post(&format!("{group}/leave"), ()).await.expect(200)),
+        _ => {}
+    }
+}
+
 async fn the_past_is_what_was_read_then(world: World) {
     let shop = shop(&world).await;
     let (ann, bea, cem) = (world.person("Ann").await, world.person("Bea").await, world.person("Cem").await);
@@ -44,27 +67,7 @@ async fn the_past_is_what_was_read_then(world: World) {
     ];
     let mut seen: Vec<(Timestamp, Vec<Value>, Value)> = Vec::new();
     for step in 0..7 {
-        match step {
-            1 => drop(ann.patch(&group, json!({ "name": "Andes", "description": "High" })).await.expect(200)),
-            2 => drop(
-                bea.patch(&skis, json!({ "title": "Old skis", "price": { "amount_minor": 7000, "currency": "EUR" } })).await.expect(200),
-            ),
-            3 => {
-                admit(&ann, &group, &cem).await;
-                answer(&cem, &question, "Two metres").await;
-                shop.write(&shop.fan, "Hello?").await.expect(201);
-            }
-            4 => {
-                promote(&ann, &group, &cem, "moderator").await;
-                bea.post(&format!("{skis}/sold"), json!({})).await.expect(200);
-            }
-            5 => {
-                ban(&ann, &group, &cem).await.expect(200);
-                shop.send(&shop.agent, &shop.fan, "Yes?").await.expect(201);
-            }
-            6 => drop(bea.post(&format!("{group}/leave"), ()).await.expect(200)),
-            _ => {}
-        }
+        happens(step, [&ann, &bea, &cem], &shop, (&group, &skis, &question)).await;
         world.settled().await;
         let mut answers = Vec::new();
         for path in &paths {
@@ -167,16 +170,16 @@ fn rows(path: &Path, table: &str, columns: &str) -> Vec<Vec<Cell>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_holds_every_table_as_it_was_and_no_text() {
-    let (store, folder) = (history(7, 1_500).await, tempfile::tempdir().unwrap());
-    let head = store.head().await.unwrap();
+    let (log, folder) = (history(7, 1_500).await, tempfile::tempdir().unwrap());
+    let head = log.head().await.unwrap();
     let clock = circolo::clock::system();
     for position in [Position(0), Position(700), head] {
         let path = folder.path().join(format!("as-of-{position}.db"));
-        let folded = folder.path().join(format!("folded-{position}.db"));
-        let db = Db::sqlite(&folded).await.unwrap();
-        prepare(db, store.clone(), all(), Options::new(clock.clone()), Some(position)).await.unwrap();
+        let engine = folder.path().join(format!("folded-{position}.db"));
+        let db = Db::sqlite(&engine).await.unwrap();
+        prepare(db, log.clone(), all(), Options::new(clock.clone()), Some(position)).await.unwrap();
         for masked in [false, true] {
-            let lens = Arc::new(Lens::new(store.clone(), position, masked, Box::new(|_| ())));
+            let lens = Arc::new(Lens::new(log.clone(), position, masked, Box::new(|_| ())));
             write(Wanted { lens, position, projections: all(), masked, version: "test" }, Options::new(clock.clone()), &path)
                 .await
                 .unwrap();
@@ -184,7 +187,7 @@ async fn a_file_holds_every_table_as_it_was_and_no_text() {
                 for fold in &projection.tables {
                     let columns: Vec<_> = fold.table.columns.iter().map(|column| column.name).collect();
                     let columns = columns.join(", ");
-                    let (then, plain) = (rows(&folded, fold.table.name, &columns), plain_name(&fold.table, projection.version));
+                    let (then, plain) = (rows(&engine, fold.table.name, &columns), plain_name(&fold.table, projection.version));
                     let found = rows(&path, plain, &columns);
                     assert_eq!(found.len(), then.len(), "{plain} as of {position}");
                     assert!(masked || found == then, "{plain} as of {position}");
@@ -205,7 +208,7 @@ async fn a_file_holds_every_table_as_it_was_and_no_text() {
             let file = std::fs::File::open(parquet.join("questions.parquet")).unwrap();
             let reader = parquet::file::reader::SerializedFileReader::new(file).unwrap();
             let count = parquet::file::reader::FileReader::metadata(&reader).file_metadata().num_rows();
-            assert_eq!(count, rows(&path, "questions", "id").len() as i64);
+            assert_eq!(usize::try_from(count).unwrap(), rows(&path, "questions", "id").len());
         }
     }
 }

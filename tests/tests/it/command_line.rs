@@ -149,3 +149,15 @@ async fn a_history_leaves_one_log_and_enters_another() {
     assert!(complaint.contains("--url and --token"), "{complaint}");
     server.kill().await;
 }
+
+#[test]
+fn every_type_of_event_has_a_schema() {
+    let output = Command::new(binary()).args(["events", "schema"]).output().unwrap();
+    let schemas: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let question = &schemas["question.posted.v1"];
+    assert_eq!((&question["type"], &question["properties"]["title"]["x-personal"]), (&"object".into(), &true.into()));
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(binary()).args(["events", "schema", "--out"]).arg(folder.path()).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), schemas.as_object().unwrap().len());
+}

@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod schema;
 mod tail;
 
 use clap::{Args, Subcommand};
@@ -19,6 +20,8 @@ enum Command {
     Export(Box<export::Export>),
     /// Write an unmasked NDJSON export into an empty log
     Import(import::Import),
+    /// Print the JSON Schema of every event
+    Schema(schema::Schema),
     /// Print events as they are recorded, one JSON object per line; personal text is null
     Tail(tail::Tail),
 }
@@ -28,6 +31,7 @@ impl Events {
         match self.command {
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
+            Command::Schema(schema) => schema.run(),
             Command::Tail(tail) => tail.run().await,
         }
     }
