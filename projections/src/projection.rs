@@ -65,8 +65,15 @@ impl Projection {
 
     /// Adds a table.
     #[must_use]
-    pub fn row<R: Fold>(mut self) -> Self {
-        self.tables.push(TableFold { table: <R as Row>::TABLE, rows: || Box::new(TypedRows::<R>::default()) });
+    pub fn row<R: Fold>(self) -> Self {
+        self.row_in::<R>(R::TABLE.name)
+    }
+
+    /// Adds a table under another declared name.
+    #[must_use]
+    pub fn row_in<R: Fold>(mut self, name: &'static str) -> Self {
+        let table = Table { name, ..<R as Row>::TABLE };
+        self.tables.push(TableFold { table, rows: || Box::new(TypedRows::<R>::default()) });
         self
     }
 }

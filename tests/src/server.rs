@@ -14,13 +14,29 @@ use tokio::{
 /// Where the binary is: beside the test that asks.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| built("circolo-under-test"))
+}
+
+/// The same program in its next version, whose read model of feeds shows no questions. It is built here, so that it is of
+/// this source; only what depends on the difference is built again.
+pub fn next_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let test = std::env::current_exe().unwrap_or_else(|error| panic!("this test is nowhere: {error}"));
-        let profile = test.ancestors().nth(2).unwrap_or_else(|| panic!("{} is in no target folder", test.display()));
-        let binary = profile.join(format!("circolo-under-test{}", std::env::consts::EXE_SUFFIX));
-        assert!(binary.exists(), "{} is missing: cargo builds it with the tests", binary.display());
-        binary
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "circolo-tests", "--bin", "circolo-next", "--features", "next"]);
+        let built_it = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built_it.is_ok_and(|status| status.success()), "the next version cannot be built");
+        built("circolo-next")
     })
+}
+
+/// The binary of this name, beside the test that asks.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_else(|error| panic!("this test is nowhere: {error}"));
+    let profile = test.ancestors().nth(2).unwrap_or_else(|| panic!("{} is in no target folder", test.display()));
+    let binary = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is missing: cargo builds it with the tests", binary.display());
+    binary
 }
 
 /// Where a server keeps its data.
@@ -44,7 +60,12 @@ impl Storage {
 
     /// Runs a subcommand to its end; what it printed, or panics with what it complained about.
     pub fn run(&self, subcommand: &[&str]) -> String {
-        let output = Command::new(binary()).args(subcommand).args(self.arguments()).output();
+        self.run_with(binary(), subcommand)
+    }
+
+    /// The same with another version of the program.
+    pub fn run_with(&self, binary: &Path, subcommand: &[&str]) -> String {
+        let output = Command::new(binary).args(subcommand).args(self.arguments()).output();
         let output = output.unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{subcommand:?} ended with {}: {complaint}", output.status);
@@ -73,7 +94,12 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it says where it serves.
     pub async fn start(storage: &Storage) -> Self {
-        let mut command = tokio::process::Command::new(binary());
+        Self::start_with(binary(), storage).await
+    }
+
+    /// The same with another version of the program.
+    pub async fn start_with(binary: &Path, storage: &Storage) -> Self {
+        let mut command = tokio::process::Command::new(binary);
         command.arg("serve").args(storage.arguments()).args(["--listen", "127.0.0.1:0", "--rate-limit", "0"]);
         command.env("RUST_LOG", "warn").stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));

@@ -44,3 +44,4 @@ mod response_rates;
 mod secrecy;
 mod tailing;
 mod unmasking;
+mod upgrades;
