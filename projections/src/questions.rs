@@ -102,6 +102,8 @@ row! {
         pub id: String,
         /// What it answers.
         pub question_id: String,
+        /// Who may read it, if they may read the question: the group and the privacy era it was given in.
+        pub audience: String,
         /// Who answered.
         pub author: String,
         /// The answer.
@@ -129,6 +131,7 @@ impl Fold for AnswerRow {
             (Event::Question(question::Event::Answered { author, body, .. }), None) => Some(Self {
                 id: key.to_owned(),
                 question_id: event.stream.key().to_owned(),
+                audience: event.metadata.scope?.audience(),
                 author: author.to_string(),
                 body: body.get().cloned(),
                 answered: event.recorded_at,
@@ -243,9 +246,13 @@ record! {
     }
 }
 
-/// The answers to a question, oldest first.
-pub async fn answers(db: &Db, question: QuestionId, after: Option<i64>, limit: i64) -> Result<Vec<AnswerDetail>, DbError> {
-    let sql = "SELECT a.id, a.author, p.display_name, a.body, a.answered, a.position FROM answers_v1 a LEFT JOIN people_v1 p ON p.id = a.author \
-               WHERE a.question_id = $1 AND a.position > $2 ORDER BY a.position LIMIT $3";
-    db.query(sql, vec![question.to_string().into(), after.unwrap_or(0).into(), limit.into()]).await
+/// The answers to a question, oldest first, as far as a reader with `keys` may read them who may read the question.
+pub async fn answers(db: &Db, question: QuestionId, keys: &[Key], after: Option<i64>, limit: i64) -> Result<Vec<AnswerDetail>, DbError> {
+    let mut params = vec![question.to_string().into(), after.unwrap_or(0).into(), limit.into()];
+    let allowed = Readable { table: "answers_v1", written: "answered", filter: "" }.allowed(keys, &mut params);
+    let sql = format!(
+        "SELECT t.id, t.author, p.display_name, t.body, t.answered, t.position FROM answers_v1 t LEFT JOIN people_v1 p ON p.id = t.author \
+         WHERE t.question_id = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3"
+    );
+    db.query(sql, params).await
 }

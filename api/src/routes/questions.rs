@@ -273,9 +273,10 @@ async fn find_question(
     Query(page): Query<ListAnswers>,
 ) -> Result<Tagged<QuestionView>, Problem> {
     let after = page.after.map(|after| after.read("answers")).transpose()?;
-    standing(&app, caller.person(), id).await?.allows(Action::Read)?;
+    let standing = standing(&app, caller.person(), id).await?;
+    standing.allows(Action::Read)?;
     let row = questions::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-    let answers = questions::answers(app.db(), id, after, page.limit.and_one()).await?;
+    let answers = questions::answers(app.db(), id, &standing.keys(), after, page.limit.and_one()).await?;
     let answers = Listing::page("answers", page.limit, answers, |row| row.position, AnswerItem::from);
     let revision = row.revision.unsigned_abs();
     Ok(Tagged(QuestionView { question: row.into(), answers }, revision))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 stories!(
     opening_a_group_opens_nothing_that_was_written,
     closing_a_group_closes_what_was_written,
+    an_answer_keeps_to_the_era_it_was_given_in,
     what_was_written_in_secret_stays_secret,
     newcomers_read_since_they_joined,
     coming_back_does_not_open_the_gap,
@@ -49,6 +50,26 @@ async fn opening_a_group_opens_nothing_that_was_written(world: World) {
     bea.post(&format!("{group}/join"), ()).await.expect(200);
     assert_eq!(titles(&world, &bea, &group).await, ["to all"]);
     bea.get(&before).await.expect_problem(403, "before_your_time");
+}
+
+async fn an_answer_keeps_to_the_era_it_was_given_in(world: World) {
+    let (ann, bea, cleo) = (world.person("Ann").await, world.person("Bea").await, world.person("Cleo").await);
+    let group = found(&ann, "public", "open").await;
+    bea.post(&format!("{group}/join"), ()).await.expect(200);
+    let question = ask(&ann, &group, "to all").await;
+    let public = answer(&bea, &question, "heard by all").await;
+    ann.patch(&group, json!({ "privacy": "closed" })).await.expect(200);
+    let closed = answer(&bea, &question, "among us").await;
+    ann.patch(&group, json!({ "privacy": "public" })).await.expect(200);
+    cleo.post(&format!("{group}/join"), ()).await.expect(200);
+
+    for (reader, read) in
+        [(&ann, vec![public, closed]), (&bea, vec![public, closed]), (&cleo, vec![public]), (&world.anonymous(), vec![public])]
+    {
+        let seen = up_to_date(&world, reader).await.get(&question).await.expect(200);
+        let ids: Vec<Value> = seen.json()["answers"]["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+        assert_eq!(ids, read.iter().map(|id| json!(id)).collect::<Vec<_>>());
+    }
 }
 
 async fn closing_a_group_closes_what_was_written(world: World) {

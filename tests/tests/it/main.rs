@@ -33,6 +33,7 @@ mod layers;
 mod listings;
 mod memberships;
 mod million;
+mod page_access;
 mod page_comments;
 mod pages;
 mod people;

@@ -109,7 +109,12 @@ pub fn content() -> Vec<Content> {
         (
             AnswerRow::TABLE,
             ANSWERS,
-            vec![("question_id", id('3', &spread(ANSWERS, QUESTIONS))), ("author", somebody()), ("answered", "n * 1000000".to_owned())],
+            vec![
+                ("question_id", id('3', &spread(ANSWERS, QUESTIONS))),
+                ("audience", format!("'group:' || {} || ':0'", id('1', "1"))),
+                ("author", somebody()),
+                ("answered", "n * 1000000".to_owned()),
+            ],
         ),
     ]
 }

@@ -201,7 +201,7 @@ async fn check_questions(checked: &mut Checked) {
         [("answers", 1, None, 20), ("answers, deep", 1, Some(ANSWERS / 2 - 5), 5), ("answers, few", ANSWERS / 2 + 3, None, 1)]
     {
         let of = QuestionId(question(of));
-        checked.check(name, rows, async |db: &Db| questions::answers(db, of, after, 20).await.unwrap()).await;
+        checked.check(name, rows, async |db: &Db| questions::answers(db, of, &all, after, 20).await.unwrap()).await;
     }
     let one = QuestionId(question(1));
     checked.check("question", 1, async |db: &Db| questions::find(db, one).await.unwrap().into_iter().collect()).await;

@@ -6,8 +6,8 @@ use crate::{
     caller::MaybeCaller,
     routes::{comments, listings, posts, questions},
 };
-use circolo_domain::access::{Action, Owner, Standing};
-use circolo_domain::change::{Change, Content, InGroup, Readers, Shown, change};
+use circolo_domain::access::{Action, Origin, Owner, Standing};
+use circolo_domain::change::{Change, Content, InGroup, Readers, Shown, Thing, change};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::page::PageStanding;
 use circolo_domain::{GroupId, PageId};
@@ -116,10 +116,17 @@ impl Reader<'_> {
             Readers::Group(group, right) => Ok((self.in_group(group, right, recorded).await?, None)),
             Readers::Content(content) => {
                 // Most of what a reader may not read lies in groups of which they may read nothing.
-                if let Some(Owner::Group(group)) = recorded.metadata.scope.map(|scope| scope.owner)
-                    && self.standing(group).await?.allows(Action::Read).is_err()
+                if let Some(scope) = recorded.metadata.scope
+                    && let Owner::Group(group) = scope.owner
                 {
-                    return full(false);
+                    let standing = self.standing(group).await?;
+                    // An answer has an era of its own beside its question's.
+                    let origin = Origin { scope, at: recorded.recorded_at };
+                    let hidden =
+                        matches!(change.thing, Thing::Answer(..)) && standing.clone().towards(origin).allows(Action::Read).is_err();
+                    if hidden || standing.allows(Action::Read).is_err() {
+                        return full(false);
+                    }
                 }
                 match self.reads(content).await {
                     Ok(parent) => Ok((Shown::Full, parent)),

@@ -31,8 +31,8 @@ const QUESTIONS: &str = "
     WHERE e.type = 'question.posted.v1' ORDER BY e.stream";
 
 const ANSWERS: &str = "
-    INSERT INTO answers_v1__g1 (id, question_id, author, body, answered, times_accepted, position, folded_to)
-    SELECT {answer}, substr(e.stream, 10), {author}, {body}, e.recorded_at, 0, e.position, e.position
+    INSERT INTO answers_v1__g1 (id, question_id, audience, author, body, answered, times_accepted, position, folded_to)
+    SELECT {answer}, substr(e.stream, 10), 'group:' || {owner} || ':' || {era}, {author}, {body}, e.recorded_at, 0, e.position, e.position
     FROM {log} e {json} WHERE e.type = 'question.answered.v1' ORDER BY 1";
 
 /// The statements with these words for the log and the parts of its JSON.

@@ -17,8 +17,8 @@ const COUNT: &str = "INSERT INTO group_stats_v1__g1 (id, members, questions, ans
         folded_to = excluded.folded_to";
 const ASKED: &str = "INSERT INTO questions_v1__g1 (id, group_id, audience, author, title, body, asked, answers, unanswered, accepted,
         closed, revision, position, folded_to) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, NULL, 0, 0, $8, $8)";
-const ANSWERED: &str = "INSERT INTO answers_v1__g1 (id, question_id, author, body, answered, times_accepted, position, folded_to)
-    VALUES ($1, $2, $3, $4, $5, 0, $6, $6)";
+const ANSWERED: &str = "INSERT INTO answers_v1__g1 (id, question_id, audience, author, body, answered, times_accepted, position,
+        folded_to) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)";
 const ONE_MORE: &str = "UPDATE questions_v1__g1 SET answers = answers + 1, unanswered = 0, revision = $1, folded_to = $2 WHERE id = $3";
 
 type Statement = (&'static str, Vec<Value>);
@@ -53,17 +53,17 @@ fn statements(event: &Recorded) -> Vec<Statement> {
         (COUNT, vec![group.clone().into(), members.into(), questions.into(), answers.into(), position.into()])
     };
     let key = || Value::from(event.stream.key());
+    let audience = || event.metadata.scope.map(|scope| scope.audience()).unwrap_or_default();
     match &event.event {
         Event::Group(group::Event::Created { .. }) => vec![count(0, 0, 0)],
         Event::Membership(membership::Event::Joined { .. }) => vec![count(1, 0, 0)],
         Event::Membership(membership::Event::Left { .. }) => vec![count(-1, 0, 0)],
         Event::Question(question::Event::Posted { author, title, body }) => {
-            let audience = event.metadata.scope.map(|scope| scope.audience()).unwrap_or_default();
             let (title, body) = (title.get().cloned().into(), body.get().cloned().into());
             let asked = vec![
                 key(),
                 group.clone().into(),
-                audience.into(),
+                audience().into(),
                 (*author).into(),
                 title,
                 body,
@@ -75,7 +75,8 @@ fn statements(event: &Recorded) -> Vec<Statement> {
         Event::Question(question::Event::Answered { answer, author, body }) => {
             let body = body.get().cloned().into();
             let revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
-            let answered = vec![(*answer).into(), key(), (*author).into(), body, event.recorded_at.into(), position.into()];
+            let answered =
+                vec![(*answer).into(), key(), audience().into(), (*author).into(), body, event.recorded_at.into(), position.into()];
             vec![(ANSWERED, answered), (ONE_MORE, vec![revision.into(), position.into(), key()]), count(0, 0, 1)]
         }
         _ => vec![],
