@@ -192,15 +192,16 @@ pub async fn to_answer_in_private(
     after: Option<(i64, i64)>,
     limit: i64,
 ) -> Result<Vec<PageCommentDetail>, DbError> {
-    let (since, position) = after.unwrap_or((written.after.micros(), i64::MAX));
+    let (since, position) = after.unwrap_or_default().max((written.after.micros(), i64::MAX));
+    // Said in a way that lets no database expect few rows and therefore read and sort all of them: scalar subqueries, and no `=`.
     let sql = format!(
         "SELECT {DETAIL} FROM page_comments_v1 c LEFT JOIN people_v1 p ON p.id = c.author \
-           LEFT JOIN fans_v1 f ON f.id = c.page_id || '.' || c.author \
-         WHERE c.page_id = $1 AND c.private_open = 1 AND c.written > $2 AND c.written <= $3 AND (c.written, c.position) > ($4, $5) \
-           AND COALESCE(f.blocks, 0) = 0 \
-           AND NOT EXISTS (SELECT 1 FROM removed_page_posts_v1 r WHERE r.id = c.post_id) ORDER BY c.written, c.position LIMIT $6"
+         WHERE c.page_id = $1 AND c.private_open = 1 AND c.written >= $2 AND c.written <= $3 AND (c.written > $2 OR c.position > $4) \
+           AND COALESCE((SELECT f.blocks FROM fans_v1 f WHERE f.id = c.page_id || '.' || c.author), 0) <> 1 \
+           AND COALESCE((SELECT 1 FROM removed_page_posts_v1 r WHERE r.id = c.post_id), 0) <> 1 \
+         ORDER BY c.written, c.position LIMIT $5"
     );
-    let params = vec![page.into(), written.after.into(), written.until.into(), since.into(), position.into(), limit.into()];
+    let params = vec![page.into(), since.into(), written.until.into(), position.into(), limit.into()];
     db.query(sql, params).await
 }
 

@@ -31,6 +31,7 @@ mod groups;
 mod hits;
 mod layers;
 mod listings;
+mod market_million;
 mod memberships;
 mod million;
 mod page_access;
