@@ -25,6 +25,7 @@ use circolo_projections::{Db, Projector, past::Past};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// For how long a reader is taken to want their own writes.
@@ -95,7 +96,10 @@ impl App {
         scope: Option<Scope>,
     ) -> Result<execute::Done, Problem> {
         let name = command.name();
-        let outcome = self.0.parts.executor.execute::<D>(stream, command, &call.request(scope)).await;
+        // To its end, also if the caller goes away meanwhile: what was appended must come to be known here, and what follows be done.
+        let (executor, stream, request) = (Arc::clone(&self.0.parts.executor), stream.clone(), call.request(scope));
+        let executed = tokio::spawn(async move { executor.execute::<D>(&stream, command, &request).await }.in_current_span());
+        let outcome = executed.await.map_err(|panic| Problem::internal(&panic))?;
         metrics::counter!("circolo_commands_total", "command" => name, "outcome" => label(&outcome)).increment(1);
         let done = outcome?;
         self.0.wrote(call.person(), done.position, self.now());

@@ -3,6 +3,7 @@
 //! A cached aggregate is a guess, the append is the proof. An accepted command on a warm stream costs no read; a refusal
 //! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
 
+use crate::in_flight::InFlight;
 use crate::slot::{Cached, Recent, Slot, Slots};
 use crate::{
     Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored, store::event_id,
@@ -158,6 +159,7 @@ pub struct Executor {
     store: Arc<dyn EventStore>,
     clock: Clock,
     slots: Slots,
+    in_flight: InFlight,
 }
 
 /// An accepted command before its follow-ups ran.
@@ -169,12 +171,18 @@ struct Accepted {
 impl Executor {
     /// An executor on `store`.
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, options: Options) -> Self {
-        Self { store, clock, slots: Slots::new(options) }
+        Self { store, clock, slots: Slots::new(options), in_flight: InFlight::default() }
     }
 
     /// The log.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
+    }
+
+    /// Waits until the cache knows of all that the log holds by now, as far as this process wrote it. Whoever read the log and
+    /// goes on to [`Executor::load`] what it is about would else find some of it older than the log, for a moment.
+    pub async fn settled(&self) {
+        self.in_flight.settled().await;
     }
 
     /// Now, by the server's clock.
@@ -264,6 +272,7 @@ impl Executor {
             let metadata = metadata(stream, &cached, &events, command.name(), &context, request);
             let expected = Expected::of(cached.revision);
             let new = new_events(&events, &metadata, context.now);
+            let flight = self.in_flight.begin();
             match self.store.append(Append { stream: stream.clone(), expected, events: new }).await {
                 Ok(appended) => {
                     let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
@@ -272,6 +281,7 @@ impl Executor {
                     return Ok(Accepted { done, events: recorded });
                 }
                 Err(StoreError::Conflict { .. }) if conflicts < ROUNDS => {
+                    drop(flight);
                     conflicts += 1;
                     cached = self.read(stream, &slot, cached).await?;
                     current = true;

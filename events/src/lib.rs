@@ -11,6 +11,7 @@
 
 mod batch;
 pub mod execute;
+mod in_flight;
 pub mod lock;
 pub mod memory;
 pub mod postgres;

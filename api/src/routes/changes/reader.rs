@@ -57,20 +57,26 @@ pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Position, lim
 
 /// One bounded walk along the log.
 async fn scan(app: &App, caller: &MaybeCaller, after: Position, limit: usize) -> Result<Batch, Problem> {
-    // Rights are looked up anew for every walk: what counts is what the caller may read now.
+    // Rights are looked up anew for every walk, and at least as new as everything on it: who was let in a moment ago must not
+    // be taken for an outsider to what followed.
+    let head = app.store().head().await?;
+    app.executor().settled().await;
     let mut reader = Reader { app, caller, groups: HashMap::new(), pages: HashMap::new() };
     let mut batch = Batch { items: vec![], next: after };
     for _ in 0..PAGES {
         let page = app.store().read_all(batch.next, PAGE).await?;
         let full = page.events.len() == PAGE;
         for stored in &page.events {
+            if stored.position > head {
+                return Ok(batch);
+            }
             batch.items.extend(reader.read(stored).await?);
             batch.next = stored.position;
             if batch.items.len() == limit {
                 return Ok(batch);
             }
         }
-        batch.next = batch.next.max(page.scanned);
+        batch.next = batch.next.max(page.scanned.min(head));
         if !full {
             break;
         }
