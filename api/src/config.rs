@@ -38,7 +38,8 @@ pub struct Storage {
     /// The data folder.
     #[command(flatten)]
     pub folder: DataFolder,
-    /// The log: `sqlite:PATH` or `postgres://...` [default: log.sqlite in the data folder]
+    /// The log: `sqlite:PATH`, `postgres://...` or `kurrentdb://...` (also `esdb://...`, and `kurrentdb+discover://...` for a
+    /// cluster) [default: log.sqlite in the data folder]
     #[arg(long, env = "CIRCOLO_LOG", value_name = "URL", hide_env_values = true)]
     pub log: Option<String>,
     /// The read models: `sqlite:PATH` or `postgres://...` [default: views.sqlite in the data folder]
@@ -165,12 +166,12 @@ pub enum LogFormat {
 /// `url` without its password, for logs and messages.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |at| rest.split_at(at));
-    // Parameters may hold secrets too.
-    let path = path.split('?').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}@{host}{path}", user.split(':').next().unwrap_or_default()),
-        None => format!("{scheme}://{authority}{path}"),
+    // Parameters may hold secrets too; and a password may hold what should have been encoded.
+    let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
+    let place = rest.split('?').next().unwrap_or_default();
+    match user {
+        Some(user) => format!("{scheme}://{}@{place}", user.split([':', '?']).next().unwrap_or_default()),
+        None => format!("{scheme}://{place}"),
     }
 }
 
@@ -181,7 +182,9 @@ mod tests {
     #[test]
     fn passwords_do_not_show() {
         assert_eq!(redacted("postgres://circolo:s3cret@db:5432/log?password=s3cret"), "postgres://circolo@db:5432/log");
-        assert_eq!(redacted("postgres://u:a/b@c@db/log"), redacted("postgres://u:a/b@c@db/log"));
+        assert_eq!(redacted("postgres://u:a/b@c@db/log"), "postgres://u@db/log");
+        assert_eq!(redacted("postgres://u:a?b@db/log?x=1"), "postgres://u@db/log");
+        assert_eq!(redacted("kurrentdb+discover://admin:s3cret@a:2113,b:2113?tls=false"), "kurrentdb+discover://admin@a:2113,b:2113");
         assert_eq!(redacted("sqlite:data/log.sqlite"), "sqlite:data/log.sqlite");
     }
 }

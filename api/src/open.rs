@@ -6,6 +6,8 @@ use circolo_events::{
     postgres::{self, Claim, ClaimError, ConnectError},
     sqlite,
 };
+#[cfg(feature = "kurrentdb")]
+use circolo_events::{KurrentDb, kurrentdb};
 use circolo_projections::{Db, DbError};
 use std::{
     collections::BTreeSet,
@@ -23,17 +25,26 @@ pub enum Place {
     Sqlite(PathBuf),
     /// A database, as a URL.
     Postgres(String),
+    /// A KurrentDB server or cluster, as a connection string; for logs.
+    Kurrent(String),
 }
 
 /// Why data could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is none of those known.
-    #[error("{0} is not a place for data: sqlite:PATH or postgres://... is expected")]
+    #[error("{0} is not a place for data: sqlite:PATH, postgres://... or, for the log, kurrentdb://... is expected")]
     Url(String),
     /// Read models cannot be there.
     #[error("read models cannot be kept in memory: sqlite:PATH or postgres://... is expected")]
     ViewsInMemory,
+    /// Read models cannot be there.
+    #[error("read models cannot be kept in KurrentDB: --views takes sqlite:PATH or postgres://...")]
+    ViewsInKurrent,
+    /// This binary was built without it.
+    #[cfg(not(feature = "kurrentdb"))]
+    #[error("this circolo was built without KurrentDB: use one that was built with the feature kurrentdb")]
+    NoKurrent,
     /// A folder cannot be made.
     #[error("the folder {0} cannot be made: {1}")]
     Folder(String, #[source] io::Error),
@@ -49,6 +60,10 @@ pub enum OpenError {
     /// The log in Postgres.
     #[error(transparent)]
     Postgres(#[from] ConnectError),
+    /// The log in KurrentDB.
+    #[cfg(feature = "kurrentdb")]
+    #[error(transparent)]
+    Kurrent(#[from] kurrentdb::ConnectError),
     /// The read models.
     #[error(transparent)]
     Views(#[from] DbError),
@@ -129,6 +144,10 @@ impl Storage {
             Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
             // It writes only when it is asked to append. Where there is no log there is nothing to read, so its id is of no use.
             Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), LogId::nil()).await?),
+            #[cfg(feature = "kurrentdb")]
+            Place::Kurrent(url) => Arc::new(KurrentDb::connect_to_read(url, &kurrentdb::Options::default()).await?),
+            #[cfg(not(feature = "kurrentdb"))]
+            Place::Kurrent(_) => return Err(OpenError::NoKurrent),
         })
     }
 
@@ -160,12 +179,17 @@ async fn open_log(place: &Place, new_log_id: LogId) -> Result<Arc<dyn EventStore
         Place::Memory => Arc::new(Memory::new(new_log_id)),
         Place::Sqlite(path) => Arc::new(Sqlite::open(path, &sqlite::Options::default(), new_log_id)?),
         Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), new_log_id).await?),
+        #[cfg(feature = "kurrentdb")]
+        Place::Kurrent(url) => Arc::new(KurrentDb::connect(url, &kurrentdb::Options::default(), new_log_id).await?),
+        #[cfg(not(feature = "kurrentdb"))]
+        Place::Kurrent(_) => return Err(OpenError::NoKurrent),
     })
 }
 
 async fn open_views(place: &Place) -> Result<Db, OpenError> {
     match place {
         Place::Memory => Err(OpenError::ViewsInMemory),
+        Place::Kurrent(_) => Err(OpenError::ViewsInKurrent),
         Place::Sqlite(path) => Ok(Db::sqlite(path).await?),
         Place::Postgres(url) => Ok(Db::postgres(url).await?),
     }
@@ -177,6 +201,7 @@ fn place(url: Option<&str>, data: &Path, file: &str) -> Result<Place, OpenError>
         Some(("memory", "")) => Ok(Place::Memory),
         Some(("sqlite", path)) if !path.is_empty() => Ok(Place::Sqlite(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))),
         Some(("postgres" | "postgresql", _)) => Ok(Place::Postgres(url.to_owned())),
+        Some(("kurrentdb" | "esdb" | "kurrentdb+discover" | "esdb+discover", _)) => Ok(Place::Kurrent(url.to_owned())),
         _ => Err(OpenError::Url(redacted(url))),
     }
 }
@@ -201,7 +226,7 @@ impl std::fmt::Display for Place {
         match self {
             Self::Memory => f.write_str("memory, gone when this ends"),
             Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(url) => f.write_str(&redacted(url)),
+            Self::Postgres(url) | Self::Kurrent(url) => f.write_str(&redacted(url)),
         }
     }
 }
@@ -217,8 +242,13 @@ mod tests {
         assert_eq!(of("sqlite:///var/log.db"), Place::Sqlite("/var/log.db".into()));
         assert_eq!(of("postgres://u:p@h/d"), Place::Postgres("postgres://u:p@h/d".into()));
         assert_eq!(of("postgres://u:p@h/d").to_string(), "postgres://u@h/d");
+        for url in ["kurrentdb://u:p@h?tls=false", "esdb://u:p@h", "kurrentdb+discover://u:p@a,b", "esdb+discover://u:p@h:2113"] {
+            assert_eq!(of(url), Place::Kurrent(url.to_owned()));
+            assert_eq!(of(url).to_string(), redacted(url));
+            assert!(!redacted(url).contains(":p"), "{url}");
+        }
         assert_eq!(place(None, Path::new("data"), "log.sqlite").unwrap(), Place::Sqlite("data/log.sqlite".into()));
-        for bad in ["", "x", "mysql://u:secret@h/d", "sqlite:", "memory:x"] {
+        for bad in ["", "x", "mysql://u:secret@h/d", "sqlite:", "memory:x", "kurrent://u:secret@h"] {
             let error = place(Some(bad), Path::new("data"), "log.sqlite").unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

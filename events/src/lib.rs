@@ -1,7 +1,7 @@
 //! Circolo's log: what happened, in order, for ever.
 //!
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
-//! - [`memory`], [`sqlite`], [`postgres`]: its adapters
+//! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
 //! - [`lock`]: who may write to a data folder
 //! - [`execute`]: a command on its way from state to decision to append
 //! - [`simulate`]: valid histories of any size
@@ -12,6 +12,8 @@
 mod batch;
 pub mod execute;
 mod in_flight;
+#[cfg(feature = "kurrentdb")]
+pub mod kurrentdb;
 pub mod lock;
 pub mod memory;
 pub mod postgres;
@@ -22,9 +24,12 @@ pub mod skips;
 mod slot;
 pub mod sqlite;
 pub mod store;
+mod tail;
 pub mod transfer;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
+#[cfg(feature = "kurrentdb")]
+pub use kurrentdb::KurrentDb;
 pub use lock::{DataLock, LockError};
 pub use memory::Memory;
 pub use postgres::Postgres;

@@ -7,12 +7,12 @@ mod append;
 mod claim;
 mod read;
 mod schema;
-mod tail;
 mod writer;
 
 use crate::{
     batch::Queue,
     store::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored},
+    tail::Tail,
 };
 use async_trait::async_trait;
 use circolo_domain::StreamName;
@@ -21,7 +21,6 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::time::Duration;
-use tail::Tail;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -66,7 +65,12 @@ impl Postgres {
         let head = watch::Sender::new(read::head(&pool).await?);
         let (queue, requests) = Queue::new(options.queue);
         tokio::spawn(writer::run(pool.clone(), requests, head.clone(), options.clone()));
-        Ok(Self { log_id, url: url.to_owned(), tail: Tail::start(pool.clone(), head), pool, queue })
+        let asked = pool.clone();
+        let tail = Tail::start(head, move || {
+            let pool = asked.clone();
+            async move { read::head(&pool).await }
+        });
+        Ok(Self { log_id, url: url.to_owned(), tail, pool, queue })
     }
 
     /// Claims this log for this process, until several nodes are supported: a second claim is refused.

@@ -184,7 +184,8 @@ impl Page {
 /// What can go wrong with a log. Each variant means one thing for the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else wrote to the stream, or an event id is in the log already; nothing was appended.
+    /// Somebody else wrote to the stream, or an event id is in the log already; nothing was appended. (KurrentDB knows an id
+    /// only at its own place in its stream: there, the same append at the same place gives the first outcome again.)
     #[error("stream {stream} is at {current:?}, which was not expected")]
     Conflict {
         /// The stream.

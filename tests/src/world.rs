@@ -4,6 +4,7 @@
 
 use crate::{
     actor::{Actor, Door},
+    kurrent::Double,
     postgres::fresh_schema,
 };
 use async_trait::async_trait;
@@ -45,6 +46,9 @@ pub enum Backend {
     Sqlite,
     /// Both in Postgres, in schemas of their own.
     Postgres,
+    /// The log in a double of KurrentDB, the read models in SQLite.
+    #[cfg(feature = "kurrentdb")]
+    Kurrent,
 }
 
 /// Makes one test per story and backend. A story is an async function that takes a [`World`].
@@ -83,8 +87,11 @@ pub struct World {
     db: Db,
     clock: TestClock,
     reactions: Arc<Watched>,
-    _dir: TempDir,
+    _kept: Kept,
 }
+
+/// What lives as long as a world: its folder and, perhaps, its server.
+type Kept = (TempDir, Option<Double>);
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Clone)]
@@ -135,11 +142,22 @@ impl World {
                 let options = postgres::Options { connections: 3, ..postgres::Options::default() };
                 (Arc::new(Postgres::connect(&log, &options, log_id).await.unwrap()), Db::postgres(&views).await.unwrap())
             }
+            #[cfg(feature = "kurrentdb")]
+            Backend::Kurrent => return Some(Self::on_kurrent(http, dir, log_id).await),
         };
-        Some(Self::of(store, db, http, dir).await)
+        Some(Self::of(store, db, http, (dir, None)).await)
     }
 
-    async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, dir: TempDir) -> Self {
+    #[cfg(feature = "kurrentdb")]
+    async fn on_kurrent(http: Http, dir: TempDir, log_id: Uuid) -> Self {
+        let double = Double::start().await;
+        let options = circolo_events::kurrentdb::Options::default();
+        let store = circolo_events::KurrentDb::connect(&double.url(), &options, log_id).await.unwrap();
+        let db = sqlite_views(&dir).await;
+        Self::of(Arc::new(store), db, http, (dir, Some(double))).await
+    }
+
+    async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, kept: Kept) -> Self {
         let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
@@ -156,7 +174,7 @@ impl World {
         };
         let running = running.run().await.unwrap();
         let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default() });
-        Self { door, running, store, db, clock, reactions, _dir: dir }
+        Self { door, running, store, db, clock, reactions, _kept: kept }
     }
 
     /// Waits until reactions and read models have seen everything, also what reactions led to.

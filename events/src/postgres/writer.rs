@@ -1,10 +1,11 @@
 //! Takes what waits, sends it as one batch, and keeps a few batches on their way.
 
-use super::{Options, append::Call, read, tail::advance};
+use super::{Options, append::Call, read};
 use crate::{
     batch::{Batch, Outcome, Request},
     rules::check,
     store::{Append, Position, StoreError},
+    tail::advance,
 };
 use sqlx::{PgPool, error::ErrorKind};
 use std::{collections::VecDeque, sync::Arc, time::Duration};

@@ -4,6 +4,10 @@ use circolo_domain::{StreamName, Timestamp};
 use circolo_events::{
     Append, EventStore, Expected, Memory, NewEvent, Position, Postgres, Sqlite, Stored, postgres, sqlite, store::event_id,
 };
+#[cfg(feature = "kurrentdb")]
+use circolo_events::{KurrentDb, kurrentdb};
+#[cfg(feature = "kurrentdb")]
+use circolo_tests::kurrent::Double;
 use circolo_tests::postgres::fresh_schema;
 use sqlx::{Connection, Executor, PgConnection};
 use std::sync::Arc;
@@ -16,6 +20,12 @@ pub enum Backend {
     Sqlite(TempDir),
     /// The URL of a schema.
     Postgres(String),
+    /// A double of the server.
+    #[cfg(feature = "kurrentdb")]
+    Kurrent(Arc<Double>),
+    /// A part of a server's log.
+    #[cfg(feature = "kurrentdb")]
+    KurrentServer(crate::kurrent_server::Plot),
 }
 
 impl Backend {
@@ -25,6 +35,11 @@ impl Backend {
             "memory" => Some(Self::Memory),
             "sqlite" => Some(Self::Sqlite(tempfile::tempdir().unwrap())),
             "postgres" => fresh_schema().await.map(Self::Postgres),
+            #[cfg(feature = "kurrentdb")]
+            "kurrentdb" => match std::env::var("TEST_KURRENTDB_URL") {
+                Ok(url) => Some(Self::KurrentServer(crate::kurrent_server::Plot::take(url).await)),
+                Err(_) => Some(Self::Kurrent(Arc::new(Double::start().await))),
+            },
             _ => panic!("there is no backend {name}"),
         }
     }
@@ -39,6 +54,29 @@ impl Backend {
             Self::Memory => panic!("a log in memory is in one process"),
             Self::Sqlite(dir) => Arc::new(Sqlite::open_read_only(&dir.path().join("log.db"), &sqlite::Options::default()).unwrap()),
             Self::Postgres(_) => self.open().await,
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(double) => Arc::new(KurrentDb::connect_to_read(&double.url(), &kurrentdb::Options::default()).await.unwrap()),
+            #[cfg(feature = "kurrentdb")]
+            Self::KurrentServer(_) => self.open().await,
+        }
+    }
+
+    /// Whether [`Self::block_writers`] can be asked for.
+    pub fn can_block(&self) -> bool {
+        match self {
+            #[cfg(feature = "kurrentdb")]
+            Self::KurrentServer(_) => false,
+            Self::Memory => false,
+            _ => true,
+        }
+    }
+
+    /// More entries than one transaction takes; fewer where each entry is a call.
+    pub fn many(&self) -> u64 {
+        match self {
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(_) | Self::KurrentServer(_) => 1_000,
+            _ => 40_000,
         }
     }
 
@@ -54,6 +92,13 @@ impl Backend {
                 let options = postgres::Options { queue, connections: 4, ..postgres::Options::default() };
                 Arc::new(Postgres::connect(url, &options, a_log_id()).await.unwrap())
             }
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(double) => {
+                let options = kurrentdb::Options { queue, ..kurrentdb::Options::default() };
+                Arc::new(KurrentDb::connect(&double.url(), &options, a_log_id()).await.unwrap())
+            }
+            #[cfg(feature = "kurrentdb")]
+            Self::KurrentServer(plot) => Arc::new(plot.open(queue, a_log_id()).await),
         }
     }
 }
@@ -62,6 +107,8 @@ impl Backend {
 pub enum Blocked {
     Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
+    #[cfg(feature = "kurrentdb")]
+    Kurrent(Arc<Double>),
 }
 
 impl Backend {
@@ -79,6 +126,13 @@ impl Backend {
                 connection.execute("BEGIN; LOCK TABLE log_events IN EXCLUSIVE MODE").await.unwrap();
                 Blocked::Postgres(connection)
             }
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(double) => {
+                double.freeze();
+                Blocked::Kurrent(Arc::clone(double))
+            }
+            #[cfg(feature = "kurrentdb")]
+            Self::KurrentServer(_) => panic!("nothing can block a server from here"),
         }
     }
 }
@@ -90,6 +144,8 @@ impl Blocked {
             Self::Postgres(mut connection) => {
                 connection.execute("ROLLBACK").await.unwrap();
             }
+            #[cfg(feature = "kurrentdb")]
+            Self::Kurrent(double) => double.thaw(),
         }
     }
 }

@@ -28,6 +28,11 @@ macro_rules! stories_on_threads {
                     super::$story(world).await;
                 }
             }
+            #[cfg(feature = "kurrentdb")]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn on_kurrent() {
+                super::$story(World::start(Backend::Kurrent).await.unwrap()).await;
+            }
         }
     )*};
 }

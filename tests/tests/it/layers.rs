@@ -34,9 +34,10 @@ fn each_layer_depends_on_those_below_it_only() {
 
 #[test]
 fn drivers_and_frameworks_stay_in_their_rooms() {
-    let rooms: [(&str, &[&str]); 6] = [
+    let rooms: [(&str, &[&str]); 7] = [
         ("sqlx", &["circolo-events", "circolo-projections", "circolo-tests"]),
         ("rusqlite", &["circolo-events", "circolo-projections", "circolo-tests"]),
+        ("kurrentdb", &["circolo-events", "circolo-tests"]),
         ("axum", &["circolo", "circolo-tests"]),
         ("tower-http", &["circolo"]),
         ("tokio", &["circolo-events", "circolo-projections", "circolo", "circolo-tests"]),

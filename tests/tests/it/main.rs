@@ -29,6 +29,12 @@ mod feeds_million;
 mod frame;
 mod groups;
 mod hits;
+#[cfg(feature = "kurrentdb")]
+mod kurrent;
+#[cfg(feature = "kurrentdb")]
+mod kurrent_faults;
+#[cfg(feature = "kurrentdb")]
+mod kurrent_server;
 mod layers;
 mod listings;
 mod market_million;

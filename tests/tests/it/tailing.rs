@@ -42,6 +42,14 @@ async fn a_tail_misses_nothing_on_postgres() {
     assert_eq!(missed(&[one, other], backend.open_to_read().await, 0).await, 0);
 }
 
+#[cfg(feature = "kurrentdb")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_misses_nothing_on_kurrentdb() {
+    let backend = Backend::new("kurrentdb").await.unwrap();
+    let (one, other) = (backend.open().await, backend.open().await);
+    assert_eq!(missed(&[one, other], backend.open_to_read().await, 0).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_from_a_sequence_are_caught_losing_events() {
     let Some(backend) = Backend::new("postgres").await else { return };

@@ -33,9 +33,11 @@ pub async fn the_whole_log_reads_in_order_of_position(backend: &Backend) {
 
 pub async fn a_page_says_how_far_it_looked(backend: &Backend) {
     let store = backend.open().await;
-    assert_eq!(store.read_all(Position::START, 10).await.unwrap().scanned, Position::START);
+    let empty = store.read_all(Position::START, 10).await.unwrap();
     fill(&*store).await;
     let (events, head) = (whole(&*store, 1_000).await, store.head().await.unwrap());
+    // A database may have records of its own; what comes later stands behind them.
+    assert!(empty.events.is_empty() && empty.scanned < events[0].position);
     let page = store.read_all(Position::START, 7).await.unwrap();
     assert_eq!((page.events.as_slice(), page.scanned), (&events[..7], events[6].position));
     assert_eq!(store.read_all(events[25].position, 7).await.unwrap().scanned, head);
@@ -45,6 +47,27 @@ pub async fn a_page_says_how_far_it_looked(backend: &Backend) {
     let nothing = store.read_prefix("page-", Position::START, events[20].position, 7).await.unwrap();
     assert_eq!((nothing.events.len(), nothing.scanned), (0, events[20].position));
     assert_eq!(store.read_prefix("page-", Position::START, Position(i64::MAX), 7).await.unwrap().scanned, head);
+}
+
+pub async fn reading_on_from_where_nobody_wrote(backend: &Backend) {
+    let store = backend.open().await;
+    let beyond = Position(i64::MAX);
+    assert!(store.read_all(Position(7), 10).await.unwrap().events.is_empty(), "nothing is in the log");
+    fill(&*store).await;
+    let (events, head) = (whole(&*store, 1_000).await, store.head().await.unwrap());
+    // Just before and just behind each event, halfway to the next, and beyond the end.
+    let places = events.iter().zip(events.iter().skip(1)).flat_map(|(one, next)| {
+        let (one, next) = (one.position.0, next.position.0);
+        [one - 1, one + 1, i64::midpoint(one, next)].map(Position)
+    });
+    for after in places.step_by(5).chain([Position(1), Position(head.0 - 1), Position(head.0 + 1), beyond]) {
+        let behind: Vec<Stored> = events.iter().filter(|stored| stored.position > after).cloned().collect();
+        let page = store.read_all(after, 4).await.unwrap();
+        assert_eq!(page.events, behind[..behind.len().min(4)], "after {after}");
+        assert!(page.scanned >= after, "a checkpoint never goes back");
+        let page = store.read_prefix("note-", after, beyond, 1_000).await.unwrap();
+        assert_eq!(page.events, behind, "after {after}");
+    }
 }
 
 pub async fn a_prefix_takes_its_characters_literally(backend: &Backend) {

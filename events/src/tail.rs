@@ -1,9 +1,8 @@
 //! The head as it moves: own appends tell at once, those of other nodes are seen by asking.
 
-use super::read;
 use crate::{rules::beyond, store::Position};
-use sqlx::PgPool;
 use std::{
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -35,9 +34,14 @@ struct Waiting {
 }
 
 impl Tail {
-    pub fn start(pool: PgPool, head: watch::Sender<Position>) -> Self {
+    /// Starts the poller, which reads the head with `ask`.
+    pub fn start<F, E>(head: watch::Sender<Position>, ask: impl Fn() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Position, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
         let waiting = Arc::new(Waiting::default());
-        let poller = tokio::spawn(poll(pool, head.clone(), Arc::clone(&waiting))).abort_handle();
+        let poller = tokio::spawn(poll(ask, head.clone(), Arc::clone(&waiting))).abort_handle();
         Self { head, waiting, poller }
     }
 
@@ -70,14 +74,18 @@ impl Drop for Place<'_> {
     }
 }
 
-async fn poll(pool: PgPool, head: watch::Sender<Position>, waiting: Arc<Waiting>) {
+async fn poll<F, E>(ask: impl Fn() -> F + Send, head: watch::Sender<Position>, waiting: Arc<Waiting>)
+where
+    F: Future<Output = Result<Position, E>> + Send,
+    E: Display + Send,
+{
     let mut pause = SHORTEST;
     loop {
         while waiting.count.load(Ordering::SeqCst) == 0 {
             // The permit of one who came and went is kept, hence the loop.
             waiting.begun.notified().await;
         }
-        match read::head(&pool).await {
+        match ask().await {
             Ok(found) if advance(&head, found) => pause = SHORTEST,
             Ok(_) => pause = LONGEST.min(pause * 2),
             Err(error) => {

@@ -1,0 +1,253 @@
+//! The reads. The server reads from a position on, that position included, and takes only positions of records.
+
+use super::{
+    envelope::{LOG_STREAM, is_hidden, position, stored},
+    link::{Failure, Link},
+};
+use crate::store::{Appended, Page, Position, Revision, StoreError, Stored, event_id};
+use ::kurrentdb::{Client, Error, ReadAllOptions, ReadStream, ReadStreamOptions, RecordedEvent, StreamPosition, SubscriptionFilter};
+use circolo_domain::StreamName;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// How many events of a stream are searched for a command.
+const SEARCHED: usize = 1_000;
+/// Records per page when the log is read backwards: few for the head, many to find a position's place.
+const FEW: usize = 32;
+const MANY: usize = 1_000;
+
+/// Reads through a link.
+#[derive(Clone)]
+pub struct Reader {
+    link: Arc<Link>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What is known of the log's end, so that the database's own records are passed over once only.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Up to here the log was looked at.
+    until: Position,
+    /// The last event up to there.
+    head: Position,
+}
+
+impl Reader {
+    pub fn new(link: Arc<Link>) -> Self {
+        Self { link, seen: Arc::default() }
+    }
+
+    /// All that a read gives, each part in time.
+    async fn collect(&self, mut reading: ReadStream) -> Result<Vec<RecordedEvent>, Failure> {
+        let mut records = Vec::new();
+        while let Some(found) = timeout(self.link.patience, reading.next()).await.map_err(|_| Failure::Silence)?? {
+            records.extend(found.event.or(found.link));
+        }
+        Ok(records)
+    }
+
+    async fn opened<F>(&self, opening: F) -> Result<Vec<RecordedEvent>, Failure>
+    where
+        F: Future<Output = Result<ReadStream, Error>>,
+    {
+        match timeout(self.link.patience, opening).await {
+            Ok(reading) => self.collect(reading?).await,
+            Err(_) => Err(Failure::Silence),
+        }
+    }
+
+    async fn of_stream(&self, stream: &str, options: ReadStreamOptions, limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
+        let mut options = options.max_count(limit);
+        if let Some(credentials) = self.link.credentials() {
+            options = options.authenticated(credentials);
+        }
+        let options = &options;
+        let found = self.link.ask(|client: Client| async move { self.opened(client.read_stream(stream, options)).await }).await;
+        match found {
+            Err(Failure::Client(Error::ResourceNotFound)) => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
+    async fn of_all(&self, options: ReadAllOptions, limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
+        let mut options = options.max_count(limit);
+        if let Some(credentials) = self.link.credentials() {
+            options = options.authenticated(credentials);
+        }
+        let options = &options;
+        self.link.ask(|client: Client| async move { self.opened(client.read_all(options)).await }).await
+    }
+
+    /// Events of a stream, forwards.
+    pub async fn stream(&self, stream: &StreamName, from: Revision, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        // What is larger would mean something else to the server.
+        if limit == 0 || i64::try_from(from).is_err() {
+            return Ok(Vec::new());
+        }
+        let options = ReadStreamOptions::default().position(StreamPosition::Position(from));
+        let records = self.of_stream(stream.as_str(), options, limit).await?;
+        records.iter().map(stored).collect()
+    }
+
+    /// The last events of a stream, the last first.
+    pub async fn last(&self, stream: &str, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        let options = ReadStreamOptions::default().position(StreamPosition::End);
+        let records = self.of_stream(stream, options, limit).await?;
+        records.iter().map(stored).collect()
+    }
+
+    pub async fn current(&self, stream: &StreamName) -> Result<Option<Revision>, StoreError> {
+        Ok(self.last(stream.as_str(), 1).await?.first().map(|event| event.revision))
+    }
+
+    pub async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {
+        let mut events = self.last(stream.as_str(), SEARCHED).await?;
+        events.reverse();
+        let mut events = events.into_iter().skip_while(|stored| stored.event.id != event_id(command_id, 0)).enumerate();
+        let Some((_, first)) = events.next() else { return Ok(None) };
+        let rest = events.take_while(|(index, stored)| stored.event.id == event_id(command_id, *index));
+        let last = rest.last().map_or((first.revision, first.position), |(_, stored)| (stored.revision, stored.position));
+        Ok(Some((first, Appended { revision: last.0, position: last.1 })))
+    }
+
+    /// The log behind `after`, unfiltered: the checkpoint passes over the database's own records too.
+    pub async fn all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
+        self.scan(after, limit, None).await
+    }
+
+    /// A scan without a filter ends at the last record that was looked at, one with a filter at the last that matched.
+    async fn scan(&self, after: Position, limit: usize, prefix: Option<&str>) -> Result<Page, StoreError> {
+        let mut page = Page { events: Vec::new(), scanned: after };
+        while page.events.len() < limit {
+            let wanted = (limit - page.events.len()).saturating_add(1);
+            let records = self.forwards(page.scanned, wanted, prefix).await?;
+            let full = records.len() >= wanted;
+            for record in records {
+                let position = position(record.position.commit)?;
+                if position <= page.scanned {
+                    continue;
+                }
+                if page.events.len() == limit {
+                    break;
+                }
+                page.scanned = position;
+                if !is_hidden(record.stream_id(), &record.event_type) {
+                    page.events.push(stored(&record)?);
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Records behind `after` and perhaps the one at it. Nobody may have written there: the server takes such a position for
+    /// an error.
+    async fn forwards(&self, after: Position, limit: usize, prefix: Option<&str>) -> Result<Vec<RecordedEvent>, StoreError> {
+        let from = if prefix.is_some() { self.place(after).await? } else { after };
+        match self.of_all(options(from, prefix), limit).await {
+            Err(failure) if failure.is_invalid() => {
+                let place = self.place(after).await?;
+                Ok(self.of_all(options(place, prefix), limit).await?)
+            }
+            records => Ok(records?),
+        }
+    }
+
+    /// The position of a record from which everything behind `after` can be read.
+    async fn place(&self, after: Position) -> Result<Position, StoreError> {
+        if after <= Position::START {
+            return Ok(Position::START);
+        }
+        // "Just before a record" is what is asked for most, next to a record itself.
+        for position in [after, Position(after.0.saturating_add(1))] {
+            match self.of_all(options(position, None), 1).await {
+                Err(failure) if failure.is_invalid() => {}
+                records => return Ok(records.map(|_| position)?),
+            }
+        }
+        let mut from = StreamPosition::End;
+        loop {
+            let records = self.of_all(ReadAllOptions::default().backwards().position(from), MANY).await?;
+            let Some(last) = records.last() else { return Ok(Position::START) };
+            let (first_of_next, full) = (last.position, records.len() == MANY);
+            for record in &records {
+                let position = position(record.position.commit)?;
+                if position <= after {
+                    return Ok(position);
+                }
+            }
+            if !full {
+                return Ok(Position::START);
+            }
+            from = StreamPosition::Position(first_of_next);
+        }
+    }
+
+    /// Events of the streams that begin with `prefix`; the server filters.
+    pub async fn prefix(&self, prefix: &str, after: Position, until: Position, limit: usize) -> Result<Page, StoreError> {
+        // The head first: what is committed later has a higher position.
+        let covered = until.min(self.head().await?);
+        if after >= covered || limit == 0 || prefix.starts_with('$') {
+            return Ok(Page::new(Vec::new(), limit, after, covered));
+        }
+        // An empty prefix is no filter to the server.
+        let mut page = self.scan(after, limit, Some(prefix).filter(|prefix| !prefix.is_empty())).await?;
+        let found = page.events.len();
+        page.events.retain(|stored| stored.position <= until);
+        let limit = if page.events.len() < found { usize::MAX } else { limit };
+        Ok(Page::new(page.events, limit, after, covered))
+    }
+
+    /// Position of the last event that is not the database's own.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        let known = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.look_back(known).await?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.until > seen.until {
+            *seen = found;
+        }
+        Ok(found.head)
+    }
+
+    async fn look_back(&self, known: Seen) -> Result<Seen, StoreError> {
+        let (mut until, mut from) = (None, StreamPosition::End);
+        loop {
+            let records = self.of_all(ReadAllOptions::default().backwards().position(from), FEW).await?;
+            for record in &records {
+                let position = position(record.position.commit)?;
+                let until = *until.get_or_insert(position);
+                if position <= known.until {
+                    return Ok(Seen { until: until.max(known.until), head: known.head });
+                }
+                if !is_hidden(record.stream_id(), &record.event_type) {
+                    return Ok(Seen { until, head: position });
+                }
+            }
+            match records.last() {
+                Some(last) if records.len() == FEW => from = StreamPosition::Position(last.position),
+                _ => return Ok(Seen { until: until.unwrap_or_default(), head: Position::START }),
+            }
+        }
+    }
+
+    /// What the log's own stream holds.
+    pub async fn identity(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.stream(&StreamName::stored(LOG_STREAM), 0, 1).await?.into_iter().next().map(|stored| stored.event.data))
+    }
+}
+
+fn options(from: Position, prefix: Option<&str>) -> ReadAllOptions {
+    let at = match u64::try_from(from.0) {
+        Ok(at) if at > 0 => StreamPosition::Position(::kurrentdb::Position { commit: at, prepare: at }),
+        _ => StreamPosition::Start,
+    };
+    let options = ReadAllOptions::default().position(at);
+    match prefix {
+        // The window is what the server looks at in one go.
+        Some(prefix) => options.filter(SubscriptionFilter::on_stream_name().add_prefix(prefix).max(1_000)),
+        None => options,
+    }
+}
