@@ -9,8 +9,7 @@ use tokio::sync::{
     oneshot,
 };
 
-/// A transaction takes no further request beyond so many events or bytes. More would make bulk writes faster still, as a page of
-/// an index is written once for all its new entries, but others wait meanwhile.
+/// A transaction takes no further request beyond so many events or bytes: others wait meanwhile.
 const EVENTS: usize = 16_384;
 const BYTES: usize = 16 << 20;
 
@@ -36,19 +35,23 @@ impl Request {
 
 /// The callers' end of a writer's queue.
 #[derive(Debug)]
-pub struct Queue(Sender<Request>);
+pub struct Queue {
+    requests: Sender<Request>,
+    bulk: usize,
+}
 
 impl Queue {
-    /// A queue in which `places` requests may wait, and the writer's end of it.
-    pub fn new(places: usize) -> (Self, Receiver<Request>) {
-        let (sender, receiver) = channel(places);
-        (Self(sender), receiver)
+    /// A queue in which `places` requests may wait, and the writer's end of it. What is written in bulk is handed over as
+    /// transactions of about `bulk` events: the more, the fewer times a page of an index is written for its new entries.
+    pub fn new(places: usize, bulk: usize) -> (Self, Receiver<Request>) {
+        let (requests, receiver) = channel(places);
+        (Self { requests, bulk }, receiver)
     }
 
     /// Hands `append` to the writer and waits for the outcome; `Busy` if there is no place.
     pub async fn append(&self, append: Append) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        self.0.try_send(Request::One(append, reply)).map_err(|refused| match refused {
+        self.requests.try_send(Request::One(append, reply)).map_err(|refused| match refused {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Closed(_) => stopped(),
         })?;
@@ -60,13 +63,13 @@ impl Queue {
         let mut outcomes = Vec::with_capacity(appends.len());
         let mut rest = appends.into_iter();
         loop {
-            let part = portion(&mut rest);
+            let part = portion(&mut rest, self.bulk);
             if part.is_empty() {
                 return outcomes;
             }
             let entries = part.len();
             let (reply, answer) = oneshot::channel();
-            let sent = self.0.send(Request::Many(part, reply)).await.is_ok();
+            let sent = self.requests.send(Request::Many(part, reply)).await.is_ok();
             match answer.await {
                 Ok(part) => outcomes.extend(part),
                 Err(_) => outcomes.extend((0..entries).map(|_| Err(if sent { lost() } else { stopped() }))),
@@ -75,12 +78,14 @@ impl Queue {
     }
 }
 
-/// As many entries as one transaction should take.
-fn portion(rest: &mut std::vec::IntoIter<Append>) -> Vec<Append> {
+/// As many entries as one transaction of about `most` events should take.
+fn portion(rest: &mut std::vec::IntoIter<Append>, most: usize) -> Vec<Append> {
+    /// Bytes for each event that a transaction may take.
+    const EACH: usize = BYTES / EVENTS;
     let (mut events, mut bytes) = (0, 0);
     let mut part = Vec::new();
-    while events < EVENTS
-        && bytes < BYTES
+    while events < most
+        && bytes < most * EACH
         && let Some(append) = rest.next()
     {
         events += append.events.len();

@@ -27,6 +27,9 @@ use uuid::Uuid;
 pub use claim::{Claim, ClaimError};
 pub use schema::ConnectError;
 
+/// Events in a transaction that is written in bulk: it holds the lock, others wait.
+const BULK: usize = 16_384;
+
 /// How a log is reached.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -63,7 +66,7 @@ impl Postgres {
         let pool = pool(url, options)?;
         let log_id = schema::prepare(&pool, new_log_id).await?;
         let head = watch::Sender::new(read::head(&pool).await?);
-        let (queue, requests) = Queue::new(options.queue);
+        let (queue, requests) = Queue::new(options.queue, BULK);
         tokio::spawn(writer::run(pool.clone(), requests, head.clone(), options.clone()));
         let asked = pool.clone();
         let tail = Tail::start(head, move || {

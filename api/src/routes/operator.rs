@@ -133,7 +133,7 @@ pub struct RebuildLimits {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1)]
     pub rate: Option<NonZeroU32>,
-    /// Bytes of rows in memory, roughly; 96 MiB if not said.
+    /// Bytes of rows in memory, roughly; 64 MiB if not said.
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 1)]
     pub memory: Option<NonZeroU64>,

@@ -22,7 +22,7 @@ use circolo_domain::{PersonId, Span, Timestamp};
 use std::collections::BTreeMap;
 
 /// Appends are written in batches of about this many.
-const BATCH: usize = 16_000;
+const BATCH: usize = 64_000;
 /// How busy people are in each hour of the day, in percent of the busiest.
 const DAY: [u64; 24] = [12, 7, 4, 3, 3, 5, 14, 32, 55, 68, 72, 75, 82, 78, 66, 64, 68, 76, 88, 98, 100, 92, 64, 32];
 

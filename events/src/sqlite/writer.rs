@@ -23,7 +23,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(connection: Connection, options: &Options) -> Result<Self, super::OpenError> {
-        let (queue, requests) = Queue::new(options.queue);
+        let (queue, requests) = Queue::new(options.queue, LARGEST);
         let head = watch::Sender::new(reader::head(&connection)?);
         let mut log = Log { connection, heads: Heads(Cache::new(options.heads)), head: head.clone(), bulk: false };
         let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || log.run(requests))?;
@@ -75,6 +75,8 @@ struct Log {
 
 /// From so many events on, a transaction is a bulk write.
 const BULK: usize = 2_048;
+/// A bulk write of a million random ids in transactions of 16,384 events writes each page of two indexes 40 times over.
+const LARGEST: usize = 65_536;
 
 /// Why a whole transaction came to nothing.
 struct Failure {

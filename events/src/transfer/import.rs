@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Events per call of [`EventStore::append_many`].
-const BATCH: usize = 8_000;
+const BATCH: usize = 64_000;
 
 /// Why a history is not imported.
 #[derive(Debug, thiserror::Error)]

@@ -35,8 +35,8 @@ impl Role {
     /// are small, and together leave a server of a million events far below 300 MiB.
     const fn cache(self) -> i32 {
         match self {
-            Self::Writer | Self::Folds => 16_384,
-            Self::Queries => 8_192,
+            Self::Writer => 16_384,
+            Self::Folds | Self::Queries => 8_192,
             Self::Operators => 2_048,
         }
     }

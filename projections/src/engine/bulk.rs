@@ -32,7 +32,7 @@ const AHEAD: usize = 2;
 /// Rows in the first transaction, at most; how long it takes sets the number for the next.
 const FIRST_PIECE: usize = 1_000;
 /// Rows in any transaction, at most.
-const LAST_PIECE: usize = 20_000;
+const LAST_PIECE: usize = 8_000;
 
 /// Builds under construction that share one read of the log.
 pub struct Bulk {

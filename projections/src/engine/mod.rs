@@ -84,7 +84,7 @@ impl Options {
             clock,
             live_page: 8_000,
             build_page: 2_000,
-            memory: 96 << 20,
+            memory: 64 << 20,
             rate: None,
             transaction: Duration::from_millis(25),
             mismatch: Mismatch::Refuse,
