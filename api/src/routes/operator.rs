@@ -131,7 +131,7 @@ impl From<Status> for ProjectionView {
 pub struct RebuildLimits {
     /// Events per second; unlimited if not said.
     #[serde(default)]
-    #[schema(value_type = Option<u32>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u64)]
     pub rate: Option<NonZeroU32>,
     /// Bytes of rows in memory, roughly; 64 MiB if not said.
     #[serde(default)]

@@ -46,6 +46,7 @@ pub struct VerifyProjection {
     pub sample: Option<Sample>,
     /// Chooses which rows are in the sample; the same number chooses the same. Any if not said, and told.
     #[serde(default)]
+    #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     pub seed: Option<u32>,
 }
 
@@ -75,6 +76,7 @@ pub struct VerificationView {
     #[schema(value_type = Option<String>)]
     pub sample: Option<Sample>,
     /// What chose the rows of the sample.
+    #[schema(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     pub seed: Option<u32>,
     /// How many rows the live build has.
     pub rows: i64,
