@@ -12,7 +12,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
 use circolo_projections::{BuildId, Disposable, Limits, State as BuildState, Status, Switch};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -134,9 +134,19 @@ pub struct RebuildLimits {
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u64)]
     pub rate: Option<NonZeroU32>,
     /// Bytes of rows in memory, roughly; 64 MiB if not said.
-    #[serde(default)]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[serde(default, deserialize_with = "bytes")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
     pub memory: Option<NonZeroU64>,
+}
+
+/// As the description has it: what a database's integer holds.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
+    match Option::<NonZeroU64>::deserialize(deserializer)? {
+        Some(bytes) if i64::try_from(bytes.get()).is_err() => {
+            Err(de::Error::custom("out_of_range: a number from 1 to 9223372036854775807 is expected"))
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 impl From<RebuildLimits> for Limits {
