@@ -1,5 +1,7 @@
 //! `Json`, `Query` and `Path` that answer bad input with problems: 400 for what cannot be read, 422 for fields that break rules.
 
+mod strict;
+
 use crate::{
     call::Fingerprint,
     problem::{Field, Problem},
@@ -12,6 +14,7 @@ use axum::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use strict::Strict;
 
 /// A JSON body, in a request or in an answer.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +63,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if let Some(fingerprint) = fingerprint {
             fingerprint.of_body(&value);
         }
-        // serde would read an array as the fields in their order.
-        if !value.is_object() {
-            let message = "expected an object".to_owned();
-            return Err(Problem::invalid(vec![Field { field: String::new(), code: "wrong_type".to_owned(), message }]));
-        }
-        serde_path_to_error::deserialize(&value).map(Self).map_err(|error| Problem::invalid(vec![field(&error)]))
+        serde_path_to_error::deserialize(Strict(&value)).map(Self).map_err(|error| Problem::invalid(vec![field(&error)]))
     }
 }
 
@@ -160,12 +158,12 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only reading is tested")]
     struct Ask {
         title: Title,
         privacy: Option<Privacy>,
         group: Option<GroupId>,
         options: Option<Vec<Choice>>,
+        first: Option<Choice>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -183,7 +181,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> (String, String) {
-        let error = serde_path_to_error::deserialize::<_, Ask>(body).unwrap_err();
+        let error = serde_path_to_error::deserialize::<_, Ask>(Strict(body)).unwrap_err();
         let field = field(&error);
         assert!(!field.message.contains("hunter2"), "{}", field.message);
         (field.field, field.code)
@@ -203,8 +201,21 @@ mod tests {
             (json!({ "title": "a", "options": [{ "text": "b" }, {}] }), "options[1].text", "missing"),
             (json!({ "title": "a", "options": [{ "text": "b", "x": 1 }] }), "options[0].x", "unknown_field"),
             (json!({ "title": "a", "options": "hunter2" }), "options", "wrong_type"),
+            (json!({ "title": "a", "options": [["b"]] }), "options[0]", "wrong_type"),
+            (json!({ "title": "a", "first": ["b"] }), "first", "wrong_type"),
+            (json!({ "title": "a", "first": "hunter2" }), "first", "wrong_type"),
+            (json!(["a"]), "", "wrong_type"),
+            (json!(null), "", "wrong_type"),
         ] {
             assert_eq!(read(&body), (path.to_owned(), code.to_owned()), "{body}");
         }
+    }
+
+    #[test]
+    fn what_keeps_the_rules_is_read() {
+        let body = json!({ "title": "a", "privacy": "invite_only", "group": null, "options": [{ "text": "b" }], "first": { "text": "c" } });
+        let ask: Ask = serde_path_to_error::deserialize(Strict(&body)).unwrap();
+        assert_eq!((ask.title.as_str(), ask.options.map(|options| options.len())), ("a", Some(1)));
+        assert!(matches!((ask.privacy, ask.group, ask.first), (Some(Privacy::InviteOnly), None, Some(_))));
     }
 }

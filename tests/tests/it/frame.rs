@@ -104,7 +104,9 @@ async fn operators_rebuild_and_verify(world: World) {
     op.post("/v1/operator/projections/people/rollback", ()).await.expect_problem(409, "no_such_build");
     op.post("/v1/operator/projections/people/drop", json!({ "old_versions": true })).await.expect_problem(409, "no_such_build");
     op.post("/v1/operator/projections/rebuild", json!({ "names": ["x"] })).await.expect_problem(422, "invalid_request");
-    op.post("/v1/operator/projections/rebuild", json!({ "limits": { "rate": 0 } })).await.expect_problem(422, "invalid_request");
+    for limits in [json!([]), json!(7), json!({ "rate": 0 }), json!({ "rate": 1_u64 << 32 }), json!({ "memory": 1_u64 << 63 })] {
+        op.post("/v1/operator/projections/rebuild", json!({ "limits": limits })).await.expect_problem(422, "invalid_request");
+    }
     op.post("/v1/operator/projections/nothing/verify", ()).await.expect_problem(404, "not_found");
     world.person("bob").await.post("/v1/operator/projections/people/verify", ()).await.expect_problem(403, "scope_needed");
 }

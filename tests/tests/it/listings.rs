@@ -78,6 +78,7 @@ async fn a_broken_offer_is_refused_field_by_field(world: World) {
         ("price", json!({ "amount_minor": 1.5, "currency": "EUR" }), "price.amount_minor", "wrong_type"),
         ("price", json!({ "amount_minor": 1 }), "price.currency", "missing"),
         ("price", json!(80), "price", "wrong_type"),
+        ("price", json!([80, "EUR"]), "price", "wrong_type"),
         ("pickup", json!(""), "pickup", "empty"),
         ("delivery", json!("x".repeat(1001)), "delivery", "too_long"),
         ("photo", json!("x"), "photo", "unknown_field"),
