@@ -1,6 +1,6 @@
 //! A Postgres server that keeps what it acknowledges, as the measured program would have it.
 
-use crate::Result;
+use crate::{Arguments, Result, report::Report};
 use circolo_tests::postgres::{Cluster, cluster_with};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::path::Path;
@@ -12,6 +12,34 @@ const SHOWN: [&str; 6] = ["fsync", "synchronous_commit", "full_page_writes", "wa
 /// A server below `dir`; `None` if none is installed.
 pub fn cluster(dir: &Path) -> Option<Cluster> {
     cluster_with(dir, SETTINGS)
+}
+
+/// The databases that are asked for, by name, each with the URL of its server if it has one.
+pub struct Databases {
+    /// Name and URL.
+    pub all: Vec<(&'static str, Option<String>)>,
+    /// Ends when this is dropped.
+    _cluster: Option<Cluster>,
+}
+
+impl Databases {
+    /// What `arguments` ask for and what is installed; the report tells what they are.
+    pub async fn wanted(report: &mut Report, arguments: &Arguments) -> Result<Self> {
+        let mut all = Vec::new();
+        if arguments.wants("SQLite") {
+            all.push(("SQLite", None));
+        }
+        let wanted = arguments.wants("Postgres");
+        let cluster = if wanted { cluster(&arguments.dir) } else { None };
+        if let Some(cluster) = &cluster {
+            report.fact("Postgres", settings(&cluster.url).await?);
+            all.push(("Postgres", Some(cluster.url.clone())));
+        } else if wanted {
+            println!("skipped: no Postgres");
+            report.fact("Postgres", "skipped, it is not installed");
+        }
+        Ok(Self { all, _cluster: cluster })
+    }
 }
 
 /// Its version and the settings that matter.

@@ -2,7 +2,8 @@
 //! what is live, and projected live; with the most memory that the server ever held.
 
 use crate::{
-    Arguments, Result, durable,
+    Arguments, Result,
+    durable::{self, Databases},
     http::{client::Client, site::Site},
     report::Report,
 };
@@ -24,19 +25,11 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("history", vec!["data", "what", "events", "seconds", "events/s", "peak MiB", "aim"]);
     report.fact("peak", "VmHWM of the process; on Postgres the server's memory is not in it");
     Runtime::new()?.block_on(async {
-        if arguments.wants("SQLite") {
-            Measurement { report: &mut report, arguments, data: "SQLite" }.run(None).await?;
+        let databases = Databases::wanted(&mut report, arguments).await?;
+        for (data, postgres) in &databases.all {
+            Measurement { report: &mut report, arguments, data }.run(postgres.as_deref()).await?;
         }
-        if !arguments.wants("Postgres") {
-            return Ok(());
-        }
-        let Some(cluster) = durable::cluster(&arguments.dir) else {
-            println!("skipped: no Postgres");
-            report.fact("Postgres", "skipped, it is not installed");
-            return Ok(());
-        };
-        report.fact("Postgres", durable::settings(&cluster.url).await?);
-        Measurement { report: &mut report, arguments, data: "Postgres" }.run(Some(&cluster.url)).await
+        Ok::<_, crate::Error>(())
     })?;
     Ok(report)
 }

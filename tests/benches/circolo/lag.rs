@@ -1,7 +1,8 @@
 //! How long it takes from the acknowledgement of a command until a query shows it, at 500 commands a second over HTTP.
 
 use crate::{
-    Arguments, Result, durable,
+    Arguments, Result,
+    durable::Databases,
     http::{Town, client::Client, site::Site},
     report::{Report, Sample},
 };
@@ -27,19 +28,12 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("visible after", "from the answer to the command to the answer to a query that waits for its position");
     Runtime::new()?.block_on(async {
-        if arguments.wants("SQLite") {
-            measure(&mut report, arguments, "SQLite", None, SQLITE_AIM).await?;
+        let databases = Databases::wanted(&mut report, arguments).await?;
+        for (data, postgres) in &databases.all {
+            let aim = if postgres.is_none() { SQLITE_AIM } else { POSTGRES_AIM };
+            measure(&mut report, arguments, data, postgres.as_deref(), aim).await?;
         }
-        if !arguments.wants("Postgres") {
-            return Ok(());
-        }
-        let Some(cluster) = durable::cluster(&arguments.dir) else {
-            println!("skipped: no Postgres");
-            report.fact("Postgres", "skipped, it is not installed");
-            return Ok(());
-        };
-        report.fact("Postgres", durable::settings(&cluster.url).await?);
-        measure(&mut report, arguments, "Postgres", Some(&cluster.url), POSTGRES_AIM).await
+        Ok::<_, crate::Error>(())
     })?;
     Ok(report)
 }

@@ -1,6 +1,6 @@
 //! Who may do what, over HTTP, from one table: privacy x role x endpoint -> status.
 
-use crate::community::{admit, ask, ban, comment, found, invite, listing, offer, promote, write};
+use crate::community::{Cast, admit, ask, ban, comment, found, invite, listing, offer, promote, write};
 use axum::http::Method;
 use circolo_tests::{
     actor::Actor,
@@ -98,31 +98,6 @@ const SECRET_ADMINS: &str = "401 403 404 403 404 403 403 200";
 const INVITED: &str = "401 403 404 200 404 404 404 404";
 const NOBODY: &str = "401 403 403 403 403 403 403 403";
 
-/// Those who act, in the order of [`ROLES`], and those whom it is about.
-struct People {
-    founder: Actor,
-    roles: Vec<Actor>,
-    others: Vec<(&'static str, Actor)>,
-}
-
-impl People {
-    async fn new(world: &World) -> Self {
-        let mut roles = vec![world.anonymous(), world.stranger("stranger")];
-        for name in &ROLES[2..] {
-            roles.push(world.person(name).await);
-        }
-        let mut others = Vec::new();
-        for name in ["member", "asking", "invited", "banned", "new"] {
-            others.push((name, world.person(&format!("another {name}")).await));
-        }
-        Self { founder: world.person("founder").await, roles, others }
-    }
-
-    fn other(&self, name: &str) -> &Actor {
-        self.others.iter().find(|(other, _)| *other == name).map(|(_, actor)| actor).unwrap()
-    }
-}
-
 /// A group in which everybody is what the table says.
 struct Place {
     group: String,
@@ -135,34 +110,34 @@ struct Place {
 }
 
 impl Place {
-    async fn new(world: &World, people: &People, privacy: &str) -> Self {
-        let People { founder, roles, .. } = people;
+    async fn new(world: &World, cast: &Cast, privacy: &str) -> Self {
+        let Cast { founder, roles, .. } = cast;
         let group = found(founder, privacy, if privacy == "secret" { "invite_only" } else { "request" }).await;
         for role in ["member", "moderator", "admin"] {
             let person = &roles[ROLES.iter().position(|name| *name == role).unwrap()];
             admit(founder, &group, person).await;
             promote(founder, &group, person, role).await;
         }
-        admit(founder, &group, people.other("member")).await;
+        admit(founder, &group, cast.other("member")).await;
         invite(founder, &group, &roles[3]).await.expect(200);
-        invite(founder, &group, people.other("invited")).await.expect(200);
+        invite(founder, &group, cast.other("invited")).await.expect(200);
         ban(founder, &group, &roles[4]).await.expect(200);
-        ban(founder, &group, people.other("banned")).await.expect(200);
+        ban(founder, &group, cast.other("banned")).await.expect(200);
         if privacy != "secret" {
-            people.other("asking").post(&format!("{group}/join"), ()).await.expect(200);
+            cast.other("asking").post(&format!("{group}/join"), ()).await.expect(200);
         }
         let question = ask(founder, &group, "Which?").await;
         let answer = json!(crate::community::answer(founder, &question, "This").await);
         founder.put(&format!("{question}/accepted"), json!({ "answer_id": answer })).await.expect(200);
         let listing = offer(founder, &group, "Skis", 80).await;
-        let post = write(people.other("member"), &group, "Up").await;
-        let comment = format!("/v1/comments/{}", comment(people.other("member"), &post, "And down").await);
+        let post = write(cast.other("member"), &group, "Up").await;
+        let comment = format!("/v1/comments/{}", comment(cast.other("member"), &post, "And down").await);
         // So that everybody reads all of it.
         world.app().projector().wait_for(world.store().head().await.unwrap(), Duration::from_secs(20)).await.unwrap();
         Self { group, question, answer, listing, post, comment }
     }
 
-    fn path(&self, endpoint: &str, people: &People, caller: &Actor, anonymous: bool) -> String {
+    fn path(&self, endpoint: &str, cast: &Cast, caller: &Actor, anonymous: bool) -> String {
         let mut path = endpoint.replacen("group", &self.group, 1);
         let things = [("question", &self.question), ("listing", &self.listing), ("post", &self.post), ("comment", &self.comment)];
         for (thing, place) in things {
@@ -170,13 +145,11 @@ impl Place {
                 path = endpoint.replacen(thing, place, 1);
             }
         }
-        let me = if anonymous { people.other("new").id() } else { caller.id() };
-        people.others.iter().fold(path.replace("{me}", &me.to_string()), |path, (name, other)| {
-            path.replace(&format!("{{{name}}}"), &other.id().to_string())
-        })
+        let me = if anonymous { cast.other("new").id() } else { caller.id() };
+        cast.named(path.replace("{me}", &me.to_string()))
     }
 
-    fn body(&self, method: &str, endpoint: &str, people: &People) -> Option<Value> {
+    fn body(&self, method: &str, endpoint: &str, cast: &Cast) -> Option<Value> {
         Some(match (method, endpoint) {
             ("POST", "group/listings") => listing("Boots", 40),
             ("POST", "listing/withdraw") => json!({ "reason": "counterfeit" }),
@@ -185,7 +158,7 @@ impl Place {
             ("PUT", "post/reaction" | "comment/reaction") => json!({ "kind": "like" }),
             ("PATCH", _) => json!({ "description": "Over there" }),
             ("PUT", "group/members/{member}/role") => json!({ "role": "moderator" }),
-            ("POST", "group/invitations") => json!({ "person_id": people.other("new").id() }),
+            ("POST", "group/invitations") => json!({ "person_id": cast.other("new").id() }),
             ("PUT", "group/bans/{new}") => json!({ "reason": "spam" }),
             ("POST", "group/questions") => json!({ "title": "May I?", "body": "?" }),
             ("POST", "question/answers") => json!({ "body": "!" }),
@@ -199,16 +172,16 @@ impl Place {
 #[tokio::test]
 async fn rights_are_as_the_table_says() {
     let world = World::start(Backend::Memory).await.unwrap();
-    let people = People::new(&world).await;
+    let cast = Cast::new(&world, &ROLES, &["member", "asking", "invited", "banned", "new"]).await;
     let mut wrong = Vec::new();
     for (number, privacy) in ["public", "closed", "secret"].into_iter().enumerate() {
-        let mut place = Place::new(&world, &people, privacy).await;
+        let mut place = Place::new(&world, &cast, privacy).await;
         for (method, endpoint, statuses) in TABLE {
             let expected = statuses[number].split(' ').map(|status| status.parse::<u16>().unwrap());
-            for ((role, caller), expected) in ROLES.iter().zip(&people.roles).zip(expected) {
-                let path = place.path(endpoint, &people, caller, *role == "anonymous");
+            for ((role, caller), expected) in ROLES.iter().zip(&cast.roles).zip(expected) {
+                let path = place.path(endpoint, &cast, caller, *role == "anonymous");
                 let sent: Method = method.parse().unwrap();
-                let reply = match place.body(method, endpoint, &people) {
+                let reply = match place.body(method, endpoint, &cast) {
                     Some(body) => caller.send(sent, &path, body).await,
                     None => caller.send(sent, &path, ()).await,
                 };
@@ -217,7 +190,7 @@ async fn rights_are_as_the_table_says() {
                 }
                 // The next one finds everything as it was.
                 if *method != "GET" && reply.status.is_success() {
-                    place = Place::new(&world, &people, privacy).await;
+                    place = Place::new(&world, &cast, privacy).await;
                 }
             }
         }

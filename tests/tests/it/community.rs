@@ -93,3 +93,35 @@ pub async fn listed(world: &World, reader: &Actor, group: &str, person: &Actor) 
     }
     found
 }
+
+/// Those who act in a table of rights, in the order of its columns, those whom it is about, and who set everything up.
+pub struct Cast {
+    pub founder: Actor,
+    pub roles: Vec<Actor>,
+    others: Vec<(&'static str, Actor)>,
+}
+
+impl Cast {
+    /// The first two roles are nobody signed in, and somebody who has not registered.
+    pub async fn new(world: &World, roles: &[&str], others: &[&'static str]) -> Self {
+        let mut cast =
+            Self { founder: world.person("founder").await, roles: vec![world.anonymous(), world.stranger(roles[1])], others: vec![] };
+        for name in &roles[2..] {
+            cast.roles.push(world.person(name).await);
+        }
+        for name in others {
+            cast.others.push((name, world.person(&format!("another {name}")).await));
+        }
+        cast
+    }
+
+    /// Somebody whom it is about.
+    pub fn other(&self, name: &str) -> &Actor {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, actor)| actor).unwrap()
+    }
+
+    /// The path with the ids of those whom it is about: `{member}`.
+    pub fn named(&self, path: String) -> String {
+        self.others.iter().fold(path, |path, (name, other)| path.replace(&format!("{{{name}}}"), &other.id().to_string()))
+    }
+}

@@ -1,6 +1,6 @@
 //! Who may do what on a page, over HTTP, from one table: role x endpoint -> status.
 
-use crate::community::{comment, write};
+use crate::community::{Cast, comment, write};
 use crate::pages::{hire, open_page};
 use axum::http::Method;
 use circolo_tests::{
@@ -61,33 +61,8 @@ const CARE: &str = "401 403 403 403 403 200 403 200";
 const STAFF: &str = "401 403 403 403 403 200 200 200";
 const OWNERS: &str = "401 403 403 403 403 403 403 200";
 
-/// Those who act, in the order of [`ROLES`], and those whom it is about.
-struct People {
-    founder: Actor,
-    roles: Vec<Actor>,
-    others: Vec<(&'static str, Actor)>,
-}
-
-impl People {
-    async fn new(world: &World) -> Self {
-        let mut roles = vec![world.anonymous(), world.stranger("stranger")];
-        for name in &ROLES[2..] {
-            roles.push(world.person(name).await);
-        }
-        let mut others = Vec::new();
-        for name in ["fan", "agent", "new"] {
-            others.push((name, world.person(&format!("another {name}")).await));
-        }
-        Self { founder: world.person("founder").await, roles, others }
-    }
-
-    fn role(&self, name: &str) -> &Actor {
-        &self.roles[ROLES.iter().position(|role| *role == name).unwrap()]
-    }
-
-    fn other(&self, name: &str) -> &Actor {
-        self.others.iter().find(|(other, _)| *other == name).map(|(_, actor)| actor).unwrap()
-    }
+fn whose<'a>(cast: &'a Cast, name: &str) -> &'a Actor {
+    &cast.roles[ROLES.iter().position(|role| *role == name).unwrap()]
 }
 
 /// A page to which everybody is what the table says.
@@ -98,30 +73,27 @@ struct Place {
 }
 
 impl Place {
-    async fn new(people: &People, number: usize) -> Self {
-        let founder = &people.founder;
+    async fn new(cast: &Cast, number: usize) -> Self {
+        let founder = &cast.founder;
         let page = open_page(founder, &format!("forno.{number}")).await;
         for role in ["care_agent", "editor", "owner"] {
-            hire(founder, &page, people.role(role), role).await.expect(200);
+            hire(founder, &page, whose(cast, role), role).await.expect(200);
         }
-        hire(founder, &page, people.other("agent"), "care_agent").await.expect(200);
-        people.role("fan").put(&format!("{page}/followers/me"), ()).await.expect(200);
-        people.role("blocker").put(&format!("{page}/blocks/me"), ()).await.expect(200);
-        let fan = people.other("fan");
+        hire(founder, &page, cast.other("agent"), "care_agent").await.expect(200);
+        whose(cast, "fan").put(&format!("{page}/followers/me"), ()).await.expect(200);
+        whose(cast, "blocker").put(&format!("{page}/blocks/me"), ()).await.expect(200);
+        let fan = cast.other("fan");
         fan.post(&format!("{page}/messages"), json!({ "text": "Open on Sunday?" })).await.expect(201);
         let post = write(founder, &page, "Fresh bread").await;
         let comment = format!("/v1/comments/{}", comment(fan, &post, "With nuts?").await);
         Self { page, post, comment }
     }
 
-    fn path(&self, endpoint: &str, people: &People) -> String {
+    fn path(&self, endpoint: &str, cast: &Cast) -> String {
         let endpoint = endpoint.trim_end_matches(AS_PAGE);
         let things = [("page", &self.page), ("post", &self.post), ("comment", &self.comment)];
         let (thing, place) = things.into_iter().find(|(thing, _)| endpoint.starts_with(thing)).unwrap();
-        people
-            .others
-            .iter()
-            .fold(endpoint.replacen(thing, place, 1), |path, (name, other)| path.replace(&format!("{{{name}}}"), &other.id().to_string()))
+        cast.named(endpoint.replacen(thing, place, 1))
     }
 
     fn body(&self, method: &str, endpoint: &str) -> Option<Value> {
@@ -147,16 +119,16 @@ const AS_PAGE: &str = " as the page";
 #[tokio::test]
 async fn rights_on_a_page_are_as_the_table_says() {
     let world = World::start(Backend::Memory).await.unwrap();
-    let people = People::new(&world).await;
+    let cast = Cast::new(&world, &ROLES, &["fan", "agent", "new"]).await;
     let mut pages = 0;
-    let mut place = Place::new(&people, pages).await;
+    let mut place = Place::new(&cast, pages).await;
     let mut wrong = Vec::new();
     for (method, endpoint, statuses) in TABLE {
         let expected = statuses.split(' ').map(|status| status.parse::<u16>().unwrap());
-        for ((role, caller), expected) in ROLES.iter().zip(&people.roles).zip(expected) {
+        for ((role, caller), expected) in ROLES.iter().zip(&cast.roles).zip(expected) {
             let caller = if *method == "GET" { crate::community::up_to_date(&world, caller).await } else { caller.clone() };
             let sent: Method = method.parse().unwrap();
-            let path = place.path(endpoint, &people);
+            let path = place.path(endpoint, &cast);
             let reply = match place.body(method, endpoint) {
                 Some(body) => caller.send(sent, &path, body).await,
                 None => caller.send(sent, &path, ()).await,
@@ -167,7 +139,7 @@ async fn rights_on_a_page_are_as_the_table_says() {
             // The next one finds everything as it was.
             if *method != "GET" && reply.status.is_success() {
                 pages += 1;
-                place = Place::new(&people, pages).await;
+                place = Place::new(&cast, pages).await;
             }
         }
     }

@@ -7,7 +7,8 @@ pub mod client;
 pub mod site;
 
 use crate::{
-    Arguments, Result, durable,
+    Arguments, Result,
+    durable::Databases,
     report::{Report, Sample, aimed, median, round},
 };
 use bare::Plan;
@@ -38,19 +39,11 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("behind after", "events that the read models have not seen when the last command is answered");
     Runtime::new()?.block_on(async {
-        if arguments.wants("SQLite") {
-            measure(&mut report, arguments, "SQLite", None).await?;
+        let databases = Databases::wanted(&mut report, arguments).await?;
+        for (data, postgres) in &databases.all {
+            measure(&mut report, arguments, data, postgres.as_deref()).await?;
         }
-        if !arguments.wants("Postgres") {
-            return Ok(());
-        }
-        let Some(cluster) = durable::cluster(&arguments.dir) else {
-            println!("skipped: no Postgres");
-            report.fact("Postgres", "skipped, it is not installed");
-            return Ok(());
-        };
-        report.fact("Postgres", durable::settings(&cluster.url).await?);
-        measure(&mut report, arguments, "Postgres", Some(&cluster.url)).await
+        Ok::<_, crate::Error>(())
     })?;
     Ok(report)
 }
