@@ -215,6 +215,8 @@ impl Executor {
     /// What the keyed command of `request` came to on `stream` the first time, if it was there before.
     pub async fn repeated<D: Decider>(&self, stream: &StreamName, request: &Request) -> Result<Option<Done>, ExecuteError<D::Error>> {
         let slot = self.slots.of(stream);
+        // The first may be in the log a moment before the cache knows of it: whoever goes on to load the state must find it there.
+        let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
         let revision = match slot.get::<D>() {
             Some(cached) => cached.revision,
             None => self.read::<D>(stream, &slot, Cached::default()).await?.revision,
