@@ -11,13 +11,24 @@ pub enum DecodeError {
     #[error("unknown event type {0}")]
     UnknownType(String),
     /// The payload does not have the shape its type promises.
-    #[error("broken payload of {event_type}: {source}")]
+    #[error("broken payload of {event_type}: {}", fault(.source))]
     Broken {
         /// The stored type.
         event_type: String,
         /// What the parser found.
         source: serde_json::Error,
     },
+}
+
+/// What the parser found, without what it found it in, which may be somebody's words, and without where: what it read is the
+/// payload in its wrapping.
+fn fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (text, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    if !error.is_data() || text.starts_with("missing field") {
+        return text.to_owned();
+    }
+    text.rsplit_once(", expected ").map_or_else(|| "a value breaks a rule".to_owned(), |(_, expected)| format!("expected {expected}"))
 }
 
 /// Type name and payload of an event as they are stored.

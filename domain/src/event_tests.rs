@@ -119,6 +119,19 @@ fn an_unknown_type_and_a_broken_payload_are_told_apart() {
 }
 
 #[test]
+fn a_broken_payload_is_told_without_its_words() {
+    let told = |event_type: &str, data: &str| Event::decode(event_type, data).unwrap_err().to_string();
+    for (event_type, data, end) in [
+        ("group.renamed.v1", r"{}", "missing field `name`"),
+        ("group.renamed.v1", "not json", "expected ident"),
+        ("membership.left.v1", r#"{"episode":"hunter2, expected words"}"#, "expected u32"),
+        ("group.privacy_changed.v1", r#"{"privacy":"hunter2"}"#, "expected one of `public`, `closed`, `secret`"),
+    ] {
+        assert_eq!(told(event_type, data), format!("broken payload of {event_type}: {end}"));
+    }
+}
+
+#[test]
 fn facts_that_a_later_binary_adds_to_an_event_do_not_disturb_this_one() {
     let known = Event::decode("membership.left.v1", r#"{"episode":1,"mood":"fine"}"#).unwrap();
     assert_eq!(known, crate::membership::Event::Left { episode: 1 }.into());
