@@ -4,7 +4,8 @@
 //! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
 
 use crate::in_flight::InFlight;
-use crate::slot::{Cached, Recent, Slot, Slots};
+use crate::others::Others;
+use crate::slot::{Cached, Known, Recent, Slot, Slots};
 use crate::{
     Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored, store::event_id,
 };
@@ -158,8 +159,9 @@ pub struct Loaded<D> {
 pub struct Executor {
     store: Arc<dyn EventStore>,
     clock: Clock,
-    slots: Slots,
+    slots: Arc<Slots>,
     in_flight: InFlight,
+    others: Others,
 }
 
 /// An accepted command before its follow-ups ran.
@@ -171,7 +173,14 @@ struct Accepted {
 impl Executor {
     /// An executor on `store`.
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, options: Options) -> Self {
-        Self { store, clock, slots: Slots::new(options), in_flight: InFlight::default() }
+        Self { store, clock, slots: Arc::new(Slots::new(options)), in_flight: InFlight::default(), others: Others::default() }
+    }
+
+    /// From now on other nodes may write to the log, too: what they write makes its way into the cache within a moment, and
+    /// [`Executor::load`] gives nothing that is older than [`STALENESS`](crate::others::STALENESS). To be called before anything
+    /// is loaded.
+    pub async fn share_log(&self) -> Result<(), StoreError> {
+        self.others.follow(Arc::clone(&self.store), Arc::clone(&self.slots)).await
     }
 
     /// The log.
@@ -179,10 +188,11 @@ impl Executor {
         &self.store
     }
 
-    /// Waits until the cache knows of all that the log holds by now, as far as this process wrote it. Whoever read the log and
-    /// goes on to [`Executor::load`] what it is about would else find some of it older than the log, for a moment.
+    /// Waits until the cache knows of all that the log holds by now. Whoever read the log and goes on to [`Executor::load`] what it
+    /// is about would else find some of it older than the log, for a moment.
     pub async fn settled(&self) {
         self.in_flight.settled().await;
+        self.others.settled(&*self.store).await;
     }
 
     /// Now, by the server's clock.
@@ -191,13 +201,10 @@ impl Executor {
     }
 
     /// The aggregate behind `stream`, from the cache if it is there. All appends of this process pass through the cache
-    /// before they are acknowledged.
+    /// before they are acknowledged; for those of others see [`Executor::share_log`].
     pub async fn load<D: Decider>(&self, stream: &StreamName) -> Result<Loaded<D>, LoadError> {
         let slot = self.slots.of(stream);
-        let cached = match slot.get::<D>() {
-            Some(cached) => cached,
-            None => self.read(stream, &slot, Cached::default()).await?,
-        };
+        let (cached, _) = self.look(stream, &slot).await?;
         Ok(Loaded { state: cached.state, revision: cached.revision, origin: cached.origin })
     }
 
@@ -217,11 +224,8 @@ impl Executor {
         let slot = self.slots.of(stream);
         // The first may be in the log a moment before the cache knows of it: whoever goes on to load the state must find it there.
         let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
-        let revision = match slot.get::<D>() {
-            Some(cached) => cached.revision,
-            None => self.read::<D>(stream, &slot, Cached::default()).await?.revision,
-        };
-        match self.first_outcome(stream, &slot, revision, request).await? {
+        let (cached, _) = self.look::<D>(stream, &slot).await?;
+        match self.first_outcome(stream, &slot, cached.revision, request).await? {
             Some(first) => Ok(Some(self.followed(stream, first).await)),
             None => Ok(None),
         }
@@ -248,10 +252,7 @@ impl Executor {
     ) -> Result<Accepted, ExecuteError<D::Error>> {
         let slot = self.slots.of(stream);
         let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
-        let (mut cached, mut current) = match slot.get::<D>() {
-            Some(cached) => (cached, false),
-            None => (self.read(stream, &slot, Cached::default()).await?, true),
-        };
+        let (mut cached, mut current) = self.look::<D>(stream, &slot).await?;
         if let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await? {
             return Ok(first);
         }
@@ -262,8 +263,15 @@ impl Executor {
             let believed =
                 matches!(&decision, Ok(events) if !events.is_empty() && request.if_match.is_none_or(|seen| Some(seen) == cached.revision));
             if !believed && !current {
+                let known = cached.revision;
                 cached = self.read(stream, &slot, cached).await?;
                 current = true;
+                // Another node may have executed this very command meanwhile.
+                if cached.revision != known
+                    && let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await?
+                {
+                    return Ok(first);
+                }
                 continue;
             }
             let events = checked(decision, &cached, request)?;
@@ -331,6 +339,16 @@ impl Executor {
         let events = stored.iter().map(Stored::decode).collect::<Result<_, _>>()?;
         let done = Done { revision: Some(appended.revision), position: appended.position, changed: false, repeated: true };
         Ok(Some(Accepted { done, events }))
+    }
+
+    /// The state in the cache, read on where somebody else wrote to the stream or might have; and whether it was read to the
+    /// stream's end just now.
+    async fn look<D: Decider>(&self, stream: &StreamName, slot: &Slot) -> Result<(Cached<D>, bool), LoadError> {
+        match slot.get::<D>() {
+            Some((cached, Known::ToTheEnd)) if self.others.are_known() => Ok((cached, false)),
+            Some((cached, _)) => Ok((self.read(stream, slot, cached).await?, true)),
+            None => Ok((self.read(stream, slot, Cached::default()).await?, true)),
+        }
     }
 
     /// Reads the stream on from `cached` to its end and remembers the result.

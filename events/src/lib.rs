@@ -3,7 +3,7 @@
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
 //! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
 //! - [`lock`]: who may write to a data folder
-//! - [`execute`]: a command on its way from state to decision to append
+//! - [`execute`]: a command on its way from state to decision to append; [`others`]: where other nodes write, too
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
@@ -16,6 +16,7 @@ mod in_flight;
 pub mod kurrentdb;
 pub mod lock;
 pub mod memory;
+pub mod others;
 pub mod postgres;
 pub mod reactions;
 mod rules;
@@ -24,7 +25,7 @@ pub mod skips;
 mod slot;
 pub mod sqlite;
 pub mod store;
-mod tail;
+pub mod tail;
 pub mod transfer;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};

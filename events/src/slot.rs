@@ -34,6 +34,14 @@ impl Slots {
             Err(never) => match never {},
         }
     }
+
+    /// Somebody, perhaps another node, wrote `revision` to `stream`.
+    pub fn wrote(&self, stream: &StreamName, revision: Revision) {
+        if let Some(slot) = self.slots.peek(stream) {
+            let mut content = slot.content();
+            content.written = content.written.max(Some(revision));
+        }
+    }
 }
 
 /// An aggregate's state with what is known of its stream.
@@ -69,8 +77,19 @@ pub(crate) struct Slot {
 struct Content {
     /// Grows when the state is forgotten: what was read before must not come back.
     generation: u64,
+    /// The last revision that is known to be in the log; the state may be older.
+    written: Option<Revision>,
     entry: Option<Entry>,
     recent: VecDeque<(Uuid, Recent)>,
+}
+
+/// How much of its stream a state covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// All, as far as anybody told.
+    ToTheEnd,
+    /// Somebody wrote more.
+    InPart,
 }
 
 /// A command that was executed on the stream.
@@ -117,11 +136,12 @@ impl Slot {
     }
 
     /// The state, if it is here.
-    pub fn get<D: Decider>(&self) -> Option<Cached<D>> {
+    pub fn get<D: Decider>(&self) -> Option<(Cached<D>, Known)> {
         let content = self.content();
         let entry = content.entry.as_ref()?;
         let state = Arc::clone(&entry.state).downcast::<D>().ok()?;
-        Some(Cached { state, revision: entry.revision, position: entry.position, origin: entry.origin })
+        let known = if content.written > entry.revision { Known::InPart } else { Known::ToTheEnd };
+        Some((Cached { state, revision: entry.revision, position: entry.position, origin: entry.origin }, known))
     }
 
     /// A token for [`Slot::put`]: to be taken before the reading begins.

@@ -45,6 +45,7 @@ impl Tail {
         Self { head, waiting, poller }
     }
 
+    /// Waits until the head is beyond `after`, at most `wait`; the head then.
     pub async fn changed(&self, after: Position, wait: Duration) -> Position {
         let _place = Place::take(&self.waiting);
         beyond(self.head.subscribe(), after, wait).await
