@@ -11,7 +11,7 @@ use crate::{
 };
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::{Context, Decider, DecodeError, Event, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 use uuid::Uuid;
 
 /// Where the time comes from: the server's clock, or a test's.
@@ -263,14 +263,9 @@ impl Executor {
             let believed =
                 matches!(&decision, Ok(events) if !events.is_empty() && request.if_match.is_none_or(|seen| Some(seen) == cached.revision));
             if !believed && !current {
-                let known = cached.revision;
-                cached = self.read(stream, &slot, cached).await?;
-                current = true;
-                // Another node may have executed this very command meanwhile.
-                if cached.revision != known
-                    && let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await?
-                {
-                    return Ok(first);
+                match self.read_on(stream, &slot, cached, request).await? {
+                    ControlFlow::Continue(read) => (cached, current) = (read, true),
+                    ControlFlow::Break(first) => return Ok(first),
                 }
                 continue;
             }
@@ -293,10 +288,9 @@ impl Executor {
                 Err(StoreError::Conflict { .. }) if conflicts < ROUNDS => {
                     drop(flight);
                     conflicts += 1;
-                    cached = self.read(stream, &slot, cached).await?;
-                    current = true;
-                    if let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await? {
-                        return Ok(first);
+                    match self.read_on(stream, &slot, cached, request).await? {
+                        ControlFlow::Continue(read) => (cached, current) = (read, true),
+                        ControlFlow::Break(first) => return Ok(first),
                     }
                 }
                 Err(StoreError::Conflict { .. }) => return Err(ExecuteError::Contended),
@@ -339,6 +333,21 @@ impl Executor {
         let events = stored.iter().map(Stored::decode).collect::<Result<_, _>>()?;
         let done = Done { revision: Some(appended.revision), position: appended.position, changed: false, repeated: true };
         Ok(Some(Accepted { done, events }))
+    }
+
+    /// Reads the stream on from `cached` to its end. If it went on, another node may have executed this very command meanwhile:
+    /// then that is the outcome.
+    async fn read_on<D: Decider>(
+        &self,
+        stream: &StreamName,
+        slot: &Slot,
+        cached: Cached<D>,
+        request: &Request,
+    ) -> Result<ControlFlow<Accepted, Cached<D>>, ExecuteError<D::Error>> {
+        let known = cached.revision;
+        let cached = self.read(stream, slot, cached).await?;
+        let first = if cached.revision == known { None } else { self.first_outcome(stream, slot, cached.revision, request).await? };
+        Ok(first.map_or(ControlFlow::Continue(cached), ControlFlow::Break))
     }
 
     /// The state in the cache, read on where somebody else wrote to the stream or might have; and whether it was read to the
