@@ -54,6 +54,9 @@ pub struct Http {
     /// Address to listen on
     #[arg(long, env = "CIRCOLO_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Where other nodes reach this one, if several share their data [default: the address it listens on]
+    #[arg(long, env = "CIRCOLO_ADVERTISE", value_name = "URL")]
+    pub advertise: Option<String>,
     /// Whether callers without a token may read what is public
     #[arg(long, env = "CIRCOLO_ANONYMOUS_READS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub anonymous_reads: bool,

@@ -33,7 +33,7 @@ async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Proble
     };
     let position = app.projector().position();
     let lag = (head.0 - position.0).max(0);
-    let facts = json!({ "status": "ready", "head": head, "position": position, "lag": lag });
+    let facts = json!({ "status": "ready", "head": head, "position": position, "lag": lag, "leads": app.projector().leads() });
     match app.projector().failure() {
         Some(_) => Err(Problem::try_later("not_ready", "the read models have stopped").with_details(facts)),
         None if lag > app.config().ready_lag => {
@@ -48,7 +48,7 @@ async fn metrics(State(app): State<App>) -> Response {
     match (telemetry::metrics(), app.projector().status().await) {
         (Ok(handle), Ok(builds)) => {
             handle.run_upkeep();
-            let text = handle.render() + &measured(&builds);
+            let text = handle.render() + &measured(&builds) + &leads(&app);
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
         }
         (Err(error), _) => Problem::internal(&error).into_response(),
@@ -72,6 +72,11 @@ const FIGURES: [(&str, &str, Figure); 9] = [
     ("eta_seconds", "How long it will still take, while it is built.", |build| build.eta_seconds),
     ("state", "1, labelled with where the build is in its life.", |_| Some(1.0)),
 ];
+
+fn leads(app: &App) -> String {
+    let what = "circolo_node_leads";
+    format!("# HELP {what} 1 while this node moves all read models.\n# TYPE {what} gauge\n{what} {}\n", u8::from(app.projector().leads()))
+}
 
 fn measured(builds: &[Status]) -> String {
     let mut text = String::new();

@@ -4,7 +4,7 @@
 //! - [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
 //! - [`extract`], [`headers`], [`listing`], [`answer`], [`problem`]: how requests are read and answered
 //! - [`auth`], [`keys`], [`jwks`]: who a token stands for
-//! - [`server`], [`layers`], [`rate`], `health`, `console`, [`telemetry`]: what surrounds the routes
+//! - [`server`], [`layers`], [`rate`], `health`, `console`, `relay`, [`telemetry`]: what surrounds the routes
 //! - [`routes`]: one file per resource
 //! - [`remote`]: the log of a running server, read over its API
 //! - [`clock`]: the one real clock
@@ -27,6 +27,7 @@ pub mod listing;
 pub mod open;
 pub mod problem;
 pub mod rate;
+mod relay;
 pub mod remote;
 pub mod routes;
 pub mod running;

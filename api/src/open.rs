@@ -72,7 +72,7 @@ pub enum OpenError {
 impl OpenError {
     /// Whether another process uses the data.
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Lock(LockError::Held(_)) | Self::Claim(ClaimError::Held(_)))
+        matches!(self, Self::Lock(LockError::Held(_)) | Self::Claim(ClaimError::Held(_) | ClaimError::Alone(_)))
     }
 }
 
@@ -114,8 +114,31 @@ impl Storage {
         place(self.views.as_deref(), &self.folder.data, "views.sqlite")
     }
 
-    /// Opens everything for writing and keeps others out. A log that is not there is made, as `new_log_id`.
+    /// Whether log and read models are such that several processes can share them.
+    pub fn is_shared(&self) -> Result<bool, OpenError> {
+        let log = matches!(self.log_place()?, Place::Postgres(_) | Place::Kurrent(_));
+        Ok(log && matches!(self.views_place()?, Place::Postgres(_)))
+    }
+
+    /// Opens everything for writing, and keeps others out who could not share it. A log that is not there is made, as `new_log_id`.
     pub async fn open(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
+        if !self.is_shared()? {
+            return self.open_alone(new_log_id).await;
+        }
+        let (log, views) = (self.log_place()?, self.views_place()?);
+        make_folder(&self.folder.data)?;
+        let mut held = Held { _locks: vec![DataLock::share(&self.folder.data)?], claims: vec![] };
+        for (place, key) in [(&log, "log"), (&views, "views")] {
+            if let Place::Postgres(url) = place {
+                held.claims.push(Claim::share(url, key).await?);
+            }
+        }
+        let store = open_log(&log, new_log_id).await?;
+        Ok(Opened { store, db: open_views(&views).await?, held })
+    }
+
+    /// Opens everything for writing and keeps all others out. A log that is not there is made, as `new_log_id`.
+    pub async fn open_alone(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
         let (log, views) = (self.log_place()?, self.views_place()?);
         let mut held = Held { _locks: self.locks(&log, &views)?, claims: vec![] };
         for (place, key) in [(&log, "log"), (&views, "views")] {

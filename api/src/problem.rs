@@ -238,7 +238,7 @@ impl From<DbError> for Problem {
             DbError::Building(building) => Self::try_later("projection_building", &error)
                 .with_details(json!({ "projection": building.projection, "progress": building.progress }))
                 .with_retry_after(5),
-            DbError::Moved | DbError::Closed | DbError::Failed(_) => unavailable("read models' database", &error),
+            DbError::Moved | DbError::Deposed | DbError::Closed | DbError::Failed(_) => unavailable("read models' database", &error),
             DbError::Column(_) => Self::internal(&error),
         }
     }
@@ -264,7 +264,8 @@ impl From<EngineError> for Problem {
             EngineError::Mismatch { .. } => conflict("log_mismatch"),
             EngineError::Failed { .. } => conflict("build_failed"),
             EngineError::Down => Self::try_later("unavailable", "the server is stopping"),
-            EngineError::Declaration(_) => Self::internal(&error),
+            EngineError::Elsewhere | EngineError::Newer(_) => Self::try_later("not_leading", &error),
+            EngineError::Declaration(_) | EngineError::OneNode => Self::internal(&error),
             EngineError::Db(error) => error.into(),
             EngineError::Store(error) => error.into(),
         }

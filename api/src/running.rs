@@ -11,7 +11,7 @@ use circolo_events::{
     EventStore, Executor,
     reactions::{self, CheckpointStore},
 };
-use circolo_projections::{self as projections, Db, EngineError, Projector};
+use circolo_projections::{self as projections, Checkpoints, Db, EngineError, Node, Projector};
 use std::sync::Arc;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -21,8 +21,12 @@ pub struct Start {
     pub store: Arc<dyn EventStore>,
     /// The read models.
     pub db: Db,
-    /// How far reactions have come.
+    /// How far reactions have come, where this process is alone. Where it is a node, its `db` keeps that.
     pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Who this is among several that share log and read models.
+    pub node: Option<Node>,
+    /// Whether others may write to the log, too.
+    pub shared_log: bool,
     /// Checks tokens.
     pub auth: Auth,
     /// How the API behaves.
@@ -44,17 +48,49 @@ pub struct Running {
 impl Start {
     /// Starts everything but the server.
     pub async fn run(self) -> Result<Running, EngineError> {
-        let Self { store, db, checkpoints, auth, http, clock, ids } = self;
-        let options = projections::Options::new(clock.clone());
-        let projector = Arc::new(Projector::start(db.clone(), store.clone(), projections::all(), options).await?);
+        let Self { store, db, checkpoints, node, shared_log, auth, http, clock, ids } = self;
         let executor = Arc::new(Executor::new(store.clone(), clock.clone(), circolo_events::Options::default()));
+        if shared_log {
+            executor.share_log().await?;
+        }
+        let options = projections::Options { node, ..projections::Options::new(clock.clone()) };
+        let projector = Arc::new(Projector::start(db.clone(), store.clone(), projections::all(), options).await?);
         let stop = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        for reaction in reactions::all() {
-            running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
+        if let Some(turns) = projector.reacting() {
+            running.spawn(react_in_turn(turns, executor.clone(), stop.subscribe()));
+        } else {
+            for reaction in reactions::all() {
+                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
+            }
         }
         let app = App::new(Parts { store, executor, db, projector: projector.clone(), auth, http, clock, ids });
         Ok(Running { app, projector, stop, reactions: running })
+    }
+}
+
+/// Runs the reactions whenever it is this node's turn.
+async fn react_in_turn(mut turns: watch::Receiver<Option<Db>>, executor: Arc<Executor>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let turn = turns.borrow_and_update().clone();
+        let mut running = JoinSet::new();
+        let over = watch::Sender::new(false);
+        if let Some(db) = turn {
+            // Its writes fail as soon as another node has taken over.
+            let checkpoints: Arc<dyn CheckpointStore> = Arc::new(Checkpoints::of(db, executor.store().log_id()));
+            for reaction in reactions::all() {
+                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), over.subscribe()));
+            }
+        }
+        let told = tokio::select! {
+            changed = turns.changed() => changed.is_ok(),
+            _ = stop.wait_for(|stop| *stop) => false,
+        };
+        over.send_replace(true);
+        while running.join_next().await.is_some() {}
+        if !told {
+            return;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     App, Problem, console, health, layers,
     listing::{Cursor, Limit},
     problem::{Body, Failures, Field},
-    routes,
+    relay, routes,
 };
 use axum::{
     Router,
@@ -68,6 +68,7 @@ pub fn router(app: &App) -> Router {
     let serve_openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], openapi) };
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     resources
+        .route_layer(middleware::from_fn_with_state(app.clone(), relay::relay))
         .route_layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
         .route("/openapi.json", get(serve_openapi))
         .merge(docs)

@@ -42,6 +42,7 @@ pub use engine::ddl::Physical;
 pub use engine::{
     Clock, EngineError, Mismatch, Options,
     checkpoints::Checkpoints,
+    lease::{Holder, Node},
     operations::Disposable,
     poison::{Parked, ParkedStream},
     projector::{Behind, Projector, prepare},

@@ -99,8 +99,13 @@ impl Server {
 
     /// The same with another version of the program.
     pub async fn start_with(binary: &Path, storage: &Storage) -> Self {
+        Self::start_on(binary, &storage.arguments()).await
+    }
+
+    /// The same with data that these arguments name.
+    pub async fn start_on(binary: &Path, arguments: &[String]) -> Self {
         let mut command = tokio::process::Command::new(binary);
-        command.arg("serve").args(storage.arguments()).args(["--listen", "127.0.0.1:0", "--rate-limit", "0"]);
+        command.arg("serve").args(arguments).args(["--listen", "127.0.0.1:0", "--rate-limit", "0"]);
         command.env("RUST_LOG", "warn").stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
         let Some(stderr) = child.stderr.take() else { panic!("no standard error") };
@@ -129,6 +134,22 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
         peak.map(|kib| kib / 1024.0).ok_or_else(|| std::io::Error::other("the system does not tell"))
+    }
+
+    /// Sends a signal: `STOP`, `CONT`, `TERM`.
+    pub fn signal(&self, name: &str) {
+        let Some(id) = self.child.id() else { panic!("the server has ended") };
+        let sent = Command::new("kill").args(["-s", name, &id.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{name} cannot be sent");
+    }
+
+    /// Tells it to stop and waits until it has.
+    pub async fn stop(mut self) {
+        self.signal("TERM");
+        match self.child.wait().await {
+            Ok(status) => assert!(status.success(), "the server ended with {status}"),
+            Err(error) => panic!("the server cannot be waited for: {error}"),
+        }
     }
 
     /// `kill -9`.

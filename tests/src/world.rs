@@ -167,6 +167,8 @@ impl World {
             store: store.clone(),
             db: db.clone(),
             checkpoints: reactions.clone(),
+            node: None,
+            shared_log: false,
             auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, time.clone()),
             http,
             clock: time,

@@ -13,12 +13,15 @@ use circolo::{
 };
 use circolo_domain::{Reason, skip};
 use circolo_events::{EventStore, Executor, Request};
-use circolo_projections::{self as projections, Mismatch, Options, Projection, Projector};
+use circolo_projections::{self as projections, Mismatch, Node, Options, Projection, Projector};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 
 /// How often a server is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a server that was killed may still count as one that moves the read models, and a bit.
+const TURN: Duration = Duration::from_secs(6);
 
 /// Where the work is done.
 pub(super) enum Operations {
@@ -37,8 +40,16 @@ impl Operations {
             anyhow::anyhow!("{error}{hint}")
         })?;
         // Who comes to mend must not be turned away by what is broken.
-        let options = Options { mismatch: Mismatch::Rebuild, ..Options::new(clock::system()) };
-        Self::start(opened, projections::all(), options).await
+        let node = storage.is_shared()?.then(|| Node { id: ids().to_string(), url: String::new() });
+        let options = Options { mismatch: Mismatch::Rebuild, node, ..Options::new(clock::system()) };
+        let here = Self::start(opened, projections::all(), options).await?;
+        if let Self::Here { projector, .. } = &here
+            && projector.lead(TURN).await.is_err()
+        {
+            here.close().await;
+            bail!("a circolo server moves these read models: use --url and --token to ask it, or stop it first");
+        }
+        Ok(here)
     }
 
     /// Only looks, beside whoever uses the data.

@@ -1,8 +1,17 @@
 //! `circolo serve`: the server, from its first start to its orderly end.
 
 use anyhow::Context;
-use circolo::{auth::Auth, clock, config::Serve, jwks::Foreign, keys::Keys, open::Held, running::Start, server, telemetry};
-use circolo_projections::Checkpoints;
+use circolo::{
+    auth::Auth,
+    clock,
+    config::Serve,
+    jwks::Foreign,
+    keys::Keys,
+    open::{Held, Place},
+    running::Start,
+    server, telemetry,
+};
+use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
 
@@ -19,7 +28,12 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
     let auth = Auth::new(keys, foreign, clock.clone());
     let http = config.http.clone();
-    let running = Start { store: opened.store, db: opened.db, checkpoints, auth, http, clock, ids }.run().await?;
+    let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
+    let url = url.trim_end_matches('/').to_owned();
+    let node = config.storage.is_shared()?.then(|| Node { id: ids().to_string(), url });
+    // Nothing in KurrentDB keeps a second server out.
+    let shared_log = node.is_some() || matches!(config.storage.log_place()?, Place::Kurrent(_));
+    let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
     welcome(&config, &listener, first_start)?;
 
     // Samples of histograms are kept until somebody asks for them or this runs.

@@ -45,7 +45,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 impl Simulate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let opened = self.storage.open(clock::fresh_ids()()).await?;
+        let opened = self.storage.open_alone(clock::fresh_ids()()).await?;
         let store = &*opened.store;
         anyhow::ensure!(
             self.append || store.head().await? == Position::START,

@@ -20,13 +20,23 @@ const ANSWER: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another process holds it.
-    #[error(
-        "another circolo server is using the {0} in this database: several servers on one database are not supported yet, stop it first"
-    )]
+    #[error("another circolo program is using the {0} in this database: stop it first")]
     Held(String),
+    /// Another process has it to itself.
+    #[error(
+        "another circolo program has the {0} in this database to itself: stop it first. It may be writing in bulk, or be a server          with its read models in SQLite: servers that share a log need --views postgres://..."
+    )]
+    Alone(String),
     /// The database cannot be reached.
     #[error("the claim on the database failed: {0}")]
     Postgres(#[from] sqlx::Error),
+}
+
+/// Who else may hold the same key.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Alone,
+    Shared,
 }
 
 /// Holds a key in a database schema until it is dropped or the process ends.
@@ -39,16 +49,28 @@ pub struct Claim {
 impl Claim {
     /// Claims `key` (such as `log` or `views`) in the current schema of `url`.
     pub async fn take(url: &str, key: &str) -> Result<Self, ClaimError> {
+        Self::acquire(url, key, Mode::Alone).await
+    }
+
+    /// Claims `key` together with others who do so, against those who want it to themselves.
+    pub async fn share(url: &str, key: &str) -> Result<Self, ClaimError> {
+        Self::acquire(url, key, Mode::Shared).await
+    }
+
+    async fn acquire(url: &str, key: &str, mode: Mode) -> Result<Self, ClaimError> {
         let end = Instant::now() + PATIENCE;
         let mut connection = connect(url).await?;
-        while !lock(&mut connection, key).await? {
+        while !lock(&mut connection, key, mode).await? {
             if Instant::now() >= end {
-                return Err(ClaimError::Held(key.to_owned()));
+                return Err(match mode {
+                    Mode::Alone => ClaimError::Held(key.to_owned()),
+                    Mode::Shared => ClaimError::Alone(key.to_owned()),
+                });
             }
             sleep(Duration::from_millis(100)).await;
         }
         let (sender, lost) = watch::channel(false);
-        let watcher = tokio::spawn(watch_over(connection, url.to_owned(), key.to_owned(), sender)).abort_handle();
+        let watcher = tokio::spawn(watch_over(connection, url.to_owned(), key.to_owned(), mode, sender)).abort_handle();
         Ok(Self { lost, watcher })
     }
 
@@ -77,19 +99,22 @@ async fn connect(url: &str) -> sqlx::Result<PgConnection> {
     }
 }
 
-async fn lock(connection: &mut PgConnection, key: &str) -> sqlx::Result<bool> {
-    let sql = "SELECT pg_try_advisory_lock(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))";
+async fn lock(connection: &mut PgConnection, key: &str, mode: Mode) -> sqlx::Result<bool> {
+    let sql = match mode {
+        Mode::Alone => "SELECT pg_try_advisory_lock(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))",
+        Mode::Shared => "SELECT pg_try_advisory_lock_shared(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))",
+    };
     sqlx::query_scalar(sql).bind(key).fetch_one(connection).await
 }
 
 /// Looks after the connection that holds the lock and takes the lock again after the connection was lost.
-async fn watch_over(mut connection: PgConnection, url: String, key: String, lost: watch::Sender<bool>) {
+async fn watch_over(mut connection: PgConnection, url: String, key: String, mode: Mode, lost: watch::Sender<bool>) {
     loop {
         while let Ok(Ok(())) = timeout(ANSWER, connection.ping()).await {
             sleep(WATCH).await;
         }
         tracing::warn!(key, "the connection that holds the claim on the database was lost");
-        match take_again(&url, &key).await {
+        match take_again(&url, &key, mode).await {
             Some(again) => connection = again,
             None => break,
         }
@@ -99,11 +124,11 @@ async fn watch_over(mut connection: PgConnection, url: String, key: String, lost
 }
 
 /// A new connection that holds the lock; `None` if somebody else has held it all the time.
-async fn take_again(url: &str, key: &str) -> Option<PgConnection> {
+async fn take_again(url: &str, key: &str, mode: Mode) -> Option<PgConnection> {
     let mut refused_since = None;
     loop {
         if let Ok(mut connection) = connect(url).await
-            && let Ok(Ok(held)) = timeout(ANSWER, lock(&mut connection, key)).await
+            && let Ok(Ok(held)) = timeout(ANSWER, lock(&mut connection, key, mode)).await
         {
             if held {
                 return Some(connection);

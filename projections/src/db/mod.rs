@@ -22,6 +22,8 @@ pub struct Db {
     /// Declared tables that do not exist yet because their first build is under way, and how far it is.
     building: Arc<RwLock<BTreeMap<&'static str, Building>>>,
     watch: Option<Watch>,
+    /// Begins every transaction.
+    fence: Option<Arc<Write>>,
 }
 
 /// Sees queries before they run.
@@ -57,6 +59,9 @@ pub enum DbError {
     /// Somebody else moved a checkpoint: a second projector works on this database. Nothing was written.
     #[error("another projector moves the same read models")]
     Moved,
+    /// Another node moves these read models now. Nothing was written.
+    #[error("another node has taken over the read models")]
+    Deposed,
     /// The database was closed.
     #[error("the read models' database is closed")]
     Closed,
@@ -78,6 +83,8 @@ pub(crate) enum Write {
     Run { sql: Sql, params: Vec<Value> },
     /// A statement that must change this many rows, else the transaction fails with [`DbError::Moved`].
     Expect { sql: Sql, params: Vec<Value>, rows: u64 },
+    /// A statement that must concern this many rows, else this node has been deposed: [`DbError::Deposed`].
+    Fence { sql: Sql, params: Vec<Value>, rows: u64 },
     /// One statement, once per set of parameters on SQLite and once for all on Postgres, which gets them as arrays, by column.
     Each { sql: Sql, kinds: Arc<[crate::value::Kind]>, rows: Vec<Vec<Value>> },
 }
@@ -93,13 +100,13 @@ impl Db {
     /// are then folded again.
     pub async fn sqlite(path: impl AsRef<Path>) -> Result<Self, DbError> {
         let backend = Backend::Sqlite(sqlite::Sqlite::open(path.as_ref().to_owned()).await?);
-        Ok(Self { backend, building: Arc::default(), watch: None })
+        Ok(Self { backend, building: Arc::default(), watch: None, fence: None })
     }
 
     /// Connects to a Postgres database.
     pub async fn postgres(url: &str) -> Result<Self, DbError> {
         let backend = Backend::Postgres(postgres::Postgres::connect(url).await?);
-        Ok(Self { backend, building: Arc::default(), watch: None })
+        Ok(Self { backend, building: Arc::default(), watch: None, fence: None })
     }
 
     /// The same database, where `watch` sees each query before it runs: for tests of plans.
@@ -107,6 +114,23 @@ impl Db {
     pub fn watched(mut self, watch: impl Fn(&Sql, &[Value]) + Send + Sync + 'static) -> Self {
         self.watch = Some(Arc::new(watch));
         self
+    }
+
+    /// The same database; each transaction is only made if `fence` holds.
+    #[must_use]
+    pub(crate) fn fenced(mut self, fence: Write) -> Self {
+        self.fence = Some(Arc::new(fence));
+        self
+    }
+
+    /// The same database over connections of its own, for what must never wait for others; what it writes survives any crash.
+    #[must_use]
+    pub(crate) fn apart(&self) -> Self {
+        let backend = match &self.backend {
+            Backend::Sqlite(db) => Backend::Sqlite(db.clone()),
+            Backend::Postgres(db) => Backend::Postgres(db.apart()),
+        };
+        Self { backend, ..self.clone() }
     }
 
     /// Which SQL it speaks.
@@ -160,7 +184,10 @@ impl Db {
     }
 
     /// Does all of it or nothing.
-    pub(crate) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+    pub(crate) async fn write(&self, mut writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        if let Some(fence) = &self.fence {
+            writes.insert(0, Write::clone(fence));
+        }
         match &self.backend {
             Backend::Sqlite(db) => db.write(writes, urgency).await,
             Backend::Postgres(db) => db.write(writes).await,

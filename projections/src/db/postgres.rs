@@ -11,9 +11,15 @@ use sqlx::{
 };
 use std::{borrow::Cow, str::FromStr, time::Duration};
 
+/// Connections of [`Postgres::apart`].
+const APART: u32 = 2;
+
 /// A pool of connections.
 #[derive(Clone)]
-pub(super) struct Postgres(PgPool);
+pub(super) struct Postgres {
+    pool: PgPool,
+    apart: PgPool,
+}
 
 /// A null whose type the server infers: sent as of type "unknown".
 struct Untyped;
@@ -36,26 +42,48 @@ impl Postgres {
             // A crash of the server may take the last commits; rows and checkpoint go together, so they are folded again.
             ("synchronous_commit", "off"),
             ("lock_timeout", "30s"),
-            ("idle_in_transaction_session_timeout", "60s"),
+            // A process that was stopped in the middle of a transaction must not keep another one from taking over.
+            ("idle_in_transaction_session_timeout", "4s"),
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+            ("tcp_keepalives_count", "3"),
         ]);
-        let pool = PgPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(10)).connect_with(options);
-        Ok(Self(pool.await.map_err(failed)?))
+        let lasting = options.clone().options([("synchronous_commit", "on"), ("lock_timeout", "10s")]);
+        let apart = pool(APART).connect_lazy_with(lasting);
+        Ok(Self { pool: pool(12).connect_with(options).await.map_err(failed)?, apart })
+    }
+
+    /// Over connections of their own, whose commits survive a crash of the server.
+    pub(super) fn apart(&self) -> Self {
+        Self { pool: self.apart.clone(), apart: self.apart.clone() }
     }
 
     pub(super) async fn query(&self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         // The texts come from this program; what users say is only ever a parameter.
         let query = params.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), bind);
-        let rows = query.fetch_all(&self.0).await.map_err(failed)?;
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(values).collect()
     }
 
     pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), DbError> {
-        let mut transaction = self.0.begin().await.map_err(failed)?;
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
         for write in writes {
             apply(&mut transaction, write).await?;
         }
         transaction.commit().await.map_err(failed)
     }
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
+    pool.after_connect(|connection, _| {
+        Box::pin(async move {
+            // So that the server notices the end of a process that waits for a long statement. Not every server can.
+            let sql = "SELECT set_config('client_connection_check_interval', '1000', false)";
+            let _ = sqlx::query(sql).execute(&mut *connection).await;
+            Ok(())
+        })
+    })
 }
 
 async fn apply(transaction: &mut Transaction<'_, Pg>, write: Write) -> Result<(), DbError> {
@@ -66,6 +94,13 @@ async fn apply(transaction: &mut Transaction<'_, Pg>, write: Write) -> Result<()
                 Ok(())
             } else {
                 Err(DbError::Moved)
+            }
+        }
+        Write::Fence { sql, params, rows } => {
+            if execute(transaction, sql.postgres, params).await? == rows {
+                Ok(())
+            } else {
+                Err(DbError::Deposed)
             }
         }
         Write::Each { sql, kinds, rows } => {

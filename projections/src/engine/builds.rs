@@ -120,6 +120,7 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
     loop {
         let error = match attempt(&shared, &lane, &mut ids).await {
             Ok(()) | Err(EngineError::Down) => return,
+            Err(error) if shared.resigns(&error) => return,
             Err(error) => error,
         };
         ids.retain(|id| !shared.let_go(id));

@@ -21,7 +21,12 @@ impl Checkpoints {
     /// Of the consumers of `log`, in `db`.
     pub async fn open(db: Db, log: LogId) -> Result<Self, DbError> {
         super::registry::create_tables(&db).await?;
-        Ok(Self { db, log })
+        Ok(Self::of(db, log))
+    }
+
+    /// The same, where the tables are there.
+    pub const fn of(db: Db, log: LogId) -> Self {
+        Self { db, log }
     }
 }
 

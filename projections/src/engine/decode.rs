@@ -4,6 +4,7 @@ use super::{
     poison::{Poison, Readers},
     registry::Checkpoint,
 };
+use circolo_domain::DecodeError;
 use circolo_events::{LogId, Page, Position, Recorded, Skips};
 
 /// A part of the log, ready to be folded.
@@ -42,6 +43,7 @@ pub fn decode(log: LogId, page: &Page, until: Option<Position>, readers: &Reader
                         stream: stored.stream.clone(),
                         event: stored.event.id,
                         event_type: stored.event.event_type.clone(),
+                        unknown: matches!(error, DecodeError::UnknownType(_)),
                         error: error.to_string(),
                     };
                     if readers.stop_at(category) {

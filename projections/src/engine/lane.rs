@@ -75,6 +75,7 @@ impl Lane {
             match self.turn().await {
                 Ok(()) => backoff = Backoff::new(),
                 Err(EngineError::Down) => return,
+                Err(error) if self.shared.resigns(&error) => return,
                 Err(error) if is_final(&error) => {
                     tracing::error!(%error, "the lane stopped");
                     self.shared.meters().failure = Some(error.to_string());

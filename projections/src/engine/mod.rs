@@ -6,6 +6,7 @@
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
 //! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
+//! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`]: whose turn it is, among several nodes
 //! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
 //! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
@@ -15,11 +16,14 @@ pub mod checkpoints;
 pub mod ddl;
 pub mod decode;
 pub mod lane;
+pub mod lease;
 pub mod member;
+pub mod node;
 pub mod operations;
 pub mod poison;
 pub mod projector;
 pub mod registry;
+pub mod reign;
 pub mod rows;
 pub mod sample;
 pub mod status;
@@ -33,7 +37,9 @@ use crate::{
 };
 use circolo_domain::Timestamp;
 use circolo_events::{EventStore, Position, Skips, StoreError};
+use lease::Node;
 use member::Member;
+use node::Reins;
 use registry::BuildId;
 use std::{
     collections::BTreeMap,
@@ -63,6 +69,8 @@ pub struct Options {
     pub transaction: Duration,
     /// What to do at the start with read models that the log does not match.
     pub mismatch: Mismatch,
+    /// Who this is among several that share the read models, which must then be in Postgres; `None`: nobody else is there.
+    pub node: Option<Node>,
     /// Asked before each transaction of a build; `true` ends the build as a crash would. For fault tests.
     #[doc(hidden)]
     pub interrupt: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
@@ -88,6 +96,7 @@ impl Options {
             rate: None,
             transaction: Duration::from_millis(25),
             mismatch: Mismatch::Refuse,
+            node: None,
             interrupt: None,
         }
     }
@@ -146,6 +155,15 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// Several nodes cannot share a file.
+    #[error("several nodes need read models in Postgres: --views postgres://...")]
+    OneNode,
+    /// Another node moves the read model.
+    #[error("another node moves the read models")]
+    Elsewhere,
+    /// An event that a newer program wrote: another node may know it.
+    #[error("no event of type {0} is known here")]
+    Newer(String),
     /// The projector is shutting down.
     #[error("the projector is shutting down")]
     Down,
@@ -174,9 +192,11 @@ pub struct Shared {
     /// Held by operators while they look which builds there are and begin others.
     pub operators: tokio::sync::Mutex<()>,
     /// The last verification of each projection.
-    pub reports: Mutex<BTreeMap<String, verify::Report>>,
+    pub reports: Arc<Mutex<BTreeMap<String, verify::Report>>>,
     /// Figures of the lane and of builds.
-    pub meters: Mutex<status::Meters>,
+    pub meters: Arc<Mutex<status::Meters>>,
+    /// Where several nodes take turns: how this one's ends.
+    pub reins: Option<Reins>,
 }
 
 impl Shared {

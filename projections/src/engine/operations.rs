@@ -4,8 +4,8 @@ use super::{
     EngineError,
     builds::{create, discard, discard_foreign, drop_leftovers},
     member::Member,
-    projector::Projector,
     registry::{self, Build, BuildId, State, Switch},
+    reign::Reign,
     steering::Limits,
 };
 use crate::db::Urgency;
@@ -22,14 +22,9 @@ pub enum Disposable {
     OldVersions,
 }
 
-impl Projector {
+impl Reign {
     /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
-    pub async fn rebuild(&self, names: &[&str], switch: Switch) -> Result<Vec<BuildId>, EngineError> {
-        self.rebuild_within(names, switch, Limits::default()).await
-    }
-
-    /// The same, within limits; together, as they share one read of the log.
-    pub async fn rebuild_within(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
+    pub async fn rebuild(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };
         let _one_at_a_time = self.shared.operators.lock().await;
         let names: BTreeSet<&str> = names.into_iter().collect();

@@ -21,6 +21,8 @@ pub struct Poison {
     pub event: Uuid,
     /// Its stored type.
     pub event_type: String,
+    /// Its type is not known here; a newer program may know it.
+    pub unknown: bool,
     /// Why it cannot be read.
     pub error: String,
 }
@@ -59,10 +61,16 @@ impl Shared {
     pub async fn decode(&self, page: &Page, until: Option<Position>, members: &Readers) -> Result<Decoded, EngineError> {
         let log = self.store.log_id();
         let decoded = busy(|| decode::decode(log, page, until, members, &self.skips()));
-        if decoded.poison.is_none() && decoded.poisons.is_empty() || !self.learn_skips().await? {
+        if decoded.poison.is_none() && decoded.poisons.is_empty() {
             return Ok(decoded);
         }
-        Ok(busy(|| decode::decode(log, page, until, members, &self.skips())))
+        let news = self.learn_skips().await?;
+        let decoded = if news { busy(|| decode::decode(log, page, until, members, &self.skips())) } else { decoded };
+        let unknown = decoded.poisons.iter().chain(&decoded.poison).find(|poison| poison.unknown && self.gives_way(&poison.event_type));
+        match unknown {
+            Some(poison) => Err(EngineError::Newer(poison.event_type.clone())),
+            None => Ok(decoded),
+        }
     }
 
     /// What is passed over, as far as it is known.

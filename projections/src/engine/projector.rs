@@ -1,39 +1,37 @@
-//! The facade: starts the lane and builds, and tells how they are.
+//! The facade: who feeds the read models, what operators ask, and how everything is.
 
 use super::{
-    EngineError, Mismatch, Options, Shared,
-    builds::{self, create, discard, make_live},
-    bulk::Bulk,
-    lane::{Lane, LaneHandle},
-    member::Member,
-    registry::{self, Build, BuildId, Checkpoint, State, Switch},
+    EngineError, Options, Shared,
+    builds::{self, create, make_live},
+    lease::Holder,
+    node::{self, Supervised},
+    operations::Disposable,
+    registry::{self, Build, BuildId, State, Switch},
+    reign::{Reign, grouped},
     sample::Sampling,
     status::{self, Status},
-    steering::{Limits, Steering, Task},
-    step::Convoy,
-    verify::{Comparison, Report, Verification},
+    steering::{Limits, Steering},
+    verify::{Report, Verification},
 };
 use crate::{
-    db::{Building, Db},
+    db::Db,
     projection::{self, Projection},
 };
 use circolo_events::{EventStore, Position};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::JoinSet,
-};
+use tokio::sync::{oneshot, watch};
 
-/// Feeds the read models of one database, while it lives.
+/// Feeds the read models of one database, while it lives; or follows the node that does.
 pub struct Projector {
     pub(super) shared: Arc<Shared>,
-    pub(super) lane: LaneHandle,
-    tasks: Mutex<JoinSet<()>>,
-    /// How many builds and verifications are under way.
+    /// What this process moves at the time.
+    reign: watch::Sender<Option<Arc<Reign>>>,
     active: Arc<watch::Sender<usize>>,
+    /// Where several nodes take turns.
+    supervised: Option<Supervised>,
 }
 
 /// The log did not come to a position in time, or the lane did not.
@@ -47,52 +45,45 @@ pub struct Behind {
 }
 
 impl Projector {
-    /// Checks what the database holds against the log, starts to feed what is live and to build what is missing.
+    /// Checks what the database holds against the log, starts to feed what is live and to build what is missing; or, where another
+    /// node does so, to follow it.
     pub async fn start(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Self, EngineError> {
         let shared = share(db, store, projections, options).await?;
-        let (send, commands) = mpsc::channel(64);
-        let projector = Self { shared, lane: LaneHandle(send), tasks: Mutex::default(), active: Arc::new(watch::Sender::new(0)) };
-        let plan = Plan::make(&projector.shared).await?;
-        let convoy = Convoy::new(builds::members(&projector.shared, &plan.lane).await?, plan.checkpoint);
-        let lane = Lane { shared: Arc::clone(&projector.shared), convoy, commands };
-        projector.spawn(lane.run());
-        for group in plan.others {
-            projector.build(group);
-        }
-        Ok(projector)
+        let (reign, active) = (watch::Sender::new(None), Arc::new(watch::Sender::new(0)));
+        let supervised = if let Some(node) = shared.options.node.clone() {
+            Some(node::supervise(&shared, node, reign.clone(), Arc::clone(&active)).await?)
+        } else {
+            reign.send_replace(Some(Arc::new(Reign::begin(Arc::clone(&shared), Arc::clone(&active)).await?)));
+            None
+        };
+        Ok(Self { shared, reign, active, supervised })
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that ended need not be kept.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+    /// What moves this projection, if this process does.
+    fn moving(&self, name: &str) -> Result<Arc<Reign>, EngineError> {
+        self.shared.projection(name)?;
+        let reign = self.reign.borrow().clone();
+        reign.filter(|reign| reign.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
     }
 
-    /// Begins to bring builds up and into the lane.
-    pub(super) fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &ids));
-        self.spawn(async move {
-            let _active = active;
-            builds::run(shared, lane, ids).await;
-        });
-    }
-
-    /// Up to where all that the lane feeds is folded.
+    /// Up to where all that is fed is folded.
     pub fn position(&self) -> Position {
         *self.shared.applied.borrow()
     }
 
     /// Waits until everything up to `position` is in the read models, at most `patience`.
     pub async fn wait_for(&self, position: Position, patience: Duration) -> Result<(), Behind> {
-        let mut applied = self.shared.applied.subscribe();
-        match tokio::time::timeout(patience, applied.wait_for(|applied| *applied >= position)).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Behind { applied: self.position(), wanted: position }),
-        }
+        let applied = if let Some(supervised) = &self.supervised {
+            supervised.reached(position, patience).await
+        } else {
+            let mut applied = self.shared.applied.subscribe();
+            let _ = tokio::time::timeout(patience, applied.wait_for(|applied| *applied >= position)).await;
+            self.position()
+        };
+        if applied >= position { Ok(()) } else { Err(Behind { applied, wanted: position }) }
     }
 
-    /// Why the lane stopped for good, if it did.
+    /// Why the lane stopped for good, if it did, here or on the node that leads.
     pub fn failure(&self) -> Option<String> {
         self.shared.meters().failure.clone()
     }
@@ -100,6 +91,39 @@ impl Projector {
     /// The names of the projections that this program knows.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
         self.shared.projections.iter().map(|projection| projection.name)
+    }
+
+    /// Whether this process moves all read models that it knows.
+    pub fn leads(&self) -> bool {
+        self.reign.borrow().as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+    }
+
+    /// Whether this process moves this projection.
+    pub fn moves(&self, name: &str) -> bool {
+        self.moving(name).is_ok()
+    }
+
+    /// Who moves this projection, if it is another node and was there a moment ago.
+    pub fn leader(&self, name: &str) -> Option<Holder> {
+        let projection = self.shared.projection(name).ok()?;
+        self.supervised.as_ref()?.holder(&node::key(projection))
+    }
+
+    /// The database as reactions may write to it, while it is this node's turn to run them. Nobody else runs them where there is
+    /// one process alone; then it is never told so, and needs not be.
+    pub fn reacting(&self) -> Option<watch::Receiver<Option<Db>>> {
+        self.supervised.as_ref().map(Supervised::reacting)
+    }
+
+    /// Waits until this process moves all read models that it knows, at most `patience`.
+    pub async fn lead(&self, patience: Duration) -> Result<(), EngineError> {
+        let all = |reign: &Option<Arc<Reign>>| {
+            reign.as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+        };
+        match tokio::time::timeout(patience, self.reign.subscribe().wait_for(all)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(EngineError::Elsewhere),
+        }
     }
 
     /// All builds, by name and number.
@@ -118,62 +142,82 @@ impl Projector {
         name: &str,
         sampling: Option<Sampling>,
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
-        let comparison = Comparison::begin(&self.shared, name, sampling).await?;
-        let (send, receive) = oneshot::channel();
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &[]));
-        // A task of its own: it cleans up even if whoever asked has gone.
-        self.spawn(async move {
-            let _active = active;
-            let _ = send.send(comparison.run(&shared, &lane).await);
-        });
-        Ok(receive)
+        self.moving(name)?.begin_verification(name, sampling).await
     }
 
-    /// The verification of a projection that is under way, or the last one.
+    /// The verification of a projection that is under way here, or the last one.
     pub fn verification(&self, name: &str) -> Result<Option<Report>, EngineError> {
         self.shared.projection(name)?;
         Ok(self.shared.reports().get(name).cloned())
     }
 
-    /// Waits until no build is under way (one that waits for its switch is not).
+    /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
+    pub async fn rebuild(&self, names: &[&str], switch: Switch) -> Result<Vec<BuildId>, EngineError> {
+        self.rebuild_within(names, switch, Limits::default()).await
+    }
+
+    /// The same, within limits; together, as they share one read of the log.
+    pub async fn rebuild_within(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
+        let names: Vec<&str> = if names.is_empty() { self.names().collect() } else { names.to_vec() };
+        let Some(first) = names.first() else { return Ok(vec![]) };
+        let reign = self.moving(first)?;
+        for name in &names {
+            self.moving(name)?;
+        }
+        reign.rebuild(&names, switch, limits).await
+    }
+
+    /// Leaves the build that is under way where it is, until it is resumed; a restart does not resume it.
+    pub async fn pause(&self, name: &str) -> Result<BuildId, EngineError> {
+        self.moving(name)?.pause(name).await
+    }
+
+    /// Lets a build go on that was paused.
+    pub async fn resume(&self, name: &str) -> Result<BuildId, EngineError> {
+        self.moving(name)?.resume(name).await
+    }
+
+    /// Drops builds that nobody needs any more, with their tables. What is live is never dropped.
+    pub async fn drop_builds(&self, name: &str, which: Disposable) -> Result<Vec<BuildId>, EngineError> {
+        self.moving(name)?.drop_builds(name, which).await
+    }
+
+    /// Makes the build live that is ready.
+    pub async fn switch(&self, name: &str) -> Result<BuildId, EngineError> {
+        self.moving(name)?.switch(name).await
+    }
+
+    /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
+    pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
+        self.moving(name)?.rollback(name).await
+    }
+
+    /// Gives up the build that is under way or waits for its switch.
+    pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
+        self.moving(name)?.cancel(name).await
+    }
+
+    /// Waits until no build is under way here (one that waits for its switch is not).
     pub async fn settled(&self) {
         // The sender lives as long as `self`.
         let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
     }
 
-    /// Ends after the transactions under way. Builds go on with the next start.
+    /// Ends after the transactions under way. Builds go on with the next start, or on the next node.
     pub async fn shutdown(&self) {
         self.shared.down.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        while tasks.join_next().await.is_some() {}
+        if let Some(supervised) = &self.supervised {
+            supervised.ended().await;
+        }
+        if let Some(reign) = self.reign.send_replace(None) {
+            reign.end().await;
+        }
     }
 }
 
 impl Drop for Projector {
     fn drop(&mut self) {
         self.shared.down.send_replace(true);
-    }
-}
-
-/// Counts one task while it lives, and holds the builds that it moves.
-struct Active {
-    count: Arc<watch::Sender<usize>>,
-    shared: Arc<Shared>,
-    task: Task,
-}
-
-impl Active {
-    fn new(projector: &Projector, moved: &[BuildId]) -> Self {
-        projector.active.send_modify(|count| *count += 1);
-        let task = projector.shared.hand_over(moved);
-        Self { count: Arc::clone(&projector.active), shared: Arc::clone(&projector.shared), task }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.shared.ended(self.task);
-        self.count.send_modify(|count| *count -= 1);
     }
 }
 
@@ -191,108 +235,10 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
         steering: Mutex::<Steering>::default(),
         skips: Mutex::default(),
         operators: tokio::sync::Mutex::default(),
-        reports: Mutex::default(),
-        meters: Mutex::default(),
+        reports: Arc::default(),
+        meters: Arc::default(),
+        reins: None,
     }))
-}
-
-/// What a start finds.
-struct Plan {
-    /// Builds that are live and furthest: the lane goes on with them.
-    lane: Vec<Build>,
-    /// Where they stand.
-    checkpoint: Checkpoint,
-    /// Builds to be brought up to the lane, in groups that share a read of the log.
-    others: Vec<Vec<BuildId>>,
-}
-
-impl Plan {
-    async fn make(shared: &Arc<Shared>) -> Result<Self, EngineError> {
-        let (mut live, mut others) = (Vec::new(), Vec::new());
-        let mut missing = Vec::new();
-        let builds = registry::builds(&shared.db).await?;
-        for projection in &shared.projections {
-            let mine = builds.iter().filter(|build| build.id.name == projection.name && build.version == projection.version);
-            let (mut is_live, mut underway) = (false, false);
-            for build in mine {
-                let matches = build.checkpoint.matches(&*shared.store).await?;
-                match build.state {
-                    State::Live | State::Stopped if matches => live.push(build.clone()),
-                    State::Live | State::Stopped if shared.options.mismatch == Mismatch::Refuse => {
-                        return Err(EngineError::Mismatch { id: build.id.clone(), position: build.checkpoint.position });
-                    }
-                    State::Checking => discard(shared, &Member::new(projection, build)).await?,
-                    state if state.is_underway() && !matches => discard(shared, &Member::new(projection, build)).await?,
-                    state if state.is_underway() => {
-                        underway = true;
-                        if build.paused && state.is_moving() {
-                            shared.ask_to_pause(&build.id);
-                        } else {
-                            others.push(build.clone());
-                        }
-                    }
-                    _ => {}
-                }
-                is_live |= build.state.is_live();
-            }
-            let served = live.iter().any(|build| build.id.name == projection.name);
-            if !is_live {
-                announce(shared, projection);
-            }
-            if !served && !underway {
-                missing.push(projection);
-            }
-        }
-        let checkpoint = live.iter().map(|build| build.checkpoint).max_by_key(|checkpoint| checkpoint.position);
-        let checkpoint = checkpoint.unwrap_or(Checkpoint::start(shared.store.log_id()));
-        let (mut lane, behind): (Vec<_>, Vec<_>) =
-            live.into_iter().partition(|build| build.checkpoint == checkpoint && build.state == State::Live);
-        others.extend(behind);
-        if shared.store.head().await? == Position::START {
-            lane.extend(at_once(shared, &std::mem::take(&mut missing)).await?);
-        }
-        let mut others = grouped(others);
-        if !missing.is_empty() {
-            let created = create(shared, &missing, State::Building, Switch::Auto, Limits::default()).await?;
-            others.push(created.into_iter().map(|build| build.id).collect());
-        }
-        Ok(Self { lane, checkpoint, others })
-    }
-}
-
-/// Tells queries that a projection is not there yet.
-fn announce(shared: &Shared, projection: &Projection) {
-    for fold in &projection.tables {
-        shared.db.set_building(fold.table.name, Some(Building { projection: projection.name, progress: 0.0 }));
-    }
-}
-
-/// Where the log is empty, what is missing is complete as it is made.
-async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Build>, EngineError> {
-    if missing.is_empty() {
-        return Ok(vec![]);
-    }
-    let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
-    let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()), &shared.options);
-    bulk.complete(shared).await?;
-    make_live(shared, &bulk.members).await?;
-    shared.put_down(created.iter().map(|build| &build.id));
-    for (build, projection) in created.iter_mut().zip(missing) {
-        (build.state, build.indexed) = (State::Live, true);
-        for fold in &projection.tables {
-            shared.db.set_building(fold.table.name, None);
-        }
-    }
-    Ok(created)
-}
-
-/// Builds that stand at one place, so that they share a read of the log.
-fn grouped(mut builds: Vec<Build>) -> Vec<Vec<BuildId>> {
-    builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
-    builds
-        .chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint))
-        .map(|group| group.iter().map(|build| build.id.clone()).collect())
-        .collect()
 }
 
 /// Prepares what `projections` lack in `db`, up to where the log ends now or up to `until`, and makes it live there.

@@ -8,7 +8,7 @@ use super::{
     steering::Limits,
 };
 use crate::{
-    db::{Db, DbError, Urgency, Write},
+    db::{Db, DbError, Dialect, Urgency, Write},
     params,
 };
 use circolo_domain::{StreamName, Timestamp};
@@ -224,7 +224,13 @@ const TABLES: [&str; 5] = [
 
 /// Makes the tables of the registry, if they are not there.
 pub async fn create_tables(db: &Db) -> Result<(), DbError> {
-    db.write(TABLES.iter().map(|sql| Write::run(*sql, vec![])).collect(), Urgency::Lane).await
+    db.write(alone(db).chain(TABLES.iter().map(|sql| Write::run(*sql, vec![]))).collect(), Urgency::Lane).await
+}
+
+/// Begins a transaction that makes tables: two that do so at once would make one of them fail.
+pub fn alone(db: &Db) -> impl Iterator<Item = Write> + use<> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('circolo views in ' || current_schema(), 0))";
+    (db.dialect() == Dialect::Postgres).then(|| Write::run(LOCK, vec![])).into_iter()
 }
 
 /// All builds, by name and number.
@@ -334,6 +340,7 @@ pub async fn parked(db: &Db, id: &BuildId) -> Result<Vec<Parked>, DbError> {
             stream: StreamName::stored(row.stream),
             event: row.event_id.parse().unwrap_or_default(),
             event_type: row.event_type,
+            unknown: false,
             error: row.error,
         },
         since: row.since,

@@ -40,6 +40,8 @@ mod listings;
 mod market_million;
 mod memberships;
 mod million;
+mod nodes;
+mod nodes_engine;
 mod page_access;
 mod page_comments;
 mod pages;

@@ -66,6 +66,8 @@ impl Site {
             http: world::settings(),
             clock: clock::system(),
             ids: clock::fresh_ids(),
+            node: None,
+            shared_log: false,
             db,
         };
         let running = running.run().await?;

@@ -1,0 +1,367 @@
+//! One of several nodes: takes leases that are free, reigns over what it holds, and follows those who hold the rest.
+
+use super::{
+    EngineError, Mismatch, Shared,
+    lease::{Holder, Leases, Node, REACTIONS, RENEWAL, Term},
+    registry::{self, State},
+    reign::Reign,
+};
+use crate::{
+    db::{Building, Db, DbError, Dialect},
+    projection::Projection,
+};
+use circolo_events::{
+    Position,
+    tail::{Tail, advance},
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+/// How often a node looks whether a lease is free.
+const TICK: Duration = Duration::from_millis(250);
+/// For how long a node lets others go first that may know more, or do better.
+const ASIDE: Duration = Duration::from_secs(2);
+
+/// The lease on a projection.
+pub fn key(projection: &Projection) -> String {
+    format!("{}@{}", projection.name, projection.version)
+}
+
+/// Why a reign ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Another node took over.
+    Deposed,
+    /// The log holds what a newer program wrote, and another node may be one.
+    Newer,
+}
+
+/// How those who move read models tell that they cannot go on.
+pub struct Reins {
+    resigned: watch::Sender<Option<Why>>,
+    /// Types of events that this node gave way for before. Where nobody else took over it goes on as if it were alone.
+    given_way: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Shared {
+    /// Does this error end the reign? Then it is on its way to its end.
+    pub fn resigns(&self, error: &EngineError) -> bool {
+        let Some(reins) = &self.reins else { return false };
+        let why = match error {
+            EngineError::Newer(_) => Why::Newer,
+            EngineError::Db(DbError::Deposed | DbError::Moved) => Why::Deposed,
+            _ => return false,
+        };
+        reins.resigned.send_replace(Some(why));
+        true
+    }
+
+    /// Should another node be given the chance to know events of this type?
+    pub fn gives_way(&self, event_type: &str) -> bool {
+        self.reins.as_ref().is_some_and(|reins| locked(&reins.given_way).insert(event_type.to_owned()))
+    }
+}
+
+/// What the projector sees of its supervisor.
+pub struct Supervised {
+    seen: Arc<Seen>,
+    tail: Tail,
+    reacting: watch::Receiver<Option<Db>>,
+    ended: watch::Receiver<bool>,
+}
+
+/// What a node last saw of the others.
+struct Seen {
+    me: String,
+    db: Db,
+    holders: Mutex<Vec<Holder>>,
+    followed: Mutex<Followed>,
+}
+
+/// Whose progress counts.
+#[derive(Default, Clone)]
+struct Followed {
+    /// What others move, by name and version.
+    projections: Vec<(&'static str, i64)>,
+    /// How far this node's own lane is, if it moves some.
+    lane: Option<watch::Receiver<Position>>,
+}
+
+impl Supervised {
+    /// Up to where the read models are, once that is `position` or `patience` is at its end.
+    pub async fn reached(&self, position: Position, patience: Duration) -> Position {
+        self.tail.changed(Position(position.0 - 1), patience).await
+    }
+
+    /// Who else holds this lease.
+    pub fn holder(&self, key: &str) -> Option<Holder> {
+        let other = |holder: &&Holder| holder.key == key && !holder.free && holder.node.id != self.seen.me;
+        locked(&self.seen.holders).iter().find(other).cloned()
+    }
+
+    /// See [`super::projector::Projector::reacting`].
+    pub fn reacting(&self) -> watch::Receiver<Option<Db>> {
+        self.reacting.clone()
+    }
+
+    /// Waits until everything is let go.
+    pub async fn ended(&self) {
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+impl Seen {
+    /// Up to where everything is folded; the beginning if it is not others who move it.
+    async fn position(&self) -> Result<Position, EngineError> {
+        const SQL: &str = "SELECT name, version, position FROM projection_builds WHERE state = $1";
+        let Followed { projections, lane } = locked(&self.followed).clone();
+        if projections.is_empty() {
+            return Ok(Position::START);
+        }
+        let live = self.db.query::<(String, i64, i64)>(SQL, crate::params![State::Live.name()]).await?;
+        let of = |(name, version): &(&str, i64)| live.iter().find(|(n, v, _)| n == name && v == version).map_or(0, |(.., at)| *at);
+        let least = projections.iter().map(of).min().unwrap_or_default();
+        Ok(Position(lane.map_or(least, |lane| lane.borrow().0.min(least))))
+    }
+}
+
+/// A reign under a lease.
+struct Held {
+    term: Term,
+    renewer: JoinHandle<()>,
+}
+
+struct Supervisor {
+    shared: Arc<Shared>,
+    leases: Leases,
+    seen: Arc<Seen>,
+    reign: watch::Sender<Option<Arc<Reign>>>,
+    active: Arc<watch::Sender<usize>>,
+    reacting: watch::Sender<Option<Db>>,
+    resigned: watch::Sender<Option<Why>>,
+    given_way: Arc<Mutex<HashSet<String>>>,
+    held: Option<Held>,
+    /// Until then others go first.
+    aside: Option<Instant>,
+    /// Why the last reign could not begin.
+    failure: Option<String>,
+}
+
+/// Starts to take turns with other nodes. If a turn is to be had it has begun when this returns.
+pub async fn supervise(
+    shared: &Arc<Shared>,
+    node: Node,
+    reign: watch::Sender<Option<Arc<Reign>>>,
+    active: Arc<watch::Sender<usize>>,
+) -> Result<Supervised, EngineError> {
+    if shared.db.dialect() != Dialect::Postgres {
+        return Err(EngineError::OneNode);
+    }
+    refuse_other_log(shared).await?;
+    let keys = shared.projections.iter().map(key).chain([REACTIONS.to_owned()]).collect();
+    let (db, me) = (shared.db.apart(), node.id.clone());
+    let leases = Leases::open(db.clone(), node, keys).await?;
+    let seen = Arc::new(Seen { me, db, holders: Mutex::default(), followed: Mutex::default() });
+    let tail = Tail::start(shared.applied.clone(), {
+        let seen = Arc::clone(&seen);
+        move || {
+            let seen = Arc::clone(&seen);
+            async move { seen.position().await }
+        }
+    });
+    let (reacting, ended) = (watch::Sender::new(None), watch::Sender::new(false));
+    let supervised = Supervised { seen: Arc::clone(&seen), tail, reacting: reacting.subscribe(), ended: ended.subscribe() };
+    let (resigned, given_way) = (watch::Sender::new(None), Arc::default());
+    let shared = Arc::clone(shared);
+    let mut supervisor =
+        Supervisor { shared, leases, seen, reign, active, reacting, resigned, given_way, held: None, aside: None, failure: None };
+    supervisor.follow_all_but(&[]);
+    supervisor.turn().await?;
+    tokio::spawn(async move {
+        supervisor.run().await;
+        ended.send_replace(true);
+    });
+    Ok(supervised)
+}
+
+/// Whoever leads or will lead: read models of another log are a mistake.
+async fn refuse_other_log(shared: &Shared) -> Result<(), EngineError> {
+    if shared.options.mismatch == Mismatch::Rebuild {
+        return Ok(());
+    }
+    for build in registry::builds(&shared.db).await? {
+        let known = shared.projections.iter().any(|p| p.name == build.id.name && p.version == build.version);
+        if known && build.state.is_live() && !build.checkpoint.matches(&*shared.store).await? {
+            return Err(EngineError::Mismatch { id: build.id, position: build.checkpoint.position });
+        }
+    }
+    Ok(())
+}
+
+impl Supervisor {
+    async fn run(&mut self) {
+        let (mut down, mut resigned) = (self.shared.down.subscribe(), self.resigned.subscribe());
+        loop {
+            tokio::select! {
+                () = async { drop(down.wait_for(|down| *down).await) } => break,
+                () = async { drop(resigned.wait_for(Option::is_some).await) } => {}
+                () = sleep(TICK) => {}
+            }
+            if let Err(error) = self.turn().await {
+                tracing::warn!(%error, "this node could not take its turn with the read models");
+                sleep(TICK).await;
+            }
+        }
+        self.step_down(true).await;
+    }
+
+    /// Looks who moves what, and takes what is free.
+    async fn turn(&mut self) -> Result<(), EngineError> {
+        if let Some(why) = self.resigned.send_replace(None) {
+            tracing::warn!(?why, "this node moves the read models no more");
+            self.aside = (why == Why::Newer).then(|| Instant::now() + ASIDE);
+            self.step_down(why == Why::Newer).await;
+        }
+        let holders = self.leases.holders().await?;
+        let me = &self.leases.node().id;
+        let mine = |holder: &Holder| self.held.as_ref().is_some_and(|held| held.term.keys.contains(&holder.key));
+        let is_free = holders.iter().any(|holder| !mine(holder) && (holder.free || holder.node.id == *me));
+        if self.held.is_none() {
+            let failure = holders.iter().find_map(|holder| holder.failure.clone());
+            self.shared.meters().failure = failure.or_else(|| self.failure.clone().filter(|_| is_free));
+        }
+        *locked(&self.seen.holders) = holders;
+        self.look().await?;
+        if is_free && self.aside.is_none_or(|until| until <= Instant::now()) {
+            self.take().await?;
+        }
+        Ok(())
+    }
+
+    /// Learns how far others have come with what they move.
+    async fn look(&self) -> Result<(), EngineError> {
+        let followed = locked(&self.seen.followed).projections.clone();
+        if followed.is_empty() {
+            return Ok(());
+        }
+        let builds = registry::builds(&self.seen.db).await?;
+        let head = self.shared.store.head().await?;
+        for projection in self.shared.projections.iter().filter(|p| followed.contains(&(p.name, p.version))) {
+            let mut mine = builds.iter().filter(|build| build.id.name == projection.name && build.version == projection.version);
+            let is_live = mine.clone().any(|build| build.state.is_live());
+            let at = mine.next_back().map_or(0, |build| build.checkpoint.position.0);
+            #[expect(clippy::cast_precision_loss, reason = "a share for people to look at")]
+            let progress = if head.0 > 0 { (at as f64 / head.0 as f64).min(1.0) } else { 0.0 };
+            let building = (!is_live).then_some(Building { projection: projection.name, progress });
+            for fold in &projection.tables {
+                self.shared.db.set_building(fold.table.name, building);
+            }
+        }
+        advance(&self.shared.applied, self.seen.position().await?);
+        Ok(())
+    }
+
+    /// Takes what is free, if nobody was faster, and reigns over it and over what was held before.
+    async fn take(&mut self) -> Result<(), EngineError> {
+        self.step_down(false).await;
+        let Some(term) = self.leases.take().await? else { return Ok(()) };
+        tracing::info!(epoch = term.epoch, leases = ?term.keys, "this node moves the read models now");
+        let shared = Arc::new(self.shared_for(&term));
+        let renewer = tokio::spawn(renew(self.leases.clone(), term.clone(), Arc::clone(&shared), self.resigned.clone()));
+        let db = shared.db.clone();
+        let lane = shared.applied.subscribe();
+        self.shared.meters().failure = None;
+        let begun = Reign::begin(shared, Arc::clone(&self.active)).await;
+        self.held = Some(Held { term: term.clone(), renewer });
+        match begun {
+            Ok(reign) => {
+                self.failure = None;
+                self.follow_all_but(&term.keys);
+                locked(&self.seen.followed).lane = Some(lane);
+                self.reign.send_replace(Some(Arc::new(reign)));
+                self.reacting.send_replace(term.keys.iter().any(|key| key == REACTIONS).then_some(db));
+                Ok(())
+            }
+            Err(error) => {
+                self.failure = Some(error.to_string());
+                self.aside = Some(Instant::now() + ASIDE);
+                self.step_down(true).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What the parts of a reign share: the leases that are held, and no more.
+    fn shared_for(&self, term: &Term) -> Shared {
+        let all = &self.shared;
+        let projections: Vec<_> = all.projections.iter().filter(|p| term.keys.contains(&key(p))).cloned().collect();
+        // A lane that feeds only some does not tell how far all are.
+        let applied = if projections.len() == all.projections.len() { all.applied.clone() } else { watch::Sender::new(Position::START) };
+        Shared {
+            db: all.db.clone().fenced(term.fence()),
+            store: Arc::clone(&all.store),
+            projections,
+            options: all.options.clone(),
+            applied,
+            changes: all.changes.clone(),
+            down: watch::Sender::new(false),
+            steering: Mutex::default(),
+            skips: Mutex::default(),
+            operators: tokio::sync::Mutex::default(),
+            reports: Arc::clone(&all.reports),
+            meters: Arc::clone(&all.meters),
+            reins: Some(Reins { resigned: self.resigned.clone(), given_way: Arc::clone(&self.given_way) }),
+        }
+    }
+
+    /// Ends the reign; with `release`, another node may begin its own at once.
+    async fn step_down(&mut self, release: bool) {
+        self.follow_all_but(&[]);
+        self.reacting.send_replace(None);
+        let reign = self.reign.send_replace(None);
+        if let Some(reign) = reign {
+            reign.end().await;
+        }
+        let Some(Held { term, renewer }) = self.held.take() else { return };
+        renewer.abort();
+        let _ = renewer.await;
+        if release && let Err(error) = self.leases.release(&term).await {
+            tracing::warn!(%error, "the leases are not let go before their time");
+        }
+    }
+
+    /// Everything is moved by others, except what `keys` name.
+    fn follow_all_but(&self, keys: &[String]) {
+        let projections = self.shared.projections.iter().filter(|p| !keys.contains(&key(p))).map(|p| (p.name, p.version)).collect();
+        *locked(&self.seen.followed) = Followed { projections, lane: None };
+    }
+}
+
+/// Holds on to what `term` holds, until it turns out that another node has it.
+async fn renew(leases: Leases, term: Term, shared: Arc<Shared>, resigned: watch::Sender<Option<Why>>) {
+    loop {
+        sleep(RENEWAL).await;
+        let failure = shared.meters().failure.clone();
+        match leases.renew(&term, failure).await {
+            Ok(()) => {}
+            Err(DbError::Deposed) => {
+                resigned.send_replace(Some(Why::Deposed));
+                return;
+            }
+            // Until it is back nobody else can take over either; if somebody does, the next answer tells.
+            Err(error) => tracing::warn!(%error, "the leases on the read models could not be renewed"),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
