@@ -59,12 +59,11 @@ fn leader(app: &App, request: &Request) -> Option<Holder> {
 
 async fn hand_on(leader: &Holder, parts: &Parts, body: body::Bytes) -> reqwest::Result<Response> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
-    let client = match CLIENT.get() {
-        Some(client) => client,
-        None => {
-            let made = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
-            CLIENT.get_or_init(|| made)
-        }
+    let client = if let Some(client) = CLIENT.get() {
+        client
+    } else {
+        let made = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
+        CLIENT.get_or_init(|| made)
     };
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let mut request = client.request(parts.method.clone(), format!("{}{target}", leader.node.url)).body(body);

@@ -222,10 +222,14 @@ impl Executor {
     /// What the keyed command of `request` came to on `stream` the first time, if it was there before.
     pub async fn repeated<D: Decider>(&self, stream: &StreamName, request: &Request) -> Result<Option<Done>, ExecuteError<D::Error>> {
         let slot = self.slots.of(stream);
-        // The first may be in the log a moment before the cache knows of it: whoever goes on to load the state must find it there.
-        let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
-        let (cached, _) = self.look::<D>(stream, &slot).await?;
-        match self.first_outcome(stream, &slot, cached.revision, request).await? {
+        let first = {
+            // The first may be in the log a moment before the cache knows of it: whoever goes on to load the state must find it there.
+            // What follows from it may lead back to this stream, so the turn ends before.
+            let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
+            let (cached, _) = self.look::<D>(stream, &slot).await?;
+            self.first_outcome(stream, &slot, cached.revision, request).await?
+        };
+        match first {
             Some(first) => Ok(Some(self.followed(stream, first).await)),
             None => Ok(None),
         }

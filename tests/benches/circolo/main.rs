@@ -9,6 +9,7 @@ mod history;
 mod http;
 mod lag;
 mod machine;
+mod nodes;
 mod random;
 mod rebuild;
 mod report;
@@ -64,6 +65,7 @@ enum Name {
     Http,
     Lag,
     History,
+    Nodes,
 }
 
 fn main() -> Result<()> {
@@ -83,6 +85,7 @@ fn main() -> Result<()> {
             Name::Http => http::run(&arguments)?,
             Name::Lag => lag::run(&arguments)?,
             Name::History => history::run(&arguments)?,
+            Name::Nodes => nodes::run(&arguments)?,
         };
         report.finish(&machine, arguments.quick)?;
     }

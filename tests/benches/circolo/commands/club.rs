@@ -4,7 +4,7 @@ use crate::{Result, random::Random, report::Sample};
 use circolo::clock;
 use circolo_domain::{
     GroupId, PersonId, QuestionId, Text,
-    access::{Privacy, Standing},
+    access::{Action, Privacy, Standing},
     group::{self, Group, Policy},
     membership::{self, Membership},
     question::{self, Question},
@@ -58,6 +58,55 @@ impl Club {
             club.executor.execute::<Membership>(&stream, membership::Command::JoinGroup { by }, &request).await?;
         }
         Ok(club)
+    }
+
+    /// The same group on another node, whose log is `store`.
+    pub async fn on(&self, store: Arc<dyn EventStore>) -> Result<Self> {
+        let executor = Arc::new(Executor::new(store, clock::system(), Options::default()));
+        let club = Self { executor, ..self.clone() };
+        club.share_log().await?;
+        Ok(club)
+    }
+
+    /// From now on others may write to the log, too.
+    pub async fn share_log(&self) -> Result<()> {
+        Ok(self.executor.share_log().await?)
+    }
+
+    /// Lets `count` people in and bans them again, all here; how long each could still post on `other`.
+    pub async fn bans(&self, other: &Self, count: usize) -> Result<Sample> {
+        let (began, mut times) = (Instant::now(), Vec::with_capacity(count));
+        for _ in 0..count {
+            let person = PersonId((self.ids)());
+            let by = self.standing(person).await?;
+            self.enter(person, membership::Command::JoinGroup { by }).await?;
+            while !other.posts(person).await? {}
+            let (by, who) = (self.standing(self.members[0]).await?, self.standing(person).await?);
+            let command = membership::Command::BanMember { by, who, reason: Text::parse("Noise")?, until: None };
+            self.enter(person, command).await?;
+            let banned = Instant::now();
+            while other.posts(person).await? {}
+            times.push(banned.elapsed().as_secs_f32());
+        }
+        Ok(Sample::new(times, began.elapsed()))
+    }
+
+    async fn enter(&self, person: PersonId, command: membership::Command) -> Result<()> {
+        let request = Request::new(Some(person), (self.ids)());
+        self.executor.execute::<Membership>(&membership::stream(self.group, person), command, &request).await?;
+        Ok(())
+    }
+
+    /// Whether `person` may post here, for all that this node knows.
+    async fn posts(&self, person: PersonId) -> Result<bool> {
+        let mut worker = Worker { club: self.clone(), random: Random::new(0), times: Vec::new() };
+        let by = self.standing(person).await?;
+        let command = question::Command::PostQuestion { by: by.clone(), title: Text::parse("Still here?")?, body: Text::parse(ANSWER)? };
+        if by.may(Action::Contribute).is_err() {
+            return Ok(false);
+        }
+        worker.execute(QuestionId((self.ids)()), command, &by, Instant::now()).await?;
+        Ok(true)
     }
 
     /// Asks new questions and answers them for `span`, `in_flight` commands at once.

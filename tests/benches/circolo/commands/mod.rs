@@ -3,7 +3,7 @@
 //! The baselines do the least that is durable with the same rows: one row per transaction. The aims hold against a table that
 //! has no index but its primary key; the log's own table has two unique indexes more, and is there for comparison.
 
-mod club;
+pub mod club;
 mod postgres;
 mod sqlite;
 
