@@ -1,6 +1,9 @@
 //! From URLs to adapters: the one place that knows which there are.
 
-use crate::config::{Storage, redacted};
+use crate::{
+    clock,
+    config::{Storage, redacted},
+};
 use circolo_events::{
     DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
     postgres::{self, Claim, ClaimError, ConnectError},
@@ -41,6 +44,9 @@ pub enum OpenError {
     /// Read models cannot be there.
     #[error("read models cannot be kept in KurrentDB: --views takes sqlite:PATH or postgres://...")]
     ViewsInKurrent,
+    /// A copy cannot be there.
+    #[error("a log in memory is gone when its process ends: a log is copied between sqlite:PATH, postgres://... and kurrentdb://...")]
+    CopyInMemory,
     /// This binary was built without it.
     #[cfg(not(feature = "kurrentdb"))]
     #[error("this circolo was built without KurrentDB: use one that was built with the feature kurrentdb")]
@@ -89,7 +95,7 @@ pub struct Opened {
 /// What keeps others out.
 #[derive(Debug, Default)]
 pub struct Held {
-    _locks: Vec<DataLock>,
+    locks: Vec<DataLock>,
     claims: Vec<Claim>,
 }
 
@@ -127,7 +133,7 @@ impl Storage {
         }
         let (log, views) = (self.log_place()?, self.views_place()?);
         make_folder(&self.folder.data)?;
-        let mut held = Held { _locks: vec![DataLock::share(&self.folder.data)?], claims: vec![] };
+        let mut held = Held { locks: vec![DataLock::share(&self.folder.data)?], claims: vec![] };
         for (place, key) in [(&log, "log"), (&views, "views")] {
             if let Place::Postgres(url) = place {
                 held.claims.push(Claim::share(url, key).await?);
@@ -140,7 +146,7 @@ impl Storage {
     /// Opens everything for writing and keeps all others out. A log that is not there is made, as `new_log_id`.
     pub async fn open_alone(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
         let (log, views) = (self.log_place()?, self.views_place()?);
-        let mut held = Held { _locks: self.locks(&log, &views)?, claims: vec![] };
+        let mut held = Held { locks: self.locks(&log, &views)?, claims: vec![] };
         for (place, key) in [(&log, "log"), (&views, "views")] {
             if let Place::Postgres(url) = place {
                 held.claims.push(Claim::take(url, key).await?);
@@ -153,7 +159,7 @@ impl Storage {
     /// Opens the log alone for writing and keeps others out.
     pub async fn open_log(&self, new_log_id: LogId) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
         let log = self.log_place()?;
-        let mut held = Held { _locks: self.locks(&log, &log)?, claims: vec![] };
+        let mut held = Held { locks: self.locks(&log, &log)?, claims: vec![] };
         if let Place::Postgres(url) = &log {
             held.claims.push(Claim::take(url, "log").await?);
         }
@@ -162,16 +168,7 @@ impl Storage {
 
     /// Opens the log for reading only, beside whoever writes to it.
     pub async fn open_log_beside(&self) -> Result<Arc<dyn EventStore>, OpenError> {
-        Ok(match &self.log_place()? {
-            Place::Memory => Arc::new(Memory::default()),
-            Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
-            // It writes only when it is asked to append. Where there is no log there is nothing to read, so its id is of no use.
-            Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), LogId::nil()).await?),
-            #[cfg(feature = "kurrentdb")]
-            Place::Kurrent(url) => Arc::new(KurrentDb::connect_to_read(url, &kurrentdb::Options::default()).await?),
-            #[cfg(not(feature = "kurrentdb"))]
-            Place::Kurrent(_) => return Err(OpenError::NoKurrent),
-        })
+        open_to_read(&self.log_place()?).await
     }
 
     /// Opens the log for reading only, and the read models.
@@ -195,6 +192,44 @@ impl Storage {
         }
         folders.iter().map(|folder| DataLock::acquire(folder).map_err(OpenError::from)).collect()
     }
+}
+
+/// Opens the log at `url` for reading only, beside whoever writes to it.
+pub async fn source(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
+    match given(url)? {
+        Place::Memory => Err(OpenError::CopyInMemory),
+        place => open_to_read(&place).await,
+    }
+}
+
+/// Opens the log at `url` for writing, and makes it if it is not there. Keeps others out without a data folder.
+pub async fn target(url: &str, new_log_id: LogId) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
+    let place = given(url)?;
+    let mut held = Held::default();
+    match &place {
+        Place::Memory => return Err(OpenError::CopyInMemory),
+        Place::Sqlite(path) => held.locks.push(DataLock::acquire(make_folder_of(path)?)?),
+        Place::Postgres(url) => held.claims.push(Claim::take(url, "log").await?),
+        Place::Kurrent(_) => {}
+    }
+    Ok((open_log(&place, new_log_id).await?, held))
+}
+
+fn given(url: &str) -> Result<Place, OpenError> {
+    place(Some(url), Path::new(""), "")
+}
+
+async fn open_to_read(place: &Place) -> Result<Arc<dyn EventStore>, OpenError> {
+    Ok(match place {
+        Place::Memory => Arc::new(Memory::default()),
+        Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
+        // It writes only when it is asked to append, or where there is no log yet.
+        Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), clock::fresh_ids()()).await?),
+        #[cfg(feature = "kurrentdb")]
+        Place::Kurrent(url) => Arc::new(KurrentDb::connect_to_read(url, &kurrentdb::Options::default()).await?),
+        #[cfg(not(feature = "kurrentdb"))]
+        Place::Kurrent(_) => return Err(OpenError::NoKurrent),
+    })
 }
 
 async fn open_log(place: &Place, new_log_id: LogId) -> Result<Arc<dyn EventStore>, OpenError> {

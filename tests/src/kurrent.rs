@@ -4,7 +4,7 @@
 //! (inclusive, positions with gaps, only positions of records, the server's own records in between). It has no
 //! subscriptions, no batch appends, no deletes over the wire, no truncation, no users and no TLS, for our adapter uses none
 //! or leaves them to the client. The rules are those of the server's public source, version 26.0.3; it was never compared
-//! with a running server, nor driven by another client than the official one for Rust. The tests of `kurrent` in
+//! with a running server. The official client for Python drives it too (`.ci/double`). The tests of `kurrent` in
 //! `tests/it` name each rule, and with `TEST_KURRENTDB_URL` the conformance cases run against a server: a difference is an
 //! error of this double.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "helpers for tests fail the test")]

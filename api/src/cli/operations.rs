@@ -13,7 +13,7 @@ use circolo::{
 };
 use circolo_domain::{Reason, skip};
 use circolo_events::{EventStore, Executor, Request};
-use circolo_projections::{self as projections, Mismatch, Node, Options, Projection, Projector};
+use circolo_projections::{self as projections, BuildId, Mismatch, Node, Options, Projection, Projector, State};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 
@@ -85,11 +85,7 @@ impl Operations {
     /// Begins to build `names` anew.
     pub(super) async fn rebuild(&self, what: RebuildProjections) -> anyhow::Result<Vec<ProjectionBuild>> {
         match self {
-            Self::Here { projector, .. } => {
-                let names: Vec<&str> = what.names.iter().map(String::as_str).collect();
-                let begun = projector.rebuild_within(&names, what.switch.into(), what.limits.into()).await?;
-                Ok(ProjectionBuilds::from(begun).items)
-            }
+            Self::Here { projector, .. } => Ok(ProjectionBuilds::from(rebuild_here(projector, what).await?).items),
             Self::There { client, url, .. } => {
                 let request = client.post(format!("{url}/v1/operator/projections/rebuild")).json(&what);
                 Ok(self.ask::<ProjectionBuilds>(request).await?.items)
@@ -223,4 +219,19 @@ fn plain(name: &str) -> anyhow::Result<&str> {
     let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     anyhow::ensure!(is_plain, "nothing is called {name:?}");
     Ok(name)
+}
+
+/// Begins to build anew what is not being built already: the start itself begins where the log does not hold what was folded.
+async fn rebuild_here(projector: &Projector, what: RebuildProjections) -> anyhow::Result<Vec<BuildId>> {
+    let all = || projections::all().into_iter().map(|projection| projection.name.to_owned()).collect();
+    let mut names: Vec<String> = if what.names.is_empty() { all() } else { what.names };
+    let builds = projector.status().await?.into_iter();
+    let building = builds.filter(|build| build.state == State::Building && names.contains(&build.name));
+    let mut begun: Vec<BuildId> = building.map(|build| BuildId { name: build.name, build: build.build }).collect();
+    names.retain(|name| begun.iter().all(|build| build.name != *name));
+    if !names.is_empty() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        begun.extend(projector.rebuild_within(&names, what.switch.into(), what.limits.into()).await?);
+    }
+    Ok(begun)
 }

@@ -5,8 +5,10 @@
 //! - [`text`]: NDJSON and CSV, resumable; [`ranges`]: Parquet, a file per closed range of positions, with a manifest
 //! - [`sheet`]: a Parquet file, column by column
 //! - [`import`]: the way back, into an empty log
+//! - [`mod@copy`]: a whole log, into another one on whichever engine, compared event by event
 //! - [`moment`]: the position that a time stands for; [`lens`]: a log up to an end, masked or not
 
+pub mod copy;
 pub mod filter;
 pub mod import;
 pub mod lens;

@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 use tonic::{Code, Request, Response, Status, Streaming, body::Body, codec::ProstCodec, metadata::MetadataMap, server::Grpc};
 use tower::service_fn;
 
+/// The largest message that is taken: one event of the largest size, and what goes with it.
+const LARGEST: usize = 17 << 20;
+
 /// One server of a cluster.
 #[derive(Clone)]
 pub struct Node {
@@ -69,7 +72,7 @@ impl Connection {
             }
             "/event_store.client.streams.Streams/Append" => {
                 let answer = service_fn(move |request| self.clone().append(request));
-                Grpc::new(ProstCodec::default()).client_streaming(answer, request).await
+                Grpc::new(ProstCodec::default()).max_decoding_message_size(LARGEST).client_streaming(answer, request).await
             }
             "/event_store.client.streams.Streams/Read" => {
                 let answer = service_fn(move |request| self.clone().read(request));

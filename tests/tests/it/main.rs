@@ -15,6 +15,7 @@ mod conformance;
 mod console;
 mod conventions;
 mod conversations;
+mod copies;
 mod crashes;
 mod departures;
 mod engine;

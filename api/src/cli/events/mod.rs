@@ -1,5 +1,6 @@
 //! `circolo events`: the log on the command line.
 
+mod copy;
 mod export;
 mod import;
 mod schema;
@@ -16,6 +17,8 @@ pub(super) struct Events {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copy a log into another place or engine, compared event by event; what was interrupted goes on where it was
+    Copy(copy::Copy),
     /// Write events to files, personal text as null; what was interrupted goes on where it was
     Export(Box<export::Export>),
     /// Write an unmasked NDJSON export into an empty log
@@ -29,6 +32,7 @@ enum Command {
 impl Events {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Copy(copy) => copy.run().await,
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
             Command::Schema(schema) => schema.run(),
