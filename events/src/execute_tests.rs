@@ -141,6 +141,19 @@ impl World {
         Standing::new(Some(person(n)), group, state, membership, NOON)
     }
 
+    async fn join(&self, n: u128, group: GroupId, command: u128) {
+        let by = self.standing(n, group).await;
+        let stream = membership::stream(group, person(n));
+        self.executor.execute::<Membership>(&stream, membership::Command::JoinGroup { by }, &request(n, command)).await.unwrap();
+    }
+
+    async fn turn(&self, privacy: Privacy, group: GroupId, command: u128) -> crate::execute::Done {
+        let by = self.standing(1, group).await;
+        let changes = group::Changes { privacy: Some(privacy), ..group::Changes::default() };
+        let change = group::Command::ChangeGroup { by, changes };
+        self.executor.execute::<Group>(&group::stream(group), change, &request(1, command)).await.unwrap()
+    }
+
     async fn ask(&self, group: GroupId) -> QuestionId {
         let by = self.standing(1, group).await;
         let id = QuestionId(Uuid::from_u128(0xB));
@@ -310,16 +323,21 @@ async fn becoming_secret_refuses_open_requests() {
     let world = World::new();
     let group = world.group(Policy::Request).await;
     for n in 2..5 {
-        let by = world.standing(n, group).await;
-        let command = membership::Command::JoinGroup { by };
-        world.executor.execute::<Membership>(&membership::stream(group, person(n)), command, &request(n, n)).await.unwrap();
+        world.join(n, group, n).await;
     }
-    let by = world.standing(1, group).await;
-    let changes = group::Changes { privacy: Some(Privacy::Secret), ..group::Changes::default() };
-    let done =
-        world.executor.execute::<Group>(&group::stream(group), group::Command::ChangeGroup { by, changes }, &request(1, 9)).await.unwrap();
+    let done = world.turn(Privacy::Secret, group, 20).await;
     run_until(&world, Arc::new(RefuseRequests), done.position).await;
     for n in 2..5 {
         assert!(!world.standing(n, group).await.membership().requested(), "the request of {n} is refused");
     }
+    // Whoever asks later, when the group is none any more, is not refused by the same event seen again.
+    world.turn(Privacy::Closed, group, 21).await;
+    world.join(2, group, 22).await;
+    world.join(5, group, 23).await;
+    let head = world.log.head().await.unwrap();
+    run_until(&world, Arc::new(RefuseRequests), head).await;
+    for n in [2, 5] {
+        assert!(world.standing(n, group).await.membership().requested(), "the request of {n} is open");
+    }
+    assert_eq!(world.log.head().await.unwrap(), head);
 }

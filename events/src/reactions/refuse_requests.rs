@@ -1,4 +1,7 @@
 //! A group that becomes secret grows by invitation alone: the requests that were open are refused.
+//!
+//! The event may be seen again years later, when read models and with them the checkpoint were thrown away, or the log was copied:
+//! so only requests count that were made before the group's privacy changed once more.
 
 use super::{Reaction, ReactionError, following, refusable};
 use crate::{Executor, Position, Recorded};
@@ -24,7 +27,8 @@ impl Reaction for RefuseRequests {
             return Ok(());
         };
         let group = GroupId(id);
-        for person in requesting(executor, group).await? {
+        let until = until_changed_again(executor, event).await?;
+        for person in requesting(executor, group, until).await? {
             let command = membership::Command::RefuseRequest { by: None, reason: None };
             let request = following(event, &person.to_string());
             refusable(executor.execute::<Membership>(&membership::stream(group, person), command, &request).await)?;
@@ -33,20 +37,44 @@ impl Reaction for RefuseRequests {
     }
 }
 
-/// Who has an open request, folded from the group's membership streams: reactions know no read model.
-async fn requesting(executor: &Executor, group: GroupId) -> Result<Vec<PersonId>, ReactionError> {
+/// Where the group's privacy changed the next time.
+async fn until_changed_again(executor: &Executor, event: &Recorded) -> Result<Position, ReactionError> {
+    let mut from = event.revision + 1;
+    loop {
+        let page = executor.store().read(&event.stream, from, PAGE).await?;
+        for stored in &page {
+            // What cannot be read stops the reaction when its turn comes, not here.
+            let event = stored.decode().map(|recorded| recorded.event);
+            if let Ok(Event::Group(group::Event::PrivacyChanged { .. })) = event {
+                return Ok(stored.position);
+            }
+        }
+        match page.last() {
+            Some(last) => from = last.revision + 1,
+            None => return Ok(Position(i64::MAX)),
+        }
+    }
+}
+
+/// Who has a request that is open still and was made before `until`, folded from the group's membership streams: reactions know
+/// no read model.
+async fn requesting(executor: &Executor, group: GroupId, until: Position) -> Result<Vec<PersonId>, ReactionError> {
     let store = executor.store();
     let prefix = StreamName::new(Membership::CATEGORY, format_args!("{group}."));
-    let until = store.head().await?;
-    let mut states = BTreeMap::<StreamName, Membership>::new();
+    let head = store.head().await?;
+    let mut states = BTreeMap::<StreamName, (Membership, Position)>::new();
     let mut after = Position::START;
-    while after < until {
-        let page = store.read_prefix(prefix.as_str(), after, until, PAGE).await?;
+    while after < head {
+        let page = store.read_prefix(prefix.as_str(), after, head, PAGE).await?;
         for stored in &page.events {
             let recorded = stored.decode()?;
             if let Some(event) = Membership::own(&recorded.event) {
-                let state = states.entry(recorded.stream.clone()).or_default();
+                let (state, requested) = states.entry(recorded.stream.clone()).or_default();
+                let before = state.requested();
                 *state = std::mem::take(state).evolve(event, recorded.recorded_at);
+                if !before {
+                    *requested = recorded.position;
+                }
             }
         }
         if page.scanned <= after {
@@ -54,6 +82,6 @@ async fn requesting(executor: &Executor, group: GroupId) -> Result<Vec<PersonId>
         }
         after = page.scanned;
     }
-    let open = states.into_iter().filter(|(_, state)| state.requested());
+    let open = states.into_iter().filter(|(_, (state, requested))| state.requested() && *requested < until);
     Ok(open.filter_map(|(stream, _)| membership::ids(&stream)).map(|(_, person)| person).collect())
 }

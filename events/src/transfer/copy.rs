@@ -173,13 +173,11 @@ impl Copy<'_> {
         let Some(last) = last.events.into_iter().next().filter(|_| head > Position::START) else { return Ok(()) };
         let source = self.source.store.read(&last.stream, last.revision, 1).await.map_err(CopyError::Source)?;
         let Some(first) = source.into_iter().next() else { return Err(CopyError::More(last.position)) };
-        match difference(&first, &last) {
-            Some(what) => Err(CopyError::Other { position: last.position, what }),
-            None => {
-                (self.source.after, self.target.after) = (first.position, last.position);
-                Ok(())
-            }
+        if let Some(what) = difference(&first, &last) {
+            return Err(CopyError::Other { position: last.position, what });
         }
+        (self.source.after, self.target.after) = (first.position, last.position);
+        Ok(())
     }
 
     /// Compares what the target holds with the beginning of the source.

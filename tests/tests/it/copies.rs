@@ -155,7 +155,7 @@ async fn a_log_in_use_is_copied_and_its_rest_later() {
     }
     let mut serve = tokio::process::Command::new(binary());
     serve.arg("serve").args(moved.arguments()).args(["--listen", "127.0.0.1:0"]).kill_on_drop(true);
-    let output = tokio::time::timeout(Duration::from_secs(60), serve.output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(Duration::from_mins(1), serve.output()).await.unwrap().unwrap();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && complaint.contains("`circolo projections rebuild --all`"), "{complaint}");
     moved.run(&["projections", "rebuild", "--all"]);
