@@ -149,7 +149,9 @@ impl World {
 
     async fn turn(&self, privacy: Privacy, group: GroupId, command: u128) -> crate::execute::Done {
         let by = self.standing(1, group).await;
-        let changes = group::Changes { privacy: Some(privacy), ..group::Changes::default() };
+        // A group that became secret takes no requests; one that is none any more takes them again if it says so.
+        let membership = (privacy != Privacy::Secret).then_some(Policy::Request);
+        let changes = group::Changes { privacy: Some(privacy), membership, ..group::Changes::default() };
         let change = group::Command::ChangeGroup { by, changes };
         self.executor.execute::<Group>(&group::stream(group), change, &request(1, command)).await.unwrap()
     }
