@@ -5,6 +5,7 @@
 
 mod reader;
 mod schema;
+mod write_back;
 mod writer;
 
 use crate::{
@@ -19,7 +20,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use writer::Writer;
 
-pub use schema::OpenError;
+pub use schema::{OpenError, keep_plans};
+pub use write_back::WriteBack;
 
 /// How a log is opened.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ impl Sqlite {
         let connection = schema::open_for_writing(path, options)?;
         let log_id = schema::prepare(&connection, new_log_id)?;
         let readers = Readers::start(path, options)?;
-        Ok(Self { log_id, writer: Some(Writer::start(connection, options)?), readers })
+        Ok(Self { log_id, writer: Some(Writer::start(connection, path, options)?), readers })
     }
 
     /// Opens the log at `path` for reading; another process may be writing to it.

@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::store::LogId;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::path::{Path, PathBuf};
 
 /// Version of the tables below. A newer one is refused: this binary cannot know what it means.
@@ -60,16 +60,16 @@ pub enum OpenError {
 /// Opens or creates the file with the writer's settings.
 pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, OpenError> {
     let connection = Connection::open(path)?;
+    keep_plans(&connection)?;
     connection.busy_timeout(options.patience)?;
-    // FULL: a commit is on the disk before it is acknowledged; group commit makes that affordable. The large WAL lets a page
-    // that many commits change be copied into the file once; its leftover is cut after a burst. The cache is small because
-    // SQLite walks over all of it at every commit: measured with 128 MiB, a commit of one row takes 90 us of processor time
-    // instead of 30, one of 64 rows 2.0 ms instead of 0.9.
+    // FULL: a commit is on the disk before it is acknowledged; group commit makes that affordable. The WAL is copied into the file
+    // beside the commits (see WriteBack); its leftover is cut after a burst. The cache is small because SQLite walks over all of it
+    // at every commit: measured with 128 MiB, a commit of one row takes 90 us of processor time instead of 30, one of 64 rows
+    // 2.0 ms instead of 0.9.
     connection.execute_batch(&format!(
         "PRAGMA page_size = 4096;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA wal_autocheckpoint = 8192;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = {CACHE};",
     ))?;
@@ -77,9 +77,16 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
     Ok(connection)
 }
 
+/// Compiles each statement of `connection` once. SQLite would else do it again for every other value that is bound to a `LIMIT`,
+/// to plan for that value: for a lookup of one row this takes longer than the lookup.
+pub fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 /// Opens the file with the readers' settings.
 pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    keep_plans(&connection)?;
     connection.busy_timeout(options.patience)?;
     // The file is not mapped into memory: whoever reads all of it would seem to hold all of it.
     connection.execute_batch(

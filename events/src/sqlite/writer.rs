@@ -1,6 +1,6 @@
 //! Writing: one thread that commits what waits as one transaction.
 
-use super::{Joined, Options, reader, schema};
+use super::{Joined, Options, WriteBack, reader, schema};
 use crate::{
     batch::{Batch, Outcome, Queue, Request},
     rules::{check, signed, unsigned},
@@ -9,7 +9,7 @@ use crate::{
 use circolo_domain::StreamName;
 use quick_cache::unsync::Cache;
 use rusqlite::{CachedStatement, Connection, ErrorCode};
-use std::{sync::Arc, thread};
+use std::{path::Path, sync::Arc, thread};
 use tokio::sync::{mpsc::Receiver, watch};
 
 /// The writer thread; dropping it writes what waits and closes the file.
@@ -22,10 +22,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, options: &Options) -> Result<Self, super::OpenError> {
+    pub fn start(connection: Connection, path: &Path, options: &Options) -> Result<Self, super::OpenError> {
         let (queue, requests) = Queue::new(options.queue, LARGEST);
         let head = watch::Sender::new(reader::head(&connection)?);
-        let mut log = Log { connection, heads: Heads(Cache::new(options.heads)), head: head.clone(), bulk: false };
+        let write_back = WriteBack::start(&connection, path)?;
+        let mut log = Log { write_back, connection, heads: Heads(Cache::new(options.heads)), head: head.clone(), bulk: false };
         let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || log.run(requests))?;
         Ok(Self { queue, head, _thread: Joined(vec![thread]) })
     }
@@ -66,6 +67,8 @@ fn head_of(connection: &Connection, stream: &StreamName) -> rusqlite::Result<Opt
 
 /// What the writer thread owns.
 struct Log {
+    /// Ended before the connection is closed, which is the last one and tidies up.
+    write_back: WriteBack,
     connection: Connection,
     heads: Heads,
     head: watch::Sender<Position>,
@@ -116,6 +119,7 @@ impl Log {
                         self.head.send_replace(head);
                     }
                     batch.answer(outcomes.into_iter());
+                    self.write_back.committed(&self.connection);
                 }
                 Err(failure) => {
                     tracing::error!(error = %failure.source, certain = failure.certain, "a transaction of the log failed");

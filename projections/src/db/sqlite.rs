@@ -3,6 +3,7 @@
 
 use super::{DbError, Urgency, Write};
 use crate::value::Value;
+use circolo_events::sqlite::{WriteBack, keep_plans};
 use rusqlite::{Connection, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
@@ -204,25 +205,33 @@ fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
 
 /// One thread: opens a connection, says so, works until the queue is closed.
 fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(), DbError>>) {
-    let mut connection = match connect(path, role) {
-        Ok(connection) => connection,
-        Err(error) => return drop(opened.send(Err(failed(error)))),
+    let open = || {
+        let connection = connect(path, role).map_err(failed)?;
+        let write_back = if role == Role::Writer { Some(WriteBack::start(&connection, path).map_err(failed)?) } else { None };
+        Ok((connection, write_back))
+    };
+    let (mut connection, mut write_back) = match open() {
+        Ok(opened) => opened,
+        Err(error) => return drop(opened.send(Err(error))),
     };
     let _ = opened.send(Ok(()));
     while let Some(job) = queue.pop() {
         job(&mut connection);
+        if let Some(write_back) = &mut write_back {
+            write_back.committed(&connection);
+        }
     }
 }
 
 fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    keep_plans(&connection)?;
     // Another process may prepare its own tables in short transactions.
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(512);
     if role == Role::Writer {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;
