@@ -4,7 +4,7 @@
 //! the invariant, and the rest follows from its event by the pure function here: at once, inline, and again by the
 //! reaction runner should the process have died in between. Ids derived from the event make the second time a repeat.
 
-use crate::{Event, GroupId, PageId, PersonId, StreamName, group, membership, page, username};
+use crate::{Decider, Event, GroupId, PageId, PersonId, StreamName, group, membership, page, username};
 
 /// A command that follows from an event.
 #[derive(Debug, Clone)]
@@ -17,8 +17,15 @@ pub enum FollowUp {
     Page(PageId, page::Command),
 }
 
-/// What follows from `event` in `stream`.
+/// Categories of the streams in which something has consequences.
+pub const CATEGORIES: [&str; 3] = [group::Group::CATEGORY, membership::Membership::CATEGORY, username::Username::CATEGORY];
+
+/// What follows from `event` in `stream`, which is of one of the [`CATEGORIES`] if anything does.
 pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    // Who completes flows looks nowhere else: a category that is missing is to be found out by the first that relies on it.
+    if !CATEGORIES.contains(&stream.category()) {
+        return vec![];
+    }
     match event {
         Event::Group(event) => stream.id().and_then(|id| of_group(GroupId(id), event)).into_iter().collect(),
         Event::Membership(event) => {

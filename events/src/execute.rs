@@ -65,6 +65,11 @@ impl Request {
         Self { actor, command_id, keyed: false, fingerprint: None, correlation: command_id, causation: None, scope: None, if_match: None }
     }
 
+    /// Is `stream` named by this very command, which is new? Then it can be taken to be empty, and the append proves it.
+    fn names(&self, stream: &StreamName) -> bool {
+        !self.keyed && stream.key().parse() == Ok(self.command_id)
+    }
+
     /// The same request in `scope`.
     #[must_use]
     pub const fn within(mut self, scope: Option<Scope>) -> Self {
@@ -256,7 +261,11 @@ impl Executor {
     ) -> Result<Accepted, ExecuteError<D::Error>> {
         let slot = self.slots.of(stream);
         let _turn = slot.turn(self.slots.queue_per_stream).await.ok_or(ExecuteError::Busy)?;
-        let (mut cached, mut current) = self.look::<D>(stream, &slot).await?;
+        let (mut cached, mut current) = if slot.get::<D>().is_none() && request.names(stream) {
+            (Cached::default(), false)
+        } else {
+            self.look::<D>(stream, &slot).await?
+        };
         if let Some(first) = self.first_outcome(stream, &slot, cached.revision, request).await? {
             return Ok(first);
         }

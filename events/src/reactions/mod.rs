@@ -10,7 +10,7 @@ pub use refuse_requests::RefuseRequests;
 use crate::execute::{ExecuteError, Executor, Request};
 use crate::{EventStore, Position, Recorded, Skips};
 use async_trait::async_trait;
-use circolo_domain::flow::{FollowUp, follow_ups};
+use circolo_domain::flow::{self, FollowUp, follow_ups};
 use circolo_domain::{Rejection, group, membership, page};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// Events a reaction reads at once; the checkpoint moves once per page.
 const PAGE: usize = 500;
+/// What is new is gathered so long: reactions are in no hurry, and each page costs a transaction for the checkpoint.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long one wait for news lasts at most.
 const WAIT: Duration = Duration::from_secs(5);
 /// Pause after a failure: doubled up to the second value.
@@ -33,6 +35,9 @@ pub type ReactionError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Reaction: Send + Sync + 'static {
     /// Its name: the key of its checkpoint.
     fn name(&self) -> &'static str;
+
+    /// Does it look at events of this category?
+    fn reads(&self, category: &str) -> bool;
 
     /// Issues what follows from `event`. A refusal by the domain is an outcome; an error is tried again.
     async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError>;
@@ -59,6 +64,10 @@ pub struct CompleteFlows;
 impl Reaction for CompleteFlows {
     fn name(&self) -> &'static str {
         "complete_flows"
+    }
+
+    fn reads(&self, category: &str) -> bool {
+        flow::CATEGORIES.contains(&category)
     }
 
     async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
@@ -163,7 +172,7 @@ async fn react_to_page(
     let store: &Arc<dyn EventStore> = executor.store();
     let page = store.read_all(after, PAGE).await?;
     let mut skips = Skips::default();
-    for stored in &page.events {
+    for stored in page.events.iter().filter(|stored| reaction.reads(stored.stream.category())) {
         match stored.decode() {
             Ok(event) => reaction.react(&event, executor).await?,
             // Nothing is passed over unless somebody decided so.
@@ -177,6 +186,9 @@ async fn react_to_page(
     }
     if page.scanned > after {
         checkpoints.save(reaction.name(), page.scanned).await?;
+        if page.events.len() < PAGE {
+            tokio::time::sleep(GATHER).await;
+        }
     } else {
         store.changed(after, WAIT).await?;
     }

@@ -7,7 +7,7 @@ use super::{Reaction, ReactionError, following, refusable};
 use crate::{Executor, Position, Recorded};
 use async_trait::async_trait;
 use circolo_domain::access::Privacy;
-use circolo_domain::{Decider, Event, GroupId, PersonId, StreamName, group, membership, membership::Membership};
+use circolo_domain::{Decider, Event, GroupId, PersonId, StreamName, group, group::Group, membership, membership::Membership};
 use std::collections::BTreeMap;
 
 /// Events read at once.
@@ -20,6 +20,10 @@ pub struct RefuseRequests;
 impl Reaction for RefuseRequests {
     fn name(&self) -> &'static str {
         "refuse_requests"
+    }
+
+    fn reads(&self, category: &str) -> bool {
+        category == Group::CATEGORY
     }
 
     async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
