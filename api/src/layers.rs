@@ -30,7 +30,7 @@ impl RequestId {
     }
 }
 
-/// Gives the request its id and its span, and counts it.
+/// Gives the request its id and its span, and counts it; gives the answer what every answer has.
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: middleware::Next) -> Response {
     let id = headers::request_id(request.headers()).unwrap_or_else(|| app.fresh_id().to_string());
     let method = request.method().clone();
@@ -47,7 +47,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     );
     request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = finish(request, next).instrument(span.clone()).await;
     let (elapsed, status) = (started.elapsed(), response.status());
     span.record("status", status.as_u16());
     span.in_scope(|| tracing::debug!(elapsed_ms = elapsed.as_secs_f64() * 1e3, "answered"));
@@ -60,7 +60,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
 }
 
 /// Headers that keep browsers and caches from doing harm, and the link to the next page.
-pub(crate) async fn finish(request: Request, next: middleware::Next) -> Response {
+async fn finish(request: Request, next: middleware::Next) -> Response {
     let uri = request.uri().clone();
     let mut response = next.run(request).await;
     if let Some(link) = response.extensions_mut().remove::<Next>()
