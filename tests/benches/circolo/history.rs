@@ -147,7 +147,7 @@ async fn live(site: &Site, arguments: &Arguments, postgres: Option<&str>) -> Res
 }
 
 /// The site's log, or a new one.
-async fn store(site: &Site, postgres: Option<&str>, new: Option<&Path>) -> Result<Arc<dyn EventStore>> {
+pub async fn store(site: &Site, postgres: Option<&str>, new: Option<&Path>) -> Result<Arc<dyn EventStore>> {
     let id = LogId::from_u128(2);
     Ok(match (postgres, new) {
         (Some(url), Some(_)) => Arc::new(Postgres::connect(&durable::schema(url, "live").await?, &postgres::Options::default(), id).await?),

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
 
 /// In seconds: how long the command took, until it was visible, and a query that waited for nothing.
 #[derive(Clone, Copy)]
-struct Times([f32; 3]);
+pub struct Times(pub [f32; 3]);
 
 async fn measure(report: &mut Report, arguments: &Arguments, data: &str, postgres: Option<&str>, aim: f64) -> Result<()> {
     let span = Duration::from_secs(if arguments.quick { 1 } else { 20 });
@@ -73,7 +73,7 @@ async fn measure(report: &mut Report, arguments: &Arguments, data: &str, postgre
 }
 
 /// Commands at their rate for `span`: each at its time, whether or not those before have been answered.
-async fn paced(server: &Server, town: &Town, span: Duration) -> Result<(Vec<Times>, Duration)> {
+pub async fn paced(server: &Server, town: &Town, span: Duration) -> Result<(Vec<Times>, Duration)> {
     let (done, mut free) = mpsc::unbounded_channel();
     for token in &town.tokens {
         done.send((Client::connect(server.url(), token).await?, Client::connect(server.url(), token).await?))?;

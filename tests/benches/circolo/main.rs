@@ -1,4 +1,4 @@
-//! `cargo bench -p circolo-tests [-- [NAME...] [--quick] [--dir DIR]]`: what the system does per second, beside what the same
+//! `cargo bench [-- [NAME...] [--quick] [--dir DIR]]`: what the system does per second, beside what the same
 //! machine does without it, in the same run.
 //!
 //! A missed aim is marked and is no error; absolute figures hold for one machine and one hour, the ratios travel.
@@ -10,9 +10,11 @@ mod http;
 mod lag;
 mod machine;
 mod nodes;
+mod past;
 mod random;
 mod rebuild;
 mod report;
+mod under_load;
 
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ enum Name {
     Lag,
     History,
     Nodes,
+    Past,
+    UnderLoad,
 }
 
 fn main() -> Result<()> {
@@ -86,6 +90,8 @@ fn main() -> Result<()> {
             Name::Lag => lag::run(&arguments)?,
             Name::History => history::run(&arguments)?,
             Name::Nodes => nodes::run(&arguments)?,
+            Name::Past => past::run(&arguments)?,
+            Name::UnderLoad => under_load::run(&arguments)?,
         };
         report.finish(&machine, arguments.quick)?;
     }

@@ -130,6 +130,7 @@ fn on_sqlite(file: &str, statement: &Statement) -> Result<Vec<JsonValue>> {
         if cell.get().is_none() {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let opened = Connection::open_with_flags(PathBuf::from(file), flags)?;
+            circolo_events::sqlite::keep_plans(&opened)?;
             opened.set_prepared_statement_cache_capacity(64);
             drop(cell.set(opened));
         }

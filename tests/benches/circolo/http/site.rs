@@ -29,16 +29,23 @@ pub struct Site {
 impl Site {
     /// Writes a history of a month of 5,000 people.
     pub async fn simulate(arguments: &Arguments, postgres: Option<&str>) -> Result<Self> {
+        let mut site = Self::empty(arguments, postgres, "site").await?;
+        let events = arguments.history().to_string();
+        let began = Instant::now();
+        site.storage.run(&["simulate", "--people", "5000", "--groups", "60", "--pages", "20", "--days", "30", "--events", &events]);
+        site.simulated = began.elapsed();
+        Ok(site)
+    }
+
+    /// A folder, and a schema of this name, with nothing in them.
+    pub async fn empty(arguments: &Arguments, postgres: Option<&str>, schema: &str) -> Result<Self> {
         let dir = tempfile::tempdir_in(&arguments.dir)?;
         let database = match postgres {
-            Some(url) => Some(durable::schema(url, "site").await?),
+            Some(url) => Some(durable::schema(url, schema).await?),
             None => None,
         };
         let storage = Storage { folder: dir.path().to_owned(), database };
-        let events = arguments.history().to_string();
-        let began = Instant::now();
-        storage.run(&["simulate", "--people", "5000", "--groups", "60", "--pages", "20", "--days", "30", "--events", &events]);
-        Ok(Self { storage, simulated: began.elapsed(), _dir: dir })
+        Ok(Self { storage, simulated: Duration::ZERO, _dir: dir })
     }
 
     /// Where the read models are, for a driver.
@@ -101,6 +108,11 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The group that is asked about.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
     /// Names and paths.
     pub fn all(&self) -> [(&'static str, String); 3] {
         [

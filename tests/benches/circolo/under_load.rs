@@ -1,0 +1,72 @@
+//! What a rebuild of all read models costs those who use the server meanwhile, at 500 commands a second.
+
+use crate::{
+    Arguments, Result,
+    durable::Databases,
+    http::{Town, site::Site},
+    lag::{self, Times},
+    report::{Report, Sample, round},
+};
+use circolo_tests::server::{self, Server};
+use serde_json::json;
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
+use tokio::runtime::Runtime;
+
+/// So many times what it is without a rebuild may the slowest hundredth take.
+const AIM: f64 = 2.0;
+
+pub fn run(arguments: &Arguments) -> Result<Report> {
+    let head = vec!["data", "what", "p50 ms", "p99 ms", "during a rebuild p50 ms", "p99 ms", "p99 ratio"];
+    let mut report = Report::new("under_load", head);
+    report.fact("history", format!("{} simulated events", arguments.history()));
+    report.fact("load", "500 questions a second over HTTP, each read twice; then the same while `projections rebuild --all` runs");
+    Runtime::new()?.block_on(async {
+        let databases = Databases::wanted(&mut report, arguments).await?;
+        for (data, postgres) in &databases.all {
+            measure(&mut report, arguments, data, postgres.as_deref()).await?;
+        }
+        Ok::<_, crate::Error>(())
+    })?;
+    Ok(report)
+}
+
+async fn measure(report: &mut Report, arguments: &Arguments, data: &str, postgres: Option<&str>) -> Result<()> {
+    let span = Duration::from_secs(if arguments.quick { 1 } else { 20 });
+    let site = Site::simulate(arguments, postgres).await?;
+    site.plan().await?;
+    let server = Server::start(&site.storage).await;
+    let town = Town::found(&site, &server).await?;
+    lag::paced(&server, &town, Duration::from_secs(1)).await?;
+    let alone = lag::paced(&server, &town, span).await?;
+
+    let token = site.storage.token("operator", "operator");
+    let mut rebuild = Command::new(server::binary());
+    rebuild.args(["projections", "rebuild", "--all", "--url", server.url(), "--token", &token]);
+    let mut rebuild = rebuild.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let beside = lag::paced(&server, &town, span).await?;
+    let lasted = rebuild.try_wait()?.is_none();
+    rebuild.kill()?;
+    rebuild.wait()?;
+    server.kill().await;
+    if !lasted && !arguments.quick {
+        report.fact(data, "the rebuild ended before the measurement did: take more events");
+    }
+
+    for (at, what) in ["command", "query of what was just written", "query"].into_iter().enumerate() {
+        let sample =
+            |(times, elapsed): &(Vec<Times>, Duration)| Sample::new(times.iter().map(|Times(times)| times[at]).collect(), *elapsed);
+        let (alone, beside) = (sample(&alone), sample(&beside));
+        let ratio = beside.p99 / alone.p99;
+        let verdict = if ratio <= AIM { format!("{ratio:.2}x (<= {AIM}x)") } else { format!("{ratio:.2}x MISSED (<= {AIM}x)") };
+        let mut cells = vec![data.to_owned(), what.to_owned()];
+        cells.extend([alone.p50, alone.p99, beside.p50, beside.p99].map(|figure| format!("{figure:.2}")));
+        cells.push(verdict);
+        let figures =
+            json!({ "data": data, "what": what, "alone": alone.json(), "beside": beside.json(), "p99_ratio": round(ratio), "aim": AIM });
+        report.line(cells, figures);
+    }
+    Ok(())
+}
