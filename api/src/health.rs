@@ -8,9 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use circolo_events::StoreError;
 use circolo_projections::Status;
 use serde_json::json;
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::{Display, Write as _},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,22 +30,40 @@ async fn live() -> Json<serde_json::Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// The store can be reached, and the read models are close enough behind it.
+/// Log and read models can be reached, and the read models are close enough behind the log.
 async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Problem> {
-    let head = match tokio::time::timeout(PATIENCE, app.store().head()).await {
-        Ok(head) => head?,
-        Err(_) => return Err(Problem::try_later("not_ready", "the log does not answer")),
-    };
-    let position = app.projector().position();
+    let (log, views) = tokio::join!(timeout(PATIENCE, app.store().reach()), timeout(PATIENCE, app.db().reach()));
+    match log {
+        Ok(Err(lost @ StoreError::Lost)) => return Err(lost.into()),
+        Ok(Err(error)) => return Err(away("the log cannot be read and written", &error)),
+        Err(late) => return Err(away("the log does not answer", &late)),
+        Ok(Ok(())) => {}
+    }
+    match views {
+        Ok(Err(error)) => return Err(away("the read models' database cannot be reached", &error)),
+        Err(late) => return Err(away("the read models' database does not answer", &late)),
+        Ok(Ok(())) => {}
+    }
+    if let Some(failure) = app.projector().failure() {
+        return Err(Problem::try_later("not_ready", format_args!("the read models have stopped: {failure}")));
+    }
+    if let Some(trouble) = app.projector().trouble() {
+        return Err(away("the read models cannot go on", &trouble));
+    }
+    let Ok(head) = timeout(PATIENCE, app.store().head()).await else { return Err(away("the log does not answer", &"no head")) };
+    let (head, position) = (head?, app.projector().position());
     let lag = (head.0 - position.0).max(0);
     let facts = json!({ "status": "ready", "head": head, "position": position, "lag": lag, "leads": app.projector().leads() });
-    match app.projector().failure() {
-        Some(_) => Err(Problem::try_later("not_ready", "the read models have stopped").with_details(facts)),
-        None if lag > app.config().ready_lag => {
-            Err(Problem::try_later("not_ready", "the read models are too far behind").with_details(facts))
-        }
-        None => Ok(Json(facts)),
+    if lag > app.config().ready_lag {
+        return Err(Problem::try_later("not_ready", "the read models are too far behind").with_details(facts));
     }
+    Ok(Json(facts))
+}
+
+/// What is wrong is told to all, why only to the log of this server.
+fn away(what: &'static str, why: &dyn Display) -> Problem {
+    tracing::warn!(%why, "not ready: {what}");
+    Problem::try_later("not_ready", what)
 }
 
 /// Everything measured, as Prometheus reads it.

@@ -1,9 +1,6 @@
 //! From URLs to adapters: the one place that knows which there are.
 
-use crate::{
-    clock,
-    config::{Storage, redacted},
-};
+use crate::config::{Storage, redacted};
 use circolo_events::{
     DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
     postgres::{self, Claim, ClaimError, ConnectError},
@@ -223,8 +220,7 @@ async fn open_to_read(place: &Place) -> Result<Arc<dyn EventStore>, OpenError> {
     Ok(match place {
         Place::Memory => Arc::new(Memory::default()),
         Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
-        // It writes only when it is asked to append, or where there is no log yet.
-        Place::Postgres(url) => Arc::new(Postgres::connect(url, &postgres::Options::default(), clock::fresh_ids()()).await?),
+        Place::Postgres(url) => Arc::new(Postgres::connect_to_read(url, &postgres::Options::default()).await?),
         #[cfg(feature = "kurrentdb")]
         Place::Kurrent(url) => Arc::new(KurrentDb::connect_to_read(url, &kurrentdb::Options::default()).await?),
         #[cfg(not(feature = "kurrentdb"))]

@@ -227,6 +227,7 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { .. } => Self::try_later("busy", "somebody else changed this at the same moment"),
             StoreError::Unavailable(error) => unavailable("log", &error),
             StoreError::Unknown(_) => Self::outcome_unknown(),
+            error @ StoreError::Lost => Self::try_later("log_lost_events", error).with_retry_after(60),
             error @ StoreError::Invalid(_) => Self::internal(&error),
         }
     }

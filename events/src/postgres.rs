@@ -7,6 +7,8 @@ mod append;
 mod claim;
 mod read;
 mod schema;
+pub mod session;
+mod sessions;
 mod writer;
 
 use crate::{
@@ -16,12 +18,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use circolo_domain::StreamName;
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sessions::Sessions;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
 
 pub use claim::{Claim, ClaimError};
@@ -55,7 +54,7 @@ impl Default for Options {
 pub struct Postgres {
     log_id: LogId,
     url: String,
-    pool: PgPool,
+    sessions: Sessions,
     queue: Queue,
     tail: Tail,
 }
@@ -63,17 +62,30 @@ pub struct Postgres {
 impl Postgres {
     /// Opens the log in the current schema of `url` and creates it as `new_log_id` if it is not there.
     pub async fn connect(url: &str, options: &Options, new_log_id: LogId) -> Result<Self, ConnectError> {
-        let pool = pool(url, options)?;
-        let log_id = schema::prepare(&pool, new_log_id).await?;
-        let head = watch::Sender::new(read::head(&pool).await?);
+        let sessions = Sessions::new(url, options, true)?;
+        session::check(sessions.pool()).await?;
+        let log_id = schema::prepare(sessions.pool(), new_log_id).await?;
+        Self::start(url, options, sessions, log_id).await
+    }
+
+    /// Opens the log in the current schema of `url` to read it, beside whoever writes; on a standby, too.
+    pub async fn connect_to_read(url: &str, options: &Options) -> Result<Self, ConnectError> {
+        let sessions = Sessions::new(url, options, false)?;
+        session::check(sessions.pool()).await?;
+        let log_id = schema::find(sessions.pool()).await?;
+        Self::start(url, options, sessions, log_id).await
+    }
+
+    async fn start(url: &str, options: &Options, sessions: Sessions, log_id: LogId) -> Result<Self, ConnectError> {
+        let head = watch::Sender::new(head(&sessions).await?);
         let (queue, requests) = Queue::new(options.queue, BULK);
-        tokio::spawn(writer::run(pool.clone(), requests, head.clone(), options.clone()));
-        let asked = pool.clone();
+        tokio::spawn(writer::run(sessions.clone(), requests, head.clone(), options.batches));
+        let asked = sessions.clone();
         let tail = Tail::start(head, move || {
-            let pool = asked.clone();
-            async move { read::head(&pool).await }
+            let sessions = asked.clone();
+            async move { self::head(&sessions).await }
         });
-        Ok(Self { log_id, url: url.to_owned(), tail, pool, queue })
+        Ok(Self { log_id, url: url.to_owned(), tail, sessions, queue })
     }
 
     /// Claims this log for this process, until several nodes are supported: a second claim is refused.
@@ -82,33 +94,20 @@ impl Postgres {
     }
 }
 
-/// Connections with the settings that every session of ours has.
-fn pool(url: &str, options: &Options) -> Result<PgPool, ConnectError> {
-    // A connection that was used a moment ago is taken to be alive; a ping would cost every batch a round trip.
-    const FRESH: Duration = Duration::from_secs(5);
-    let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(options.patience).test_before_acquire(false);
-    let pool = pool.before_acquire(|connection, meta| {
-        Box::pin(async move { Ok(meta.idle_for < FRESH || sqlx::Connection::ping(connection).await.is_ok()) })
-    });
-    Ok(pool.connect_lazy_with(session(url, options.patience)?))
+/// Reads with a connection of its own, within bounds.
+macro_rules! ask {
+    ($sessions:expr, $read:path $(, $argument:expr)*) => {{
+        let mut session = $sessions.take().await?;
+        let answer = timeout($sessions.patience(), $read(&mut session $(, $argument)*)).await;
+        session.end(answer).map_err(unavailable)
+    }};
 }
 
-/// Timeouts, so that neither a lost peer nor a blocked table holds a connection for ever; and plans that never scan the log,
-/// whatever the planner believes of a table that was empty a moment ago.
-fn session(url: &str, patience: Duration) -> Result<PgConnectOptions, ConnectError> {
-    let millis = patience.as_millis().to_string();
-    Ok(url.parse::<PgConnectOptions>()?.application_name("circolo").options([
-        ("lock_timeout", millis.as_str()),
-        ("statement_timeout", millis.as_str()),
-        ("idle_in_transaction_session_timeout", millis.as_str()),
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-        ("enable_seqscan", "off"),
-        ("jit", "off"),
-        // The plan of a batch does not depend on what is in it, and planning costs as much as appending a single event.
-        ("plan_cache_mode", "force_generic_plan"),
-    ]))
+/// Where the log ends.
+async fn head(sessions: &Sessions) -> Result<Position, StoreError> {
+    let Some((position, event)) = ask!(sessions, read::last)? else { return Ok(Position::START) };
+    sessions.saw(position, event);
+    Ok(position)
 }
 
 #[async_trait]
@@ -126,23 +125,27 @@ impl EventStore for Postgres {
     }
 
     async fn read(&self, stream: &StreamName, from: Revision, limit: usize) -> Result<Vec<Stored>, StoreError> {
-        read::stream(&self.pool, stream, from, limit).await.map_err(unavailable)
+        ask!(self.sessions, read::stream, stream, from, limit)
     }
 
     async fn read_prefix(&self, prefix: &str, after: Position, until: Position, limit: usize) -> Result<Page, StoreError> {
-        read::prefix(&self.pool, prefix, after, until, limit).await.map_err(unavailable)
+        ask!(self.sessions, read::prefix, prefix, after, until, limit)
     }
 
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
-        read::all(&self.pool, after, limit).await.map_err(unavailable)
+        let page = ask!(self.sessions, read::all, after, limit)?;
+        if let Some(last) = page.events.last() {
+            self.sessions.saw(last.position, last.event.id);
+        }
+        Ok(page)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        read::head(&self.pool).await.map_err(unavailable)
+        head(&self.sessions).await
     }
 
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {
-        read::find(&self.pool, stream, command_id).await.map_err(unavailable)
+        ask!(self.sessions, read::find, stream, command_id)
     }
 
     async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError> {

@@ -15,7 +15,11 @@ use crate::{
 use async_trait::async_trait;
 use circolo_domain::StreamName;
 use reader::Readers;
-use std::{path::Path, thread::JoinHandle, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+    time::Duration,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 use writer::Writer;
@@ -46,6 +50,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Sqlite {
     log_id: LogId,
+    path: PathBuf,
     /// Closed before the writer, which tidies the file up as the last to leave.
     readers: Readers,
     /// Absent in a log that is opened for reading only.
@@ -58,13 +63,13 @@ impl Sqlite {
         let connection = schema::open_for_writing(path, options)?;
         let log_id = schema::prepare(&connection, new_log_id)?;
         let readers = Readers::start(path, options)?;
-        Ok(Self { log_id, writer: Some(Writer::start(connection, path, options)?), readers })
+        Ok(Self { log_id, path: path.to_owned(), writer: Some(Writer::start(connection, path, options)?), readers })
     }
 
     /// Opens the log at `path` for reading; another process may be writing to it.
     pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let log_id = schema::log_id(&schema::open_for_reading(path, options)?)?;
-        Ok(Self { log_id, writer: None, readers: Readers::start(path, options)? })
+        Ok(Self { log_id, path: path.to_owned(), writer: None, readers: Readers::start(path, options)? })
     }
 
     /// Another process writes: its appends are seen by asking again and again.
@@ -142,6 +147,17 @@ impl EventStore for Sqlite {
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {
         let stream = stream.clone();
         self.readers.run(move |db| reader::find(db, &stream, command_id)).await
+    }
+
+    async fn reach(&self) -> Result<(), StoreError> {
+        self.readers.run(reader::head).await?;
+        if !self.writer.as_ref().is_some_and(Writer::is_failing) {
+            return Ok(());
+        }
+        // Whoever asks may be who decides whether anybody appends here again: so it is tried out.
+        let path = self.path.clone();
+        let tried = tokio::task::spawn_blocking(move || schema::try_to_write(&path)).await;
+        tried.map_err(|panic| StoreError::Unavailable(panic.into()))?.map_err(|error| StoreError::Unavailable(error.into()))
     }
 
     async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError> {

@@ -202,6 +202,12 @@ pub enum StoreError {
     /// The append may or may not have happened: look the command id up.
     #[error("it is unknown whether the append happened: {0}")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log lacks what this process saw in it: others took over who did not have it. Nothing was appended.
+    #[error(
+        "the log has lost events that this server had seen in it, by a failover to a server that lagged or by a restored backup: restart \
+         circolo, and if it refuses, build the read models anew with `circolo projections rebuild --all`"
+    )]
+    Lost,
     /// What was to be appended breaks the store's rules (no events, an id twice in it, an empty or overlong name); nothing was
     /// appended.
     #[error("not an append: {0}")]
@@ -239,6 +245,11 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The first event of the command `command_id` in `stream` and the last position and revision it led to.
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError>;
+
+    /// Can it be read and, as far as that shows without an append, be written?
+    async fn reach(&self) -> Result<(), StoreError> {
+        self.head().await.map(drop)
+    }
 
     /// Waits until the head is beyond `after`, at most `wait`; the head then.
     async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError>;

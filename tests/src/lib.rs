@@ -3,5 +3,6 @@
 pub mod actor;
 pub mod kurrent;
 pub mod postgres;
+pub mod proxy;
 pub mod server;
 pub mod world;

@@ -31,7 +31,7 @@ until "$binaries/pg_isready" -q -h "$dir"; do
 done
 echo "$dir"
 read -r _
-kill -QUIT $server
+"$binaries/pg_ctl" -D "$dir/data" stop -m immediate >/dev/null 2>&1
 wait $server
 rm -rf "$dir"
 "#;
@@ -43,8 +43,39 @@ const FOR_TESTS: &[&str] = &["-c", "fsync=off", "-c", "shared_buffers=64MB", "-c
 pub struct Cluster {
     /// Its database.
     pub url: String,
+    // Its binaries, its folder and its settings; not known of one that somebody else runs.
+    made: Option<(PathBuf, PathBuf, Vec<String>)>,
     // Keeps the pipe to the keeper open; the system closes it when this process ends.
     _keeper: Option<Child>,
+}
+
+impl Cluster {
+    /// Stops the server as a crash would: it leaves everything as it is and tells nobody.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn stop(&self) {
+        self.control(&["stop", "-m", "immediate"]).await;
+    }
+
+    /// Starts it again and waits until it answers.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn start(&self) {
+        let Some((_, dir, settings)) = &self.made else { panic!("somebody else runs this server") };
+        let settings = format!("-k {} -c listen_addresses= -c max_connections=300 {}", dir.display(), settings.join(" "));
+        self.control(&["start", "-w", "-l", &dir.join("log").display().to_string(), "-o", &settings]).await;
+    }
+
+    async fn control(&self, what: &[&str]) {
+        let Some((binaries, dir, _)) = &self.made else { panic!("somebody else runs this server") };
+        let mut command = as_ordinary_user();
+        command.arg(binaries.join("pg_ctl")).arg("-D").arg(dir.join("data")).args(what);
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+        let ended = tokio::process::Command::from(command).status().await.unwrap();
+        assert!(ended.success(), "{what:?} ended with {ended}");
+    }
 }
 
 /// The URL of a Postgres database for tests, the same for the whole process; `None`, with a printed line, if none is installed.
@@ -55,7 +86,7 @@ pub fn test_postgres() -> Option<String> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = CLUSTER.get_or_init(|| {
         if let Ok(url) = env::var("TEST_POSTGRES_URL") {
-            return Some(Cluster { url, _keeper: None });
+            return Some(Cluster { url, made: None, _keeper: None });
         }
         let Some(binaries) = installed() else {
             let required = ["CI", "CIRCOLO_REQUIRE_POSTGRES"].into_iter().any(|name| env::var_os(name).is_some());
@@ -115,12 +146,17 @@ fn start(binaries: &Path, parent: &Path, settings: &[&str]) -> Cluster {
     let mut dir = String::new();
     BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut dir).unwrap();
     assert!(!dir.is_empty(), "the throw-away Postgres did not start");
-    let host = dir.trim().replace('/', "%2F");
-    Cluster { url: format!("postgres://postgres@{host}/postgres"), _keeper: Some(keeper) }
+    let (dir, host) = (dir.trim(), dir.trim().replace('/', "%2F"));
+    let made = Some((binaries.to_owned(), dir.into(), settings.iter().map(|setting| (*setting).to_owned()).collect()));
+    Cluster { url: format!("postgres://postgres@{host}/postgres"), made, _keeper: Some(keeper) }
 }
 
-/// The server refuses to run as root.
-fn as_ordinary_user() -> Command {
+/// A command that runs another as an ordinary user: the server refuses to run as root.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn as_ordinary_user() -> Command {
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if root {
         let mut command = Command::new("setpriv");

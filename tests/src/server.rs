@@ -44,7 +44,7 @@ fn built(name: &str) -> PathBuf {
 pub struct Storage {
     /// The data folder.
     pub folder: PathBuf,
-    /// `--log` and `--views`, if they are not in the data folder.
+    /// `--log` and `--views`, if they are not in the data folder: one URL, or two with a space in between.
     pub database: Option<String>,
 }
 
@@ -52,8 +52,9 @@ impl Storage {
     /// The arguments that name it.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["--data".to_owned(), self.folder.display().to_string()];
-        for option in ["--log", "--views"] {
-            arguments.extend(self.database.iter().flat_map(|url| [option.to_owned(), url.clone()]));
+        if let Some(database) = &self.database {
+            let (log, views) = database.split_once(' ').unwrap_or((database, database));
+            arguments.extend(["--log", log, "--views", views].map(str::to_owned));
         }
         arguments
     }
@@ -126,6 +127,11 @@ impl Server {
     /// Where it serves: `http://127.0.0.1:12345`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("the server has ended"))
     }
 
     /// The most memory that it ever held, in MiB.

@@ -1,5 +1,6 @@
 //! One server at a time: a lock in the database that a connection of its own holds.
 
+use super::session::{self, SessionError};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use tokio::{
@@ -30,6 +31,18 @@ pub enum ClaimError {
     /// The database cannot be reached.
     #[error("the claim on the database failed: {0}")]
     Postgres(#[from] sqlx::Error),
+    /// It is not reached as it must be.
+    #[error(transparent)]
+    Pooler(SessionError),
+}
+
+impl From<SessionError> for ClaimError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Postgres(error) => Self::Postgres(error),
+            pooler @ SessionError::Pooler => Self::Pooler(pooler),
+        }
+    }
 }
 
 /// Who else may hold the same key.
@@ -87,16 +100,13 @@ impl Drop for Claim {
     }
 }
 
-async fn connect(url: &str) -> sqlx::Result<PgConnection> {
-    let options = url.parse::<sqlx::postgres::PgConnectOptions>()?.application_name("circolo claim").options([
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-    ]);
-    match timeout(ANSWER, PgConnection::connect_with(&options)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
-    }
+async fn connect(url: &str) -> Result<PgConnection, SessionError> {
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(&session::options(url, "circolo claim", &[])?).await?;
+        session::check_settings(&mut connection).await?;
+        Ok(connection)
+    };
+    timeout(ANSWER, connecting).await.unwrap_or(Err(SessionError::Postgres(sqlx::Error::PoolTimedOut)))
 }
 
 async fn lock(connection: &mut PgConnection, key: &str, mode: Mode) -> sqlx::Result<bool> {
@@ -104,7 +114,10 @@ async fn lock(connection: &mut PgConnection, key: &str, mode: Mode) -> sqlx::Res
         Mode::Alone => "SELECT pg_try_advisory_lock(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))",
         Mode::Shared => "SELECT pg_try_advisory_lock_shared(hashtextextended('circolo claim on ' || $1 || ' in ' || current_schema(), 0))",
     };
-    sqlx::query_scalar(sql).bind(key).fetch_one(connection).await
+    let locked: Option<bool> = sqlx::query_scalar(sql).bind(key).fetch_one(connection).await?;
+    locked.ok_or_else(|| {
+        sqlx::Error::Configuration("the schema in its search_path does not exist, or this role has no right to use it".into())
+    })
 }
 
 /// Looks after the connection that holds the lock and takes the lock again after the connection was lost.

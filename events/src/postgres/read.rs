@@ -5,7 +5,7 @@ use crate::{
     store::{Appended, NewEvent, Page, Position, Revision, Stored, event_id},
 };
 use circolo_domain::{StreamName, Timestamp};
-use sqlx::{PgPool, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// A query over the columns that [`stored`] reads.
@@ -15,24 +15,30 @@ macro_rules! select {
     };
 }
 
-pub async fn head(pool: &PgPool) -> sqlx::Result<Position> {
-    sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM log_events").fetch_one(pool).await.map(Position)
+/// The last event.
+pub async fn last(connection: &mut PgConnection) -> sqlx::Result<Option<(Position, Uuid)>> {
+    let query = sqlx::query_as("SELECT position, event_id FROM log_events ORDER BY position DESC LIMIT 1");
+    Ok(query.fetch_optional(connection).await?.map(|(position, event)| (Position(position), event)))
 }
 
-pub async fn stream(pool: &PgPool, stream: &StreamName, from: Revision, limit: usize) -> sqlx::Result<Vec<Stored>> {
+async fn head(connection: &mut PgConnection) -> sqlx::Result<Position> {
+    Ok(last(connection).await?.map_or(Position::START, |(position, _)| position))
+}
+
+pub async fn stream(connection: &mut PgConnection, stream: &StreamName, from: Revision, limit: usize) -> sqlx::Result<Vec<Stored>> {
     let query = sqlx::query(select!("WHERE stream = $1 AND revision >= $2 ORDER BY revision LIMIT $3"));
-    query.bind(stream.as_str()).bind(signed(from)).bind(count(limit)).try_map(stored).fetch_all(pool).await
+    query.bind(stream.as_str()).bind(signed(from)).bind(count(limit)).try_map(stored).fetch_all(connection).await
 }
 
-pub async fn all(pool: &PgPool, after: Position, limit: usize) -> sqlx::Result<Page> {
+pub async fn all(connection: &mut PgConnection, after: Position, limit: usize) -> sqlx::Result<Page> {
     let query = sqlx::query(select!("WHERE position > $1 ORDER BY position LIMIT $2"));
-    let events = query.bind(after.0).bind(count(limit)).try_map(stored).fetch_all(pool).await?;
+    let events = query.bind(after.0).bind(count(limit)).try_map(stored).fetch_all(connection).await?;
     Ok(Page::new(events, limit, after, after))
 }
 
-pub async fn prefix(pool: &PgPool, prefix: &str, after: Position, until: Position, limit: usize) -> sqlx::Result<Page> {
+pub async fn prefix(connection: &mut PgConnection, prefix: &str, after: Position, until: Position, limit: usize) -> sqlx::Result<Page> {
     // The head first: what is committed later has a higher position.
-    let covered = until.min(head(pool).await?);
+    let covered = until.min(head(&mut *connection).await?);
     let query = match prefix_end(prefix) {
         None => sqlx::query(select!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"))
             .bind(after.0)
@@ -48,21 +54,21 @@ pub async fn prefix(pool: &PgPool, prefix: &str, after: Position, until: Positio
         .bind(prefix)
         .bind(end),
     };
-    let events = query.try_map(stored).fetch_all(pool).await?;
+    let events = query.try_map(stored).fetch_all(connection).await?;
     Ok(Page::new(events, limit, after, covered))
 }
 
-pub async fn find(pool: &PgPool, stream: &StreamName, command_id: Uuid) -> sqlx::Result<Option<(Stored, Appended)>> {
+pub async fn find(connection: &mut PgConnection, stream: &StreamName, command_id: Uuid) -> sqlx::Result<Option<(Stored, Appended)>> {
     const STEP: usize = 16;
     let query = sqlx::query(select!("WHERE event_id = $1 AND stream = $2")).bind(event_id(command_id, 0)).bind(stream.as_str());
-    let Some(first) = query.try_map(stored).fetch_optional(pool).await? else { return Ok(None) };
+    let Some(first) = query.try_map(stored).fetch_optional(&mut *connection).await? else { return Ok(None) };
     let mut last = Appended { revision: first.revision, position: first.position };
     let following = "SELECT position, revision, event_id FROM log_events
                      WHERE stream = $1 AND revision > $2 ORDER BY revision LIMIT $3";
     let mut index = 1;
     loop {
         let query = sqlx::query_as(following).bind(stream.as_str()).bind(signed(last.revision)).bind(count(STEP));
-        let rows: Vec<(i64, i64, Uuid)> = query.fetch_all(pool).await?;
+        let rows: Vec<(i64, i64, Uuid)> = query.fetch_all(&mut *connection).await?;
         let full = rows.len() == STEP;
         for (position, revision, id) in rows {
             if id != event_id(command_id, index) {
@@ -77,9 +83,9 @@ pub async fn find(pool: &PgPool, stream: &StreamName, command_id: Uuid) -> sqlx:
     }
 }
 
-pub async fn current(pool: &PgPool, stream: &StreamName) -> sqlx::Result<Option<Revision>> {
+pub async fn current(connection: &mut PgConnection, stream: &StreamName) -> sqlx::Result<Option<Revision>> {
     let query = sqlx::query_scalar("SELECT max(revision) FROM log_events WHERE stream = $1").bind(stream.as_str());
-    query.fetch_one(pool).await.map(|revision: Option<i64>| revision.map(unsigned))
+    query.fetch_one(connection).await.map(|revision: Option<i64>| revision.map(unsigned))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that try_map asks for")]

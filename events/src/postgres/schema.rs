@@ -1,6 +1,7 @@
 //! The tables: made once, by whoever comes first, and never by two at once.
 
-use crate::store::LogId;
+use super::session::SessionError;
+use crate::store::{LogId, StoreError};
 use sqlx::{PgConnection, PgPool};
 
 /// Version of `schema.sql`. A newer one is refused: this binary cannot know what it means.
@@ -16,9 +17,33 @@ pub enum ConnectError {
     /// The database cannot hold a log.
     #[error("the database cannot hold a log: {0}")]
     Unsuitable(&'static str),
+    /// There is nothing to read.
+    #[error("there is no log in this schema")]
+    NoLog,
+    /// There is none, and this role may not create tables.
+    #[error(
+        "there is no log in this schema, and this role may not make one: let the schema's owner do it with `circolo events create` \
+         (see docs/postgres.md)"
+    )]
+    MayNotCreate,
+    /// It is not reached as it must be.
+    #[error(transparent)]
+    Pooler(SessionError),
     /// The database cannot be reached or refused.
     #[error("the log cannot be opened: {0}")]
     Postgres(#[from] sqlx::Error),
+    /// It cannot be read.
+    #[error("the log cannot be opened: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<SessionError> for ConnectError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Postgres(error) => Self::Postgres(error),
+            pooler @ SessionError::Pooler => Self::Pooler(pooler),
+        }
+    }
 }
 
 /// Makes the tables if they are not there; the log's identity.
@@ -33,7 +58,7 @@ pub async fn prepare(pool: &PgPool, new_log_id: LogId) -> Result<LogId, ConnectE
             .execute(&mut *transaction)
             .await?;
         if !exists(&mut transaction).await? {
-            sqlx::raw_sql(TABLES).execute(&mut *transaction).await?;
+            sqlx::raw_sql(TABLES).execute(&mut *transaction).await.map_err(denied)?;
             let meta = "INSERT INTO log_meta VALUES ('schema_version', $1), ('log_id', $2)";
             sqlx::query(meta).bind(VERSION.to_string()).bind(new_log_id.to_string()).execute(&mut *transaction).await?;
         }
@@ -41,6 +66,19 @@ pub async fn prepare(pool: &PgPool, new_log_id: LogId) -> Result<LogId, ConnectE
         connection = pool.acquire().await?;
     }
     identity(&mut connection).await
+}
+
+/// The identity of a log that must be there.
+pub async fn find(pool: &PgPool) -> Result<LogId, ConnectError> {
+    let mut connection = pool.acquire().await?;
+    check(&mut connection).await?;
+    if exists(&mut connection).await? { identity(&mut connection).await } else { Err(ConnectError::NoLog) }
+}
+
+fn denied(error: sqlx::Error) -> ConnectError {
+    const INSUFFICIENT_PRIVILEGE: &str = "42501";
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if code.as_deref() == Some(INSUFFICIENT_PRIVILEGE) { ConnectError::MayNotCreate } else { error.into() }
 }
 
 async fn check(connection: &mut PgConnection) -> Result<(), ConnectError> {

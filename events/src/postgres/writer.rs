@@ -1,24 +1,27 @@
 //! Takes what waits, sends it as one batch, and keeps a few batches on their way.
 
-use super::{Options, append::Call, read};
+use super::{
+    append::Call,
+    read,
+    sessions::{NoSession, Sessions},
+};
 use crate::{
     batch::{Batch, Outcome, Request},
     rules::check,
     store::{Append, Position, StoreError},
     tail::advance,
 };
-use sqlx::{PgPool, error::ErrorKind};
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use sqlx::error::ErrorKind;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::{
     sync::{Semaphore, mpsc::Receiver, watch},
     time::timeout,
 };
+use uuid::Uuid;
 
 /// Works until nobody can append any more.
-pub async fn run(pool: PgPool, mut requests: Receiver<Request>, head: watch::Sender<Position>, options: Options) {
-    let places = Arc::new(Semaphore::new(options.batches));
-    // The statement's own timeout comes first, unless the connection is dead.
-    let patience = options.patience * 2;
+pub async fn run(sessions: Sessions, mut requests: Receiver<Request>, head: watch::Sender<Position>, batches: usize) {
+    let places = Arc::new(Semaphore::new(batches));
     // First a place, then the requests: what comes meanwhile joins the batch.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Some(first) = requests.recv().await else { return };
@@ -30,10 +33,12 @@ pub async fn run(pool: PgPool, mut requests: Receiver<Request>, head: watch::Sen
         }
         let mut batch = Batch::default();
         batch.fill(first, &mut requests);
-        let (pool, head) = (pool.clone(), head.clone());
+        let (sessions, head) = (sessions.clone(), head.clone());
         tokio::spawn(async move {
-            let outcomes = write(&pool, &batch, patience).await;
-            if let Some(last) = outcomes.iter().flatten().map(|appended| appended.position).max() {
+            let outcomes = write(&sessions, &batch).await;
+            let written = batch.appends().zip(&outcomes).filter_map(|(append, outcome)| Some((outcome.as_ref().ok()?.position, append)));
+            if let Some((last, append)) = written.max_by_key(|(position, _)| *position) {
+                sessions.saw(last, append.events.last().map_or(Uuid::nil(), |event| event.id));
                 advance(&head, last);
             }
             // Answers first: callers that append again at once then share the next batch.
@@ -44,10 +49,10 @@ pub async fn run(pool: PgPool, mut requests: Receiver<Request>, head: watch::Sen
 }
 
 /// The outcomes of a batch's entries in order.
-async fn write(pool: &PgPool, batch: &Batch, patience: Duration) -> Vec<Outcome> {
+async fn write(sessions: &Sessions, batch: &Batch) -> Vec<Outcome> {
     let checked: Vec<Result<&Append, StoreError>> = batch.appends().map(|append| check(append).map(|()| append)).collect();
     let valid: Vec<&Append> = checked.iter().flatten().copied().collect();
-    let mut written = write_valid(pool, &valid, patience).await.into_iter();
+    let mut written = write_valid(sessions, &valid).await.into_iter();
     let outcomes = checked.into_iter().map(|checked| match checked {
         Ok(_) => written.next().unwrap_or_else(|| Err(StoreError::Unknown("the database answered too little".into()))),
         Err(invalid) => Err(invalid),
@@ -57,15 +62,15 @@ async fn write(pool: &PgPool, batch: &Batch, patience: Duration) -> Vec<Outcome>
 
 /// Sends all entries at once. If an event id among them is taken the database refuses the whole call: then it is sent again in
 /// halves until the entry is found.
-async fn write_valid(pool: &PgPool, appends: &[&Append], patience: Duration) -> Vec<Outcome> {
+async fn write_valid(sessions: &Sessions, appends: &[&Append]) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(appends.len());
     let mut parts = VecDeque::from([appends]);
     while let Some(part) = parts.pop_front() {
-        match send(pool, part, patience).await {
+        match send(sessions, part).await {
             Ok(part) => outcomes.extend(part),
             Err(Refusal::Taken) => match part {
                 [] => {}
-                [append] => outcomes.push(Err(conflict(pool, append).await)),
+                [append] => outcomes.push(Err(conflict(sessions, append).await)),
                 _ => {
                     let (left, right) = part.split_at(part.len() / 2);
                     parts.push_front(right);
@@ -86,8 +91,8 @@ enum Refusal {
     Unavailable(Arc<sqlx::Error>),
     /// It is not certain.
     Unknown(Arc<sqlx::Error>),
-    /// No answer came.
-    Silence,
+    /// The log is not what it was: nothing was written.
+    Lost,
 }
 
 impl Refusal {
@@ -96,7 +101,7 @@ impl Refusal {
             Self::Taken => StoreError::Invalid("an event id is taken"),
             Self::Unavailable(source) => StoreError::Unavailable(Box::new(Arc::clone(source))),
             Self::Unknown(source) => StoreError::Unknown(Box::new(Arc::clone(source))),
-            Self::Silence => StoreError::Unknown("the database did not answer in time".into()),
+            Self::Lost => StoreError::Lost,
         }
     }
 }
@@ -117,22 +122,33 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-async fn send(pool: &PgPool, appends: &[&Append], patience: Duration) -> Result<Vec<Outcome>, Refusal> {
+impl From<NoSession> for Refusal {
+    fn from(error: NoSession) -> Self {
+        match error {
+            NoSession::Lost => Self::Lost,
+            NoSession::Unreachable(error) => Self::Unavailable(Arc::new(error)),
+        }
+    }
+}
+
+async fn send(sessions: &Sessions, appends: &[&Append]) -> Result<Vec<Outcome>, Refusal> {
     if appends.is_empty() {
         return Ok(Vec::new());
     }
     let call = Call::new(appends);
-    let mut connection = pool.acquire().await.map_err(|error| Refusal::Unavailable(Arc::new(error)))?;
-    if let Ok(answer) = timeout(patience, call.send(&mut connection)).await {
-        return Ok(answer?);
-    }
-    connection.close_on_drop();
-    Err(Refusal::Silence)
+    let mut session = sessions.take().await?;
+    let answer = timeout(sessions.patience(), call.send(&mut session)).await;
+    Ok(session.end(answer)?)
 }
 
-async fn conflict(pool: &PgPool, append: &Append) -> StoreError {
-    match read::current(pool, &append.stream).await {
+async fn conflict(sessions: &Sessions, append: &Append) -> StoreError {
+    let current = async {
+        let mut session = sessions.take().await?;
+        let answer = timeout(sessions.patience(), read::current(&mut session, &append.stream)).await;
+        session.end(answer).map_err(super::unavailable)
+    };
+    match current.await {
         Ok(current) => StoreError::Conflict { stream: append.stream.clone(), current },
-        Err(error) => super::unavailable(error),
+        Err(error) => error,
     }
 }

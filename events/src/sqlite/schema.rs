@@ -52,6 +52,9 @@ pub enum OpenError {
     /// SQLite refused.
     #[error("the log cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// There is no room, or no right, to write.
+    #[error("nothing can be written beside the log: {0}")]
+    Room(#[source] std::io::Error),
     /// A thread could not be started.
     #[error("a thread for the log cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -95,6 +98,22 @@ pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, Op
     )?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Commits a transaction that changes nothing, where there is room for one that does: a small one may fit into what a failed
+/// one left of the write-ahead log.
+pub fn try_to_write(path: &Path) -> Result<(), OpenError> {
+    const ROOM: usize = 1 << 20;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-room");
+    let written = std::fs::write(&beside, vec![0; ROOM]);
+    // Another may have removed it, or it was never made.
+    let _ = std::fs::remove_file(&beside);
+    written.map_err(OpenError::Room)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_secs(1))?;
+    connection.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET value = value")?;
+    Ok(())
 }
 
 /// Makes the tables if they are not there; the log's identity.

@@ -9,7 +9,14 @@ use crate::{
 use circolo_domain::StreamName;
 use quick_cache::unsync::Cache;
 use rusqlite::{CachedStatement, Connection, ErrorCode};
-use std::{path::Path, sync::Arc, thread};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 use tokio::sync::{mpsc::Receiver, watch};
 
 /// The writer thread; dropping it writes what waits and closes the file.
@@ -18,6 +25,7 @@ pub struct Writer {
     /// Dropped before the thread, which ends when nothing can come any more.
     pub queue: Queue,
     head: watch::Sender<Position>,
+    failing: Arc<AtomicBool>,
     _thread: Joined,
 }
 
@@ -26,13 +34,20 @@ impl Writer {
         let (queue, requests) = Queue::new(options.queue, LARGEST);
         let head = watch::Sender::new(reader::head(&connection)?);
         let write_back = WriteBack::start(&connection, path)?;
-        let mut log = Log { write_back, connection, heads: Heads(Cache::new(options.heads)), head: head.clone(), bulk: false };
+        let failing = Arc::<AtomicBool>::default();
+        let heads = Heads(Cache::new(options.heads));
+        let mut log = Log { write_back, connection, heads, head: head.clone(), failing: Arc::clone(&failing), bulk: false };
         let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || log.run(requests))?;
-        Ok(Self { queue, head, _thread: Joined(vec![thread]) })
+        Ok(Self { queue, head, failing, _thread: Joined(vec![thread]) })
     }
 
     pub fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    /// Did the last transaction come to nothing? Turns false with the next one that does not.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 }
 
@@ -72,6 +87,8 @@ struct Log {
     connection: Connection,
     heads: Heads,
     head: watch::Sender<Position>,
+    /// Whether the last transaction came to nothing.
+    failing: Arc<AtomicBool>,
     /// Whether the page cache is that of bulk writes.
     bulk: bool,
 }
@@ -113,7 +130,9 @@ impl Log {
                 thread::yield_now();
             }
             batch.fill(first, &mut requests);
-            match self.write(&batch) {
+            let written = self.write(&batch);
+            self.failing.store(written.is_err(), Ordering::Relaxed);
+            match written {
                 Ok((outcomes, head)) => {
                     if head > *self.head.borrow() {
                         self.head.send_replace(head);

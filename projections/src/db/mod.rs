@@ -105,7 +105,7 @@ impl Db {
 
     /// Connects to a Postgres database.
     pub async fn postgres(url: &str) -> Result<Self, DbError> {
-        let backend = Backend::Postgres(postgres::Postgres::connect(url).await?);
+        let backend = Backend::Postgres(Box::pin(postgres::Postgres::connect(url)).await?);
         Ok(Self { backend, building: Arc::default(), watch: None, fence: None })
     }
 
@@ -161,7 +161,7 @@ impl Db {
         }
         let result = match &self.backend {
             Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Queries).await,
-            Backend::Postgres(db) => db.query(sql.postgres, params).await,
+            Backend::Postgres(db) => Box::pin(db.query(sql.postgres, params)).await,
         };
         result.map_err(|error| self.explain(error))
     }
@@ -171,7 +171,7 @@ impl Db {
         let sql = sql.into();
         match &self.backend {
             Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Operators).await,
-            Backend::Postgres(db) => db.query(sql.postgres, params).await,
+            Backend::Postgres(db) => Box::pin(db.load(sql.postgres, params, Urgency::Build)).await,
         }
     }
 
@@ -179,7 +179,7 @@ impl Db {
     pub(crate) async fn load(&self, sql: &Sql, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
         match &self.backend {
             Backend::Sqlite(db) => db.load(sql.sqlite.clone(), keys, urgency).await,
-            Backend::Postgres(db) => db.query(sql.postgres.clone(), vec![Value::List(keys)]).await,
+            Backend::Postgres(db) => Box::pin(db.load(sql.postgres.clone(), vec![Value::List(keys)], urgency)).await,
         }
     }
 
@@ -190,8 +190,14 @@ impl Db {
         }
         match &self.backend {
             Backend::Sqlite(db) => db.write(writes, urgency).await,
-            Backend::Postgres(db) => db.write(writes).await,
+            Backend::Postgres(db) => Box::pin(db.write(writes, urgency)).await,
         }
+    }
+
+    /// Can it be reached?
+    pub async fn reach(&self) -> Result<(), DbError> {
+        let found = self.one::<i64>("SELECT count(*) FROM consumer_checkpoints", vec![]).await?;
+        found.map(drop).ok_or(DbError::Closed)
     }
 
     /// Tells queries that a declared table is not there yet.

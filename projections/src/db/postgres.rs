@@ -1,23 +1,35 @@
 //! Postgres through sqlx, natively: parameters bound by type, whole batches as arrays.
 
-use super::{DbError, Write};
+use super::{DbError, Urgency, Write};
 use crate::value::{Kind, Value};
+use circolo_events::postgres::session::{self, Lent};
 use sqlx::{
-    AssertSqlSafe, Column as _, PgPool, Postgres as Pg, Row as _, Transaction, TypeInfo as _,
+    AssertSqlSafe, Column as _, Connection as _, PgPool, Postgres as Pg, Row as _, Transaction, TypeInfo as _,
     encode::{Encode, IsNull},
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgArguments, PgConnectOptions, PgPoolOptions, PgRow, PgTypeInfo, types::Oid},
+    postgres::{PgArgumentBuffer, PgArguments, PgPoolOptions, PgRow, PgTypeInfo, types::Oid},
     query::Query,
 };
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, time::Duration};
+use tokio::time::timeout;
+
+/// How long a connection may be waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a query may take for the server, and for us: a peer that is gone does not tell.
+const QUERY: (&str, Duration) = ("20s", Duration::from_secs(25));
+/// Likewise what the lane reads and writes.
+const LANE: Duration = Duration::from_mins(1);
+/// An index of a large table takes long and must not be cut short: this bounds only the wait for a peer that is gone.
+const BUILD: Duration = Duration::from_hours(6);
 
 /// Connections of [`Postgres::apart`].
 const APART: u32 = 2;
 
-/// A pool of connections.
+/// Two pools, so that neither many queries nor long builds keep the others waiting; and a few connections apart.
 #[derive(Clone)]
 pub(super) struct Postgres {
-    pool: PgPool,
+    queries: PgPool,
+    engine: PgPool,
     apart: PgPool,
 }
 
@@ -38,7 +50,7 @@ impl Encode<'_, Pg> for Untyped {
 
 impl Postgres {
     pub(super) async fn connect(url: &str) -> Result<Self, DbError> {
-        let options = PgConnectOptions::from_str(url).map_err(failed)?.application_name("circolo-views").options([
+        let common = [
             // A crash of the server may take the last commits; rows and checkpoint go together, so they are folded again.
             ("synchronous_commit", "off"),
             ("lock_timeout", "30s"),
@@ -47,40 +59,69 @@ impl Postgres {
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
             ("tcp_keepalives_count", "3"),
-        ]);
-        let lasting = options.clone().options([("synchronous_commit", "on"), ("lock_timeout", "10s")]);
-        let apart = pool(APART).connect_lazy_with(lasting);
-        Ok(Self { pool: pool(12).connect_with(options).await.map_err(failed)?, apart })
+        ];
+        let options = |name: &str, more: &[(&str, &str)]| session::options(url, name, &[common.as_slice(), more].concat()).map_err(failed);
+        let queries = pool(8).connect_lazy_with(options("circolo views", &[("statement_timeout", QUERY.0)])?);
+        let engine = pool(5).connect_lazy_with(options("circolo projector", &[("statement_timeout", "0")])?);
+        let apart = pool(APART).connect_lazy_with(options("circolo leases", &[("synchronous_commit", "on"), ("lock_timeout", "10s")])?);
+        session::check(&queries).await.map_err(|error| DbError::Failed(error.into()))?;
+        Ok(Self { queries, engine, apart })
     }
 
     /// Over connections of their own, whose commits survive a crash of the server.
     pub(super) fn apart(&self) -> Self {
-        Self { pool: self.apart.clone(), apart: self.apart.clone() }
+        Self { queries: self.apart.clone(), engine: self.apart.clone(), apart: self.apart.clone() }
     }
 
     pub(super) async fn query(&self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
-        // The texts come from this program; what users say is only ever a parameter.
-        let query = params.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), bind);
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(values).collect()
+        ask(&self.queries, QUERY.1, sql, params).await
     }
 
-    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), DbError> {
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        for write in writes {
-            apply(&mut transaction, write).await?;
-        }
-        transaction.commit().await.map_err(failed)
+    /// A query of the engine.
+    pub(super) async fn load(&self, sql: Cow<'static, str>, params: Vec<Value>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
+        ask(&self.engine, patience(urgency), sql, params).await
+    }
+
+    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        let mut connection = Lent::take(&self.engine).await.map_err(failed)?;
+        let working = async {
+            let mut transaction = connection.begin().await.map_err(failed)?;
+            for write in writes {
+                apply(&mut transaction, write).await?;
+            }
+            transaction.commit().await.map_err(failed)
+        };
+        let (outcome, ended) = match timeout(patience(urgency), working).await {
+            Ok(outcome) => (outcome, Ok(Ok(()))),
+            Err(late) => (Ok(()), Err(late)),
+        };
+        connection.end(ended).map_err(failed).and(outcome)
     }
 }
 
+const fn patience(urgency: Urgency) -> Duration {
+    match urgency {
+        Urgency::Lane => LANE,
+        Urgency::Build => BUILD,
+    }
+}
+
+async fn ask(pool: &PgPool, patience: Duration, sql: Cow<'static, str>, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+    let mut connection = Lent::take(pool).await.map_err(failed)?;
+    // The texts come from this program; what users say is only ever a parameter.
+    let query = params.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), bind);
+    let answer = timeout(patience, query.fetch_all(&mut *connection)).await;
+    let rows = connection.end(answer).map_err(failed)?;
+    rows.iter().map(values).collect()
+}
+
 fn pool(connections: u32) -> PgPoolOptions {
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(10));
+    let pool = session::pool(connections, PATIENCE);
     pool.after_connect(|connection, _| {
         Box::pin(async move {
             // So that the server notices the end of a process that waits for a long statement. Not every server can.
             let sql = "SELECT set_config('client_connection_check_interval', '1000', false)";
-            let _ = sqlx::query(sql).execute(&mut *connection).await;
+            let _ = sqlx::raw_sql(sql).execute(&mut *connection).await;
             Ok(())
         })
     })

@@ -83,6 +83,7 @@ impl Lane {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the lane failed and tries again");
+                    self.shared.meters().trouble = Some(error.to_string());
                     if self.shared.pause(backoff.next()).await.is_err() {
                         return;
                     }
@@ -105,6 +106,7 @@ impl Lane {
 
     async fn step(&mut self, until: Option<Position>) -> Result<Step, EngineError> {
         let step = self.convoy.step(&self.shared, self.shared.options.live_page, until, Urgency::Lane).await?;
+        self.shared.meters().trouble = None;
         if let Step::Moved(events) = step {
             self.shared.meters().moved(events);
         }

@@ -261,7 +261,7 @@ pub struct Backoff(Duration);
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
-    const LAST: Duration = Duration::from_secs(10);
+    const LAST: Duration = Duration::from_secs(2);
 
     /// From the shortest pause.
     pub const fn new() -> Self {

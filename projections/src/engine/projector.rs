@@ -88,6 +88,11 @@ impl Projector {
         self.shared.meters().failure.clone()
     }
 
+    /// What keeps the lane from going on for now, if it is kept.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.meters().trouble.clone()
+    }
+
     /// The names of the projections that this program knows.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
         self.shared.projections.iter().map(|projection| projection.name)

@@ -54,6 +54,8 @@ pub struct Meters {
     builds: HashMap<BuildId, Progress>,
     /// Why the lane stopped, if it did.
     pub failure: Option<String>,
+    /// What keeps the lane from its next step, until a retry mends it.
+    pub trouble: Option<String>,
 }
 
 struct Progress {

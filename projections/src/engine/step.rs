@@ -11,7 +11,7 @@ use crate::{
     db::{DbError, Urgency, Write},
     projection::OnPoison,
 };
-use circolo_events::Position;
+use circolo_events::{Position, StoreError};
 
 /// Builds that move together.
 pub struct Convoy {
@@ -23,8 +23,8 @@ pub struct Convoy {
     pub scanned: Position,
     /// The last step ended in an error.
     doubtful: bool,
-    /// Where the last step was to lead, if it is unknown whether it was stored.
-    attempted: Option<Checkpoint>,
+    /// Where steps were to lead of which it is not known that they were not stored: a commit may come late, after somebody looked.
+    attempted: Vec<Checkpoint>,
 }
 
 /// What a step came to.
@@ -41,7 +41,7 @@ pub enum Step {
 impl Convoy {
     /// Builds that all stand at `checkpoint`.
     pub const fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
-        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, attempted: None }
+        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, attempted: Vec::new() }
     }
 
     /// Moves all builds over the next events, at most `limit` and not beyond `until`.
@@ -94,15 +94,22 @@ impl Convoy {
             }
         }
         writes.push(registry::advance(&self.members, self.checkpoint, to));
-        self.attempted = Some(to);
-        shared.db.write(writes, urgency).await?;
-        self.attempted = None;
-        self.moved(to);
+        let late = !self.attempted.is_empty();
+        if !self.attempted.contains(&to) {
+            self.attempted.push(to);
+        }
+        match shared.db.write(writes, urgency).await {
+            Ok(()) => self.moved(to),
+            // It was most likely ourselves: the next step finds out.
+            Err(DbError::Moved) if late => return Err(DbError::Failed("a step that seemed lost was stored after all".into()).into()),
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
     fn moved(&mut self, to: Checkpoint) {
         self.checkpoint = to;
+        self.attempted.clear();
         for member in &mut self.members {
             member.checkpoint = to;
             member.empty = false;
@@ -122,11 +129,14 @@ impl Convoy {
         self.clear();
         let builds = registry::builds(&shared.db).await?;
         let stored = |member: &Member| builds.iter().find(|build| build.id == member.id).map(|build| build.checkpoint);
-        let all_at = |checkpoint: Checkpoint| self.members.iter().all(|member| stored(member) == Some(checkpoint));
-        if let Some(attempted) = self.attempted.take().filter(|attempted| all_at(*attempted)) {
-            self.moved(attempted);
-            self.scanned = attempted.position;
-        } else if !all_at(self.checkpoint) {
+        let Some(found) = stored(&self.members[0]).filter(|found| self.members.iter().all(|member| stored(member) == Some(*found))) else {
+            return Err(DbError::Moved.into());
+        };
+        // Behind what was stored: the database crashed and lost its last commits, which is why rows and checkpoint go together.
+        if self.attempted.contains(&found) || (found.log == self.checkpoint.log && found.position < self.checkpoint.position) {
+            self.moved(found);
+            self.scanned = found.position;
+        } else if found != self.checkpoint {
             return Err(DbError::Moved.into());
         }
         if !self.checkpoint.matches(&*shared.store).await? {
@@ -181,5 +191,5 @@ async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), 
 
 /// Is it an error that no retry can mend?
 pub const fn is_final(error: &EngineError) -> bool {
-    !matches!(error, EngineError::Db(DbError::Failed(_)) | EngineError::Store(_))
+    !matches!(error, EngineError::Db(DbError::Failed(_)) | EngineError::Store(_)) || matches!(error, EngineError::Store(StoreError::Lost))
 }

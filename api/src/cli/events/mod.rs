@@ -1,6 +1,7 @@
 //! `circolo events`: the log on the command line.
 
 mod copy;
+mod create;
 mod export;
 mod import;
 mod schema;
@@ -19,6 +20,8 @@ pub(super) struct Events {
 enum Command {
     /// Copy a log into another place or engine, compared event by event; what was interrupted goes on where it was
     Copy(copy::Copy),
+    /// Make an empty log, where the server's own role may not (see docs/postgres.md); one that is there stays as it is
+    Create(create::Create),
     /// Write events to files, personal text as null; what was interrupted goes on where it was
     Export(Box<export::Export>),
     /// Write an unmasked NDJSON export into an empty log
@@ -33,6 +36,7 @@ impl Events {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Copy(copy) => copy.run().await,
+            Command::Create(create) => create.run().await,
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
             Command::Schema(schema) => schema.run(),
