@@ -12,6 +12,10 @@ use crate::{
     projection::OnPoison,
 };
 use circolo_events::{Position, StoreError};
+use futures::{FutureExt, StreamExt, stream};
+
+/// So many builds ask at a time for the rows that they are about to change.
+const SIDE_BY_SIDE: usize = 4;
 
 /// Builds that move together.
 pub struct Convoy {
@@ -152,14 +156,19 @@ impl Convoy {
 
 /// Folds into the memory of all `members`; those that are broken leave.
 pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
-    let mut at = 0;
     let now = (shared.options.clock)();
-    while let Some(member) = members.get_mut(at) {
+    let mut folds = Vec::with_capacity(members.len());
+    for member in members.iter_mut() {
         member.park(&decoded.poisons, now);
-        match member.fold(&shared.db, &decoded.events, urgency).await {
+        folds.push(member.fold(&shared.db, &decoded.events, urgency).boxed());
+    }
+    let folded: Vec<_> = stream::iter(folds).buffered(SIDE_BY_SIDE).collect().await;
+    let mut at = 0;
+    for outcome in folded {
+        match outcome {
             Ok(()) => at += 1,
             Err(FoldError::Broken(reason)) => {
-                stop(shared, member, &reason).await?;
+                stop(shared, &mut members[at], &reason).await?;
                 members.remove(at);
             }
             Err(FoldError::Engine(error)) => return Err(error),
