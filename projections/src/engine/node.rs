@@ -28,7 +28,7 @@ use tokio::{
 /// How often a node looks whether a lease is free.
 const TICK: Duration = Duration::from_millis(250);
 /// For how long a node lets others go first that may know more, or do better.
-const ASIDE: Duration = Duration::from_secs(2);
+const ASIDE: Duration = Duration::from_secs(5);
 
 /// The lease on a projection.
 pub fn key(projection: &Projection) -> String {
