@@ -1,5 +1,5 @@
 use super::*;
-use crate::reactions::{self, CheckpointStore, CompleteFlows, MemoryCheckpoints, RefuseRequests};
+use crate::reactions::{self, CheckpointStore, CompleteFlows, MemoryCheckpoints, Reaction, RefuseRequests};
 use crate::{LogId, Memory, Page};
 use async_trait::async_trait;
 use circolo_domain::access::{Privacy, Standing};
@@ -318,6 +318,18 @@ async fn a_flow_that_was_cut_off_is_completed_once() {
     }
     assert!(world.standing(1, group).await.membership().present().is_some());
     assert_eq!(world.log.log.read(&membership::stream(group, person(1)), 0, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reaction_does_not_pass_over_positions_that_a_log_gives_again() {
+    let world = World::new();
+    world.group(Policy::Open).await;
+    let head = world.log.head().await.unwrap();
+    let checkpoints = MemoryCheckpoints::default();
+    for (stored, expected) in [(Position(head.0 + 5), head), (Position(1), Position(1))] {
+        checkpoints.save(CompleteFlows.name(), stored).await.unwrap();
+        assert_eq!(reactions::first_position(&CompleteFlows, &world.executor, &checkpoints).await.unwrap(), expected);
+    }
 }
 
 #[tokio::test]

@@ -158,9 +158,20 @@ async fn next_page(
 ) -> Result<Position, ReactionError> {
     let after = match position {
         Some(position) => position,
-        None => checkpoints.load(reaction.name()).await?.unwrap_or_default(),
+        None => first_position(reaction, executor, checkpoints).await?,
     };
     react_to_page(reaction, executor, checkpoints, after).await
+}
+
+/// Where a reaction goes on after a start. A log that lost its last commits gives their positions again: what comes to stand
+/// there is new. (Where a checkpoint is beyond the head for another reason, nothing of ours stands in between.)
+pub async fn first_position(
+    reaction: &dyn Reaction,
+    executor: &Executor,
+    checkpoints: &dyn CheckpointStore,
+) -> Result<Position, ReactionError> {
+    let checkpoint = checkpoints.load(reaction.name()).await?.unwrap_or_default();
+    Ok(checkpoint.min(executor.store().head().await?))
 }
 
 async fn react_to_page(
