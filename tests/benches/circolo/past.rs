@@ -65,7 +65,8 @@ impl Measurement<'_> {
         let (middle, time) = middle(&*log).await?;
         self.members(&site, paths.group(), time).await?;
 
-        let events = count(&*log, log.head().await?).await?;
+        let head = log.head().await?;
+        let events = count(&*log, head).await?;
         let read = read(&*log).await?;
         self.line("only reading the log", read, None);
         drop(log);
@@ -73,11 +74,11 @@ impl Measurement<'_> {
         self.line("projections rebuild --all", rebuilt, None);
         let dir = tempfile::tempdir_in(&self.arguments.dir)?;
         let out = |name: &str| dir.path().join(name).display().to_string();
-        let position = middle.0.to_string();
-        let as_of = timed(events / 2, || site.storage.run(&["as-of", "--position", &position, "--out", &out("half.db")]));
-        self.line("as-of of the first half, all read models", as_of, Some(("of rebuild --all", rebuilt)));
-        let as_of = timed(events, || site.storage.run(&["as-of", "--out", &out("whole.db")]));
-        self.line("as-of of now, all read models", as_of, Some(("of rebuild --all", rebuilt)));
+        for (what, events, position) in [("as-of of the first half", events / 2, middle), ("as-of of the end", events, head)] {
+            let (position, file) = (position.0.to_string(), out(&format!("{events}.db")));
+            let as_of = timed(events, || site.storage.run(&["as-of", "--position", &position, "--out", &file]));
+            self.line(&format!("{what}, all read models"), as_of, Some(("of rebuild --all", rebuilt)));
+        }
 
         for (what, format, name) in [("export to NDJSON", "ndjson", "log.ndjson"), ("export to Parquet", "parquet", "log")] {
             let mut done = timed(events, || site.storage.run(&["events", "export", "--unmask", "--format", format, "--out", &out(name)]));
