@@ -1,6 +1,6 @@
 //! Lists of what a reader may read: audiences of things intersected with the reader's keys.
 
-use crate::{Sql, Value};
+use crate::{Dialect, Sql, Value};
 use circolo_domain::access::Key;
 use serde_json::json;
 
@@ -114,48 +114,68 @@ impl Readable<'_> {
     /// SQL and parameters for `columns` of the newest rows `f` before `before`, for a reader with hundreds of keys.
     ///
     /// A page of `limit` rows can only come from the `limit` keys whose newest rows are the newest of all. One step in the
-    /// index for each key finds those; only of them is a page each read and merged. Keys travel as one JSON parameter, so
-    /// the text is the same for everybody. Besides an index for the page it needs `(audience, written)`: with it a window
-    /// becomes a range of positions, so that what lies far outside is not even looked at.
+    /// index for each key finds those; only of them is a page each read and merged. Keys travel as two parameters, those to
+    /// all of an audience and those with a window, so the text is the same for everybody; a step for the former is a third of
+    /// one for the latter. Besides an index for the page it needs `(audience, written)`: with it a window becomes a range of
+    /// positions, so that what lies far outside is not even looked at.
     pub fn newest_of_many(&self, keys: &[Key], columns: &str, before: Option<i64>, limit: i64) -> (Sql, Vec<Value>) {
-        let Self { table, written, filter } = self;
-        let newest = |columns: &str, key: &str, limit: &str| {
+        let Self { table, filter, .. } = self;
+        let best = |dialect: Dialect| {
+            let (audiences, given) =
+                if dialect == Dialect::Sqlite { (SQLITE_AUDIENCES, SQLITE_KEYS) } else { (POSTGRES_AUDIENCES, POSTGRES_KEYS) };
+            let step = format!(
+                "SELECT t.position FROM {table} t WHERE t.audience = o.audience{filter} AND t.position < $3 ORDER BY t.position DESC LIMIT 1"
+            );
             format!(
-                "SELECT {columns} FROM {table} t WHERE t.audience = {key}.audience{filter} AND t.position > {key}.low \
-                 AND t.position < {key}.high AND t.{written} >= {key}.since AND t.{written} < {key}.until \
-                 ORDER BY t.position DESC LIMIT {limit}"
+                "WITH windows AS MATERIALIZED ({}), tops AS MATERIALIZED (\
+                 SELECT o.audience, CAST('{}' AS BIGINT) AS since, {} AS until, 0 AS low, $3 AS high, ({step}) AS top FROM {audiences} o \
+                 UNION ALL SELECT k.*, ({}) FROM windows k), \
+                 best AS MATERIALIZED (SELECT b.* FROM tops b WHERE b.top IS NOT NULL ORDER BY b.top DESC LIMIT $4)",
+                self.windows(given, if dialect == Dialect::Sqlite { "MIN" } else { "LEAST" }),
+                i64::MIN,
+                i64::MAX,
+                self.within("t.position", "k", "1"),
             )
         };
+        let sqlite = format!(
+            "{} SELECT {columns} FROM best b CROSS JOIN {table} f WHERE f.id IN ({}) ORDER BY f.position DESC LIMIT $4",
+            best(Dialect::Sqlite),
+            self.within("t.id", "b", "$4")
+        );
+        let postgres = format!(
+            "{} SELECT {columns} FROM best b CROSS JOIN LATERAL ({}) f ORDER BY f.position DESC LIMIT $4",
+            best(Dialect::Postgres),
+            self.within(&columns.replace("f.", "t."), "b", "$4")
+        );
+        let (all, windows): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(|key| (key.since, key.until) == (i64::MIN, i64::MAX));
+        let all: Vec<String> = all.into_iter().map(|key| key.audience.clone()).collect();
+        let params = vec![all.into(), keys_json(windows), before.unwrap_or(i64::MAX).into(), limit.into()];
+        (Sql::per_dialect(sqlite, postgres), params)
+    }
+
+    /// The newest rows of one of `windows`.
+    fn within(&self, columns: &str, key: &str, limit: &str) -> String {
+        let Self { table, written, filter } = self;
+        format!(
+            "SELECT {columns} FROM {table} t WHERE t.audience = {key}.audience{filter} AND t.position > {key}.low \
+             AND t.position < {key}.high AND t.{written} >= {key}.since AND t.{written} < {key}.until \
+             ORDER BY t.position DESC LIMIT {limit}"
+        )
+    }
+
+    /// Keys with windows, each with the positions between which lies what it is a key to.
+    fn windows(&self, given: &str, least: &str) -> String {
+        let Self { table, written, .. } = self;
         let place = |outside: &str, order: &str| {
             format!(
                 "(SELECT w.position FROM {table} w WHERE w.audience = g.audience AND w.{written} {outside} ORDER BY w.{written}{order} LIMIT 1)"
             )
         };
         let (low, high) = (place("< g.early", " DESC"), place(">= g.late", ""));
-        let keys_from = |given: &str, least: &str| {
-            format!(
-                "keys AS MATERIALIZED (SELECT g.audience, g.since, g.until, COALESCE({low}, 0) AS low, \
-                 {least}($2, COALESCE({high}, {})) AS high FROM {given} g)",
-                i64::MAX
-            )
-        };
-        let sqlite = format!(
-            "WITH {}, tops AS MATERIALIZED (SELECT k.*, ({}) AS top FROM keys k), \
-             best AS MATERIALIZED (SELECT b.* FROM tops b WHERE b.top IS NOT NULL ORDER BY b.top DESC LIMIT $3) \
-             SELECT {columns} FROM best b CROSS JOIN {table} f WHERE f.id IN ({}) ORDER BY f.position DESC LIMIT $3",
-            keys_from(SQLITE_KEYS, "MIN"),
-            newest("t.position", "k", "1"),
-            newest("t.id", "b", "$3")
-        );
-        let postgres = format!(
-            "WITH {}, best AS MATERIALIZED (SELECT k.* FROM keys k CROSS JOIN LATERAL ({}) top ORDER BY top.position DESC LIMIT $3) \
-             SELECT {columns} FROM best b CROSS JOIN LATERAL ({}) f ORDER BY f.position DESC LIMIT $3",
-            keys_from(POSTGRES_KEYS, "LEAST"),
-            newest("t.position", "k", "1"),
-            newest(&columns.replace("f.", "t."), "b", "$3")
-        );
-        let params = vec![keys_json(keys), before.unwrap_or(i64::MAX).into(), limit.into()];
-        (Sql::per_dialect(sqlite, postgres), params)
+        format!(
+            "SELECT g.audience, g.since, g.until, COALESCE({low}, 0) AS low, {least}($3, COALESCE({high}, {})) AS high FROM {given} g",
+            i64::MAX
+        )
     }
 
     fn branch(&self, n: usize, key: &Key, params: &mut Vec<Value>) -> String {
@@ -191,21 +211,25 @@ impl Readable<'_> {
     }
 }
 
-/// The keys in parameter 1, as [`keys_json`] makes them, for SQLite.
+/// The audiences in parameter 1, for SQLite.
+const SQLITE_AUDIENCES: &str = "(SELECT j.value AS audience FROM json_each($1) j)";
+/// The same for Postgres.
+const POSTGRES_AUDIENCES: &str = "(SELECT a.audience FROM unnest($1::text[]) AS a (audience))";
+/// The keys in parameter 2, as [`keys_json`] makes them, for SQLite.
 const SQLITE_KEYS: &str = "(SELECT j.value ->> 'a' AS audience, j.value ->> 's' AS since, j.value ->> 'u' AS until, j.value ->> 'e' AS early, \
-                           j.value ->> 'l' AS late FROM json_each($1) j)";
+                           j.value ->> 'l' AS late FROM json_each($2) j)";
 /// The same for Postgres.
 const POSTGRES_KEYS: &str = "(SELECT j.a AS audience, j.s AS since, j.u AS until, j.e AS early, j.l AS late \
-                             FROM json_to_recordset($1::text::json) AS j(a text, s bigint, u bigint, e bigint, l bigint))";
+                             FROM json_to_recordset($2::text::json) AS j(a text, s bigint, u bigint, e bigint, l bigint))";
 
 /// Keys as one parameter; `e` and `l` are moments so early and so late that what was written then is outside wherever it stands.
-fn keys_json(keys: &[Key]) -> Value {
+fn keys_json(keys: Vec<&Key>) -> Value {
     let key = |Key { audience, since, until }: &Key| {
         let early = (*since != i64::MIN).then(|| since.saturating_sub(SKEW));
         let late = (*until != i64::MAX).then(|| until.saturating_add(SKEW));
         json!({ "a": audience, "s": since, "u": until, "e": early, "l": late })
     };
-    json!(keys.iter().map(key).collect::<Vec<_>>()).to_string().into()
+    json!(keys.into_iter().map(key).collect::<Vec<_>>()).to_string().into()
 }
 
 /// How far the order of moments may differ from the order of the log: clocks of several nodes, a clock that was set back.

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod kurrent;
+pub mod million;
 pub mod postgres;
 pub mod proxy;
 pub mod server;

@@ -6,6 +6,7 @@
 mod commands;
 mod durable;
 mod history;
+mod home;
 mod http;
 mod lag;
 mod machine;
@@ -67,6 +68,7 @@ enum Name {
     Http,
     Lag,
     History,
+    Home,
     Nodes,
     Past,
     UnderLoad,
@@ -89,6 +91,7 @@ fn main() -> Result<()> {
             Name::Http => http::run(&arguments)?,
             Name::Lag => lag::run(&arguments)?,
             Name::History => history::run(&arguments)?,
+            Name::Home => home::run(&arguments)?,
             Name::Nodes => nodes::run(&arguments)?,
             Name::Past => past::run(&arguments)?,
             Name::UnderLoad => under_load::run(&arguments)?,

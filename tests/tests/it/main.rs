@@ -43,7 +43,6 @@ mod listings;
 mod load;
 mod market_million;
 mod memberships;
-mod million;
 mod nodes;
 mod nodes_engine;
 mod operations;

@@ -1,7 +1,6 @@
 //! Catalogues, the inbox, response rates and comments without an answer over a million rows: their plans walk no large table, and
 //! they answer at once.
 
-use crate::million::{Content, filled, group, id, person};
 use crate::plans::Checked;
 use circolo_domain::{ListingId, PageId, PersonId, Timestamp, access::Key, conversation::Status};
 use circolo_projections::{
@@ -14,6 +13,7 @@ use circolo_projections::{
     people::PersonRow,
     response_rates,
 };
+use circolo_tests::million::{Content, filled, group, id, person};
 use uuid::Uuid;
 
 const LISTINGS: i64 = 400_000;

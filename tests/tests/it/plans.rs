@@ -1,6 +1,5 @@
 //! The list queries of groups, members, questions and answers over a million rows: its plan walks no large table, and it answers at once, also to who may read little.
 
-use crate::million::{ANSWERS, BIG, GROUPS, content, filled, group, person, question};
 use circolo_domain::{GroupId, PersonId, QuestionId, Timestamp, access::Key};
 use circolo_projections::{
     ColumnError, Db, Dialect, FromValues, Sql, Value,
@@ -9,6 +8,7 @@ use circolo_projections::{
     people,
     questions::{self, List},
 };
+use circolo_tests::million::{self, ANSWERS, BIG, GROUPS, content, filled, group, person, question};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -115,7 +115,7 @@ fn a_walk_is_told_from_an_index() {
 }
 
 fn key(of: i64, since: i64, until: i64) -> Key {
-    Key { audience: format!("group:{}:0", group(of)), since, until }
+    Key { since, until, ..million::key(of) }
 }
 
 async fn lists_stay_on_their_indexes(dialect: Dialect) {

@@ -1,27 +1,50 @@
 //! Read models with a million rows, made by generated `INSERT ... SELECT` straight into the tables of one build.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
-use circolo_projections::{Db, Dialect, Physical, Row, Table, value::Kind};
+use crate::postgres::fresh_schema;
+use circolo_domain::access::Key;
 use circolo_projections::{
+    Db, Dialect, Physical, Row, Table,
+    comments::CommentRow,
+    feeds::FeedItemRow,
     groups::{GroupRow, GroupStatsRow},
     memberships::MembershipRow,
+    pages::PageRow,
     people::PersonRow,
+    posts::{PostRow, PostStatsRow},
     questions::{AnswerRow, QuestionRow},
+    reactions::{ReactionCountsRow, ReactionRow},
+    value::Kind,
 };
-use circolo_tests::postgres::fresh_schema;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// How many there are: a million rows with the groups' figures.
 pub const QUESTIONS: i64 = 300_000;
+/// Half of them are to the first question.
 pub const ANSWERS: i64 = 250_000;
+/// Half of them are in the first group.
 pub const MEMBERSHIPS: i64 = 300_000;
+/// How many groups there are.
 pub const GROUPS: i64 = 50_000;
+/// How many people there are.
 pub const PEOPLE: i64 = 50_000;
 /// Half of the questions and memberships are the first group's, half of the answers are to the first question; the rest is
 /// spread over the others.
 pub const BIG: i64 = QUESTIONS / 2;
+
+/// How much stands in feeds.
+pub const ITEMS: i64 = 1_000_000;
+/// What the first five groups, the quiet ones, hold: the oldest of all.
+pub const QUIET: i64 = 15;
+/// Half of what stands in feeds is in this group.
+pub const BUSY: i64 = 6;
+/// How many of the posts have a content.
+pub const POSTS: i64 = 20_000;
+/// How many comments these posts have.
+pub const COMMENTS: i64 = 100_000;
 
 /// The id of the `n`th group.
 pub fn group(n: i64) -> Uuid {
@@ -60,6 +83,49 @@ fn somebody() -> String {
 /// A table, how many rows it gets, and SQL over `n` for its columns; the others are null, zero or the row's number.
 pub type Content = (Table, i64, Vec<(&'static str, String)>);
 
+/// A key to all of the `n`th group.
+pub fn key(n: i64) -> Key {
+    Key { audience: format!("group:{}:0", group(n)), since: i64::MIN, until: i64::MAX }
+}
+
+/// A million things in the feeds of 2,000 groups, and the contents of some.
+pub fn feeds() -> Vec<Content> {
+    let audience = |of: &str| format!("'group:' || {} || ':0'", id('1', of));
+    let of = format!("CASE WHEN n <= {QUIET} THEN 1 + n % 5 WHEN n % 2 = 0 THEN {BUSY} ELSE 7 + (n / 2) % 1993 END");
+    // Half of the comments are on the first post; half of its rest are replies to the first comment.
+    let thread = format!("CASE WHEN n <= {} THEN {} ELSE {} END", COMMENTS / 2, id('4', "1"), id('4', "1 + n % 19999"));
+    vec![
+        (
+            FeedItemRow::TABLE,
+            ITEMS,
+            vec![
+                ("id", id('4', "n")),
+                ("kind", "'post'".to_owned()),
+                ("audience", audience(&of)),
+                ("shown", "CASE WHEN n % 100 = 3 THEN 0 ELSE 1 END".to_owned()),
+                ("written", "n * 1000000".to_owned()),
+            ],
+        ),
+        (PostRow::TABLE, POSTS, vec![("id", id('4', "n")), ("author", id('2', "1 + n % 999"))]),
+        (PostStatsRow::TABLE, POSTS, vec![("id", id('4', "n"))]),
+        (ReactionCountsRow::TABLE, POSTS, vec![("id", id('4', "n"))]),
+        (ReactionRow::TABLE, POSTS, vec![("id", format!("{} || '.' || {}", id('4', "n"), id('2', "1")))]),
+        (PersonRow::TABLE, PEOPLE, vec![("id", id('2', "n"))]),
+        (PageRow::TABLE, PEOPLE, vec![("id", id('5', "n"))]),
+        (
+            CommentRow::TABLE,
+            COMMENTS,
+            vec![
+                ("thread", thread),
+                ("audience", audience("6")),
+                ("written", "n * 1000000".to_owned()),
+                ("author", id('2', "1 + n % 999")),
+            ],
+        ),
+    ]
+}
+
+/// A million rows of people, groups, memberships, questions and answers.
 pub fn content() -> Vec<Content> {
     let of_group = |count| id('1', &spread(count, GROUPS));
     let every = |count: i64, rest: i64| format!("CASE WHEN n % {count} = {rest} THEN n END");
@@ -158,28 +224,44 @@ fn fill(physical: &Physical, count: i64, columns: &[(&str, String)], dialect: Di
 }
 
 /// The database and, for SQLite, the folder it lives in; `None` without Postgres.
+///
+/// # Panics
+/// If it cannot be made.
 pub async fn filled(content: Vec<Content>, dialect: Dialect) -> Option<(Db, Option<TempDir>)> {
     match dialect {
         Dialect::Sqlite => {
             let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("views.sqlite");
-            let connection = rusqlite::Connection::open(&path).unwrap();
-            connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; PRAGMA temp_store = MEMORY; BEGIN").unwrap();
-            for sql in statements(content, dialect) {
-                connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-            }
-            connection.execute_batch("COMMIT").unwrap();
-            Some((Db::sqlite(&path).await.unwrap(), Some(dir)))
+            Some((on_sqlite(content, dir.path()).await, Some(dir)))
         }
-        Dialect::Postgres => {
-            let url = fresh_schema().await?;
-            let mut connection = PgConnection::connect(&url).await.unwrap();
-            connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'").await.unwrap();
-            for sql in statements(content, dialect) {
-                connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
-            }
-            connection.close().await.unwrap();
-            Some((Db::postgres(&url).await.unwrap(), None))
-        }
+        Dialect::Postgres => Some((on_postgres(content, &fresh_schema().await?).await, None)),
     }
+}
+
+/// A file in `dir`.
+///
+/// # Panics
+/// If it cannot be made.
+pub async fn on_sqlite(content: Vec<Content>, dir: &Path) -> Db {
+    let path = dir.join("views.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; PRAGMA temp_store = MEMORY; BEGIN").unwrap();
+    for sql in statements(content, Dialect::Sqlite) {
+        connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+    connection.execute_batch("COMMIT").unwrap();
+    Db::sqlite(&path).await.unwrap()
+}
+
+/// An empty schema.
+///
+/// # Panics
+/// If it cannot be filled.
+pub async fn on_postgres(content: Vec<Content>, url: &str) -> Db {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'").await.unwrap();
+    for sql in statements(content, Dialect::Postgres) {
+        connection.execute(AssertSqlSafe(sql.clone())).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+    connection.close().await.unwrap();
+    Db::postgres(url).await.unwrap()
 }
