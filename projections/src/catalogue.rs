@@ -70,7 +70,7 @@ const DETAIL: &str = "q.id, q.group_id, q.seller, p.display_name, q.title, q.des
 /// One listing, whoever asks: the caller has checked who may read it.
 pub async fn find(db: &Db, id: ListingId) -> Result<Option<ListingDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
-    db.one(sql, vec![id.to_string().into()]).await
+    db.find(sql, vec![id.to_string().into()]).await
 }
 
 /// The listing as of a moment, whoever asks: the caller has checked who may read it.
@@ -113,7 +113,7 @@ pub async fn by_ids(db: &Db, ids: Vec<String>) -> Result<Vec<ListingDetail>, DbE
         return Ok(vec![]);
     }
     let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = ANY($1)");
-    db.query(sql, vec![Value::List(ids)]).await
+    db.lookup(sql, vec![Value::List(ids)]).await
 }
 
 /// What a catalogue shows first.

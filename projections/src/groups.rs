@@ -191,7 +191,7 @@ const DETAIL: &str = "g.id, g.name, g.description, g.privacy, g.membership, g.me
 /// One group, whoever asks: the caller has checked who may see it.
 pub async fn find(db: &Db, id: GroupId) -> Result<Option<GroupDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM groups_v1 g LEFT JOIN group_stats_v1 s ON s.id = g.id WHERE g.id = $1");
-    db.one(sql, vec![id.to_string().into()]).await
+    db.find(sql, vec![id.to_string().into()]).await
 }
 
 /// The group as of a moment, from the events of its own stream; whoever asks: the caller has checked who may see it.

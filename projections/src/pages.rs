@@ -250,7 +250,7 @@ const DETAIL: &str = "p.id, p.name, p.username, p.created, p.revision, p.positio
 /// One page.
 pub async fn find(db: &Db, id: PageId) -> Result<Option<PageDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM pages_v1 p LEFT JOIN page_stats_v1 s ON s.id = p.id WHERE p.id = $1");
-    db.one(sql, vec![id.to_string().into()]).await
+    db.find(sql, vec![id.to_string().into()]).await
 }
 
 /// The page that a username leads to, now or as a former one. `normalised` is what makes it unique.
@@ -258,7 +258,7 @@ pub async fn by_username(db: &Db, normalised: &str) -> Result<Option<PageDetail>
     let sql = format!(
         "SELECT {DETAIL} FROM usernames_v1 u JOIN pages_v1 p ON p.id = u.page_id LEFT JOIN page_stats_v1 s ON s.id = p.id WHERE u.id = $1"
     );
-    db.one(sql, vec![normalised.into()]).await
+    db.find(sql, vec![normalised.into()]).await
 }
 
 /// All pages, newest first.

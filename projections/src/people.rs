@@ -50,5 +50,5 @@ pub fn people() -> Projection {
 /// One person.
 pub async fn find(db: &Db, id: PersonId) -> Result<Option<PersonRow>, DbError> {
     let sql = format!("SELECT {} FROM people_v1 WHERE id = $1", PersonRow::COLUMNS);
-    db.one(sql, vec![id.to_string().into()]).await
+    db.find(sql, vec![id.to_string().into()]).await
 }

@@ -204,7 +204,7 @@ pub async fn by_ids(db: &Db, ids: Vec<String>, reader: Option<PersonId>) -> Resu
         reactions::DETAIL,
         reactions::join("p", 2)
     );
-    db.query(sql, vec![Value::List(ids), reactions::reader(reader)]).await
+    db.lookup(sql, vec![Value::List(ids), reactions::reader(reader)]).await
 }
 
 /// One post, or its tombstone.

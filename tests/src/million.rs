@@ -192,10 +192,8 @@ fn statements(content: Vec<Content>, dialect: Dialect) -> Vec<String> {
         let physical = Physical::new(table, 1);
         all.extend(physical.create(dialect));
         all.push(fill(&physical, count, &columns, dialect));
-        // Nothing searches questions yet: an index over a million texts would only cost time.
-        let searched = |sql: &String| table.name != QuestionRow::TABLE.name || !(sql.contains("search") || sql.contains("terms"));
-        all.extend(physical.create_indexes(dialect).into_iter().filter(|sql| !sql.contains("TRIGGER") && searched(sql)));
-        all.extend(physical.point_view(dialect).into_iter().filter(searched));
+        all.extend(physical.create_indexes(dialect).into_iter().filter(|sql| !sql.contains("TRIGGER")));
+        all.extend(physical.point_view(dialect));
     }
     all.push("ANALYZE".to_owned());
     all

@@ -90,6 +90,13 @@ pub(crate) enum Write {
 }
 
 impl Write {
+    /// Its statement.
+    const fn sql(&self) -> &Sql {
+        match self {
+            Self::Run { sql, .. } | Self::Expect { sql, .. } | Self::Fence { sql, .. } | Self::Each { sql, .. } => sql,
+        }
+    }
+
     pub(crate) fn run(sql: impl Into<Sql>, params: Vec<Value>) -> Self {
         Self::Run { sql: sql.into(), params }
     }
@@ -155,15 +162,39 @@ impl Db {
         Ok(rows.into_iter().next().map(R::from_values).transpose()?)
     }
 
+    /// As [`Db::query`], for at most a page of rows along an index: on SQLite the calling thread reads them itself, which takes
+    /// microseconds, less than handing the query to another thread and the answer back. What may read more than that would keep
+    /// other tasks waiting.
+    pub async fn lookup<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Vec<R>, DbError> {
+        let sql = sql.into();
+        let Backend::Sqlite(db) = &self.backend else { return self.query(sql, params).await };
+        self.watch(&sql, &params);
+        let rows = match db.lookup(&sql.sqlite, &params) {
+            Some(rows) => rows,
+            None => db.query(sql.sqlite, params, sqlite::Readers::Queries).await,
+        };
+        let rows = rows.map_err(|error| self.explain(error))?;
+        Ok(rows.into_iter().map(R::from_values).collect::<Result<_, _>>()?)
+    }
+
+    /// The row that a unique key stands for, if there is one: a [`Db::lookup`].
+    pub async fn find<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Option<R>, DbError> {
+        Ok(self.lookup(sql, params).await?.pop())
+    }
+
     async fn rows(&self, sql: Sql, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
-        if let Some(watch) = &self.watch {
-            watch(&sql, &params);
-        }
+        self.watch(&sql, &params);
         let result = match &self.backend {
             Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Queries).await,
             Backend::Postgres(db) => Box::pin(db.query(sql.postgres, params)).await,
         };
         result.map_err(|error| self.explain(error))
+    }
+
+    fn watch(&self, sql: &Sql, params: &[Value]) {
+        if let Some(watch) = &self.watch {
+            watch(sql, params);
+        }
     }
 
     /// A query that may take long and must not stand in the way of others.

@@ -1,19 +1,20 @@
-//! SQLite through rusqlite on threads of its own: one writer; readers: two for queries, one for rows to be folded, one for
-//! operators' long queries.
+//! SQLite through rusqlite on threads of its own: one writer; readers: two for queries, one each for rows that the lane
+//! and that builds are to fold, one for operators' long queries. Lookups are made on whatever thread they are asked for.
 
 use super::{DbError, Urgency, Write};
-use crate::value::Value;
+use crate::{engine::compute::give_way, value::Value};
 use circolo_events::sqlite::{WriteBack, keep_plans};
 use rusqlite::{Connection, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
     collections::VecDeque,
+    num::NonZero,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, TryLockError},
     thread,
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// Which readers answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,9 @@ pub(super) enum Readers {
 enum Role {
     Writer,
     Queries,
+    Lookups,
     Folds,
+    Builds,
     Operators,
 }
 
@@ -38,10 +41,13 @@ impl Role {
         match self {
             Self::Writer => 16_384,
             Self::Folds | Self::Queries => 8_192,
-            Self::Operators => 2_048,
+            Self::Lookups | Self::Builds | Self::Operators => 2_048,
         }
     }
 }
+
+/// A transaction that takes longer is told to whoever asks for details.
+const SLOW: Duration = Duration::from_millis(50);
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -98,12 +104,15 @@ struct Threads {
     writer: Arc<Queue>,
     queries: Arc<Queue>,
     folds: Arc<Queue>,
+    builds: Arc<Queue>,
     operators: Arc<Queue>,
+    /// As many as the runtime has threads, unless it was told otherwise.
+    lookups: Vec<Mutex<Connection>>,
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for queue in [&self.writer, &self.queries, &self.folds, &self.operators] {
+        for queue in [&self.writer, &self.queries, &self.folds, &self.builds, &self.operators] {
             queue.close();
         }
     }
@@ -111,13 +120,18 @@ impl Drop for Threads {
 
 impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
-        let threads = Threads { writer: Arc::default(), queries: Arc::default(), folds: Arc::default(), operators: Arc::default() };
-        let db = Self(Arc::new(threads));
+        let [writer, queries, folds, builds, operators] = std::array::from_fn(|_| Arc::new(Queue::default()));
+        let mut threads = Threads { writer, queries, folds, builds, operators, lookups: vec![] };
         // The writer first: it makes the file and turns on the write-ahead log.
-        let Threads { writer, queries, folds, operators } = &*db.0;
-        for (queue, role) in
-            [(writer, Role::Writer), (queries, Role::Queries), (queries, Role::Queries), (folds, Role::Folds), (operators, Role::Operators)]
-        {
+        let Threads { writer, queries, folds, builds, operators, .. } = &threads;
+        let others = [
+            (queries, Role::Queries),
+            (queries, Role::Queries),
+            (folds, Role::Folds),
+            (builds, Role::Builds),
+            (operators, Role::Operators),
+        ];
+        for (queue, role) in std::iter::once((writer, Role::Writer)).chain(others) {
             let (opened, ready) = oneshot::channel();
             let (path, queue) = (path.clone(), Arc::clone(queue));
             thread::Builder::new()
@@ -126,7 +140,10 @@ impl Sqlite {
                 .map_err(failed)?;
             ready.await.map_err(|_| DbError::Closed)??;
         }
-        Ok(db)
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            threads.lookups.push(Mutex::new(connect(&path, Role::Lookups).map_err(failed)?));
+        }
+        Ok(Self(Arc::new(threads)))
     }
 
     async fn on<T: Send + 'static>(
@@ -153,9 +170,21 @@ impl Sqlite {
         .await
     }
 
+    /// The rows of a query, read on this thread; `None` if all connections are in use.
+    pub(super) fn lookup(&self, sql: &str, params: &[Value]) -> Option<Result<Vec<Vec<Value>>, DbError>> {
+        let free = |connection| match Mutex::try_lock(connection) {
+            Ok(connection) => Some(connection),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let connection = self.0.lookups.iter().find_map(free)?;
+        Some(connection.prepare_cached(sql).map_err(failed).and_then(|mut statement| rows(&mut statement, params)))
+    }
+
     /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
     pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
-        self.on(&self.0.folds, urgency, move |connection| {
+        let queue = if urgency == Urgency::Lane { &self.0.folds } else { &self.0.builds };
+        self.on(queue, urgency, move |connection| {
             // One moment for all keys.
             let snapshot = connection.transaction().map_err(failed)?;
             let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;
@@ -170,11 +199,16 @@ impl Sqlite {
 
     pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
         self.on(&self.0.writer, urgency, move |connection| {
+            let begun = Instant::now();
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
             for write in &writes {
                 apply(&transaction, write)?;
             }
-            transaction.commit().map_err(failed)
+            transaction.commit().map_err(failed)?;
+            if begun.elapsed() > SLOW {
+                tracing::debug!(took = ?begun.elapsed(), last = writes.last().map(|write| &*write.sql().sqlite), "a long transaction kept the others waiting");
+            }
+            Ok(())
         })
         .await
     }
@@ -215,6 +249,9 @@ fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(
         Err(error) => return drop(opened.send(Err(error))),
     };
     let _ = opened.send(Ok(()));
+    if role == Role::Builds {
+        give_way();
+    }
     while let Some(job) = queue.pop() {
         job(&mut connection);
         if let Some(write_back) = &mut write_back {

@@ -5,7 +5,7 @@
 //! complete, for the same reason.
 
 use super::{
-    EngineError, Options, Shared, busy,
+    EngineError, Options, Shared, compute,
     ddl::FOLDED,
     decode::Decoded,
     member::Member,
@@ -15,7 +15,7 @@ use super::{
     step::{fold_all, stop_readers},
 };
 use crate::{
-    db::{Sql, Urgency, Write},
+    db::{Dialect, Sql, Urgency, Write},
     params,
     value::{FromValues, Kind, Value},
 };
@@ -29,8 +29,8 @@ const EVENT_SHARE: usize = 16 << 10;
 const FEWEST: usize = 64;
 /// Pages that are read and decoded ahead of the fold.
 const AHEAD: usize = 2;
-/// Rows in the first transaction, at most; how long it takes sets the number for the next.
-const FIRST_PIECE: usize = 1_000;
+/// Rows in the first transaction of a table, at most; how long it takes sets the number for the next.
+const FIRST_PIECE: usize = 250;
 /// Rows in any transaction, at most.
 const LAST_PIECE: usize = 8_000;
 
@@ -53,6 +53,7 @@ impl Bulk {
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
     pub async fn run(&mut self, shared: &Arc<Shared>, until: Position) -> Result<(), EngineError> {
         self.find_empty(shared).await?;
+        self.make_indexes_early(shared).await?;
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
             let range = (self.checkpoint.position, until);
@@ -88,6 +89,23 @@ impl Bulk {
                 stored |= !shared.db.long_query(sql, vec![]).await?.is_empty();
             }
             member.empty = !stored;
+        }
+        Ok(())
+    }
+
+    /// Where somebody is served from the same SQLite file, indexes are made while the tables are empty. That costs the build more
+    /// than making them at its end; but there each would keep the file's one writer for as long as it takes to read a whole table.
+    async fn make_indexes_early(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        let dialect = shared.db.dialect();
+        if dialect == Dialect::Postgres || !registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live()) {
+            return Ok(());
+        }
+        for member in self.members.iter_mut().filter(|member| member.empty) {
+            let indexes = member.tables().flat_map(|physical| physical.create_indexes(dialect));
+            let indexes = indexes.map(|sql| Write::run(sql, vec![])).collect();
+            may_go_on(shared)?;
+            shared.db.write(indexes, Urgency::Build).await?;
+            member.has_indexes = true;
         }
         Ok(())
     }
@@ -138,7 +156,9 @@ impl Bulk {
         for at in 0..self.members.len() {
             self.members[at].empty = false;
             for mut pieces in self.members[at].changes(to.position, true) {
-                while let Some(writes) = busy(|| pieces.next(self.piece)) {
+                // Rows of one table say nothing of those of another, which may be ten times as large.
+                self.piece = shared.options.build_page.min(FIRST_PIECE);
+                while let Some(writes) = compute(Urgency::Build, || pieces.next(self.piece)) {
                     self.write(shared, writes).await?;
                 }
             }
@@ -187,7 +207,8 @@ impl Bulk {
         for member in &mut self.members {
             for physical in member.tables() {
                 remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
-                for sql in physical.create_indexes(shared.db.dialect()) {
+                let indexes = if member.has_indexes { vec![] } else { physical.create_indexes(shared.db.dialect()) };
+                for sql in indexes {
                     may_go_on(shared)?;
                     shared.db.write(vec![Write::run(sql, vec![])], Urgency::Build).await?;
                 }
@@ -237,7 +258,7 @@ async fn read(
     while after < until {
         let decoded = match shared.store.read_all(after, size).await {
             Ok(page) if page.events.is_empty() && page.scanned <= after => return,
-            Ok(page) => shared.decode(&page, Some(until), &readers).await,
+            Ok(page) => shared.decode(&page, Some(until), &readers, Urgency::Build).await,
             Err(error) => Err(error.into()),
         };
         let decoded = match decoded {

@@ -36,6 +36,8 @@ pub struct Member {
     pub checkpoint: Checkpoint,
     /// Nothing was ever stored in its tables, so nothing needs to be loaded from them.
     pub empty: bool,
+    /// Its indexes were made before its rows.
+    pub has_indexes: bool,
     /// Which rows it folds; `None`: all.
     pub sample: Option<Sample>,
     /// Streams that it leaves out, and from where on.
@@ -43,6 +45,14 @@ pub struct Member {
     /// Those of them that the database does not know yet.
     unsaved: Vec<Parked>,
     tables: Vec<Part>,
+}
+
+/// A batch on its way into a build.
+pub struct Prepared<'a> {
+    /// The events that are new to it.
+    news: Vec<&'a Recorded>,
+    /// By table, the keys whose rows are not in memory.
+    missing: Vec<Vec<String>>,
 }
 
 struct Part {
@@ -67,6 +77,7 @@ impl Member {
             indexed: build.indexed,
             checkpoint: build.checkpoint,
             empty: false,
+            has_indexes: false,
             sample: None,
             parked: HashMap::new(),
             unsaved: Vec::new(),
@@ -116,22 +127,30 @@ impl Member {
         self.tables.iter().map(|part| &part.physical)
     }
 
-    /// Loads the rows that `events` touch and that are not in memory, then folds the events that are new to it.
-    pub async fn fold(&mut self, db: &Db, events: &[Recorded], urgency: Urgency) -> Result<(), FoldError> {
+    /// Picks those of `events` that are new to it, and finds out which rows they touch that are not in memory.
+    pub fn prepare<'a>(&mut self, events: &'a [Recorded]) -> Result<Prepared<'a>, FoldError> {
         let is_new = |event: &&Recorded| event.position > self.checkpoint.position && self.reads(event.stream.category());
         let news: Vec<&Recorded> = events.iter().filter(is_new).filter(|event| !self.is_left_out(event)).collect();
-        if news.is_empty() {
-            return Ok(());
-        }
-        for part in &mut self.tables {
-            let missing = guarded(&news, || part.rows.prepare(&news, self.sample.as_ref()))?;
-            if !self.empty && !missing.is_empty() {
-                let stored = db.load(&part.physical.load, missing, urgency).await.map_err(EngineError::from)?;
-                part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;
-            }
-            guarded(&news, || part.rows.fold(&news))?;
+        let sample = self.sample.as_ref();
+        let missing = self.tables.iter_mut().filter(|_| !news.is_empty()).map(|part| guarded(&news, || part.rows.prepare(&news, sample)));
+        let missing = missing.collect::<Result<_, _>>()?;
+        Ok(Prepared { news, missing })
+    }
+
+    /// Loads the rows that are not in memory.
+    pub async fn load(&mut self, db: &Db, prepared: &mut Prepared<'_>, urgency: Urgency) -> Result<(), FoldError> {
+        let missing = std::mem::take(&mut prepared.missing);
+        for (part, missing) in self.tables.iter_mut().zip(missing).filter(|(_, missing)| !missing.is_empty() && !self.empty) {
+            let stored = db.load(&part.physical.load, missing, urgency).await.map_err(EngineError::from)?;
+            part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;
         }
         Ok(())
+    }
+
+    /// Folds the events into the rows, which are all in memory.
+    pub fn fold(&mut self, prepared: &Prepared<'_>) -> Result<(), FoldError> {
+        let news = &prepared.news;
+        self.tables.iter_mut().filter(|_| !news.is_empty()).try_for_each(|part| guarded(news, || part.rows.fold(news)))
     }
 
     /// Roughly how many bytes its rows in memory take.

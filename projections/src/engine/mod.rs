@@ -2,6 +2,7 @@
 //!
 //! - [`rows`], [`member`]: rows in memory, and the build they belong to
 //! - [`decode`]: a page of the log, each event decoded once for all its readers; [`poison`]: what cannot be decoded
+//! - [`compute`]: where what keeps a processor busy is done
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
@@ -13,6 +14,7 @@
 pub mod builds;
 pub mod bulk;
 pub mod checkpoints;
+pub mod compute;
 pub mod ddl;
 pub mod decode;
 pub mod lane;
@@ -37,6 +39,7 @@ use crate::{
 };
 use circolo_domain::Timestamp;
 use circolo_events::{EventStore, Position, Skips, StoreError};
+use compute::compute;
 use lease::Node;
 use member::Member;
 use node::Reins;
@@ -65,7 +68,7 @@ pub struct Options {
     pub memory: usize,
     /// How many events per second builds are moved over at most, if nothing else is asked of them.
     pub rate: Option<u64>,
-    /// How long one transaction of a build should take; the lane may have to wait for it.
+    /// How long one transaction of a build should take. On SQLite the lane may have to wait for it.
     pub transaction: Duration,
     /// What to do at the start with read models that the log does not match.
     pub mismatch: Mismatch,
@@ -94,7 +97,7 @@ impl Options {
             build_page: 2_000,
             memory: 64 << 20,
             rate: None,
-            transaction: Duration::from_millis(25),
+            transaction: Duration::from_millis(5),
             mismatch: Mismatch::Refuse,
             node: None,
             interrupt: None,
@@ -245,14 +248,6 @@ impl Shared {
     /// The figures.
     pub fn meters(&self) -> std::sync::MutexGuard<'_, status::Meters> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Does work that keeps a processor busy without keeping other tasks waiting.
-pub fn busy<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 

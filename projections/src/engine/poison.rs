@@ -3,8 +3,8 @@
 //! A parked stream is left out of a build from its unreadable event on: folding on behind a gap would make rows that no
 //! history ever had. What was parked stays so in that build; a new build begins afresh, and passes over what was skipped.
 
-use super::{EngineError, Shared, busy, decode, decode::Decoded, member::Member, projector::Projector, registry, registry::State};
-use crate::projection::OnPoison;
+use super::{EngineError, Shared, compute, decode, decode::Decoded, member::Member, projector::Projector, registry, registry::State};
+use crate::{db::Urgency, projection::OnPoison};
 use circolo_domain::{StreamName, Timestamp};
 use circolo_events::{Page, Position, Skips};
 use std::sync::{Arc, PoisonError};
@@ -58,14 +58,14 @@ pub struct ParkedStream {
 
 impl Shared {
     /// Decodes a page of the log for `members`; looks for decisions to skip where something cannot be read.
-    pub async fn decode(&self, page: &Page, until: Option<Position>, members: &Readers) -> Result<Decoded, EngineError> {
+    pub async fn decode(&self, page: &Page, until: Option<Position>, members: &Readers, urgency: Urgency) -> Result<Decoded, EngineError> {
         let log = self.store.log_id();
-        let decoded = busy(|| decode::decode(log, page, until, members, &self.skips()));
+        let decoded = compute(urgency, || decode::decode(log, page, until, members, &self.skips()));
         if decoded.poison.is_none() && decoded.poisons.is_empty() {
             return Ok(decoded);
         }
         let news = self.learn_skips().await?;
-        let decoded = if news { busy(|| decode::decode(log, page, until, members, &self.skips())) } else { decoded };
+        let decoded = if news { compute(urgency, || decode::decode(log, page, until, members, &self.skips())) } else { decoded };
         let unknown = decoded.poisons.iter().chain(&decoded.poison).find(|poison| poison.unknown && self.gives_way(&poison.event_type));
         match unknown {
             Some(poison) => Err(EngineError::Newer(poison.event_type.clone())),

@@ -1,7 +1,7 @@
 //! One batch in one transaction: rows and checkpoint of several builds that stand at one position.
 
 use super::{
-    EngineError, Shared,
+    EngineError, Shared, compute,
     decode::Decoded,
     member::{FoldError, Member},
     poison::{Poison, Readers},
@@ -65,7 +65,7 @@ impl Convoy {
             self.scanned = until.map_or(page.scanned, |until| page.scanned.min(until)).max(self.scanned);
             return Ok(Step::Idle);
         }
-        let decoded = shared.decode(&page, until, &Readers::of(&self.members)).await?;
+        let decoded = shared.decode(&page, until, &Readers::of(&self.members), urgency).await?;
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
                 fold_all(shared, &mut self.members, &decoded, urgency).await?;
@@ -157,12 +157,22 @@ impl Convoy {
 /// Folds into the memory of all `members`; those that are broken leave.
 pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
     let now = (shared.options.clock)();
-    let mut folds = Vec::with_capacity(members.len());
     for member in members.iter_mut() {
         member.park(&decoded.poisons, now);
-        folds.push(member.fold(&shared.db, &decoded.events, urgency).boxed());
     }
-    let folded: Vec<_> = stream::iter(folds).buffered(SIDE_BY_SIDE).collect().await;
+    let prepared: Vec<_> = compute(urgency, || members.iter_mut().map(|member| member.prepare(&decoded.events)).collect());
+    let loads = members.iter_mut().zip(prepared).map(|(member, prepared)| {
+        let load = async move {
+            let mut prepared = prepared?;
+            member.load(&shared.db, &mut prepared, urgency).await?;
+            Ok::<_, FoldError>(prepared)
+        };
+        load.boxed()
+    });
+    let loaded: Vec<_> = stream::iter(loads.collect::<Vec<_>>()).buffered(SIDE_BY_SIDE).collect().await;
+    let folded: Vec<_> = compute(urgency, || {
+        members.iter_mut().zip(loaded).map(|(member, prepared)| prepared.and_then(|prepared| member.fold(&prepared))).collect()
+    });
     let mut at = 0;
     for outcome in folded {
         match outcome {

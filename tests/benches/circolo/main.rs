@@ -8,6 +8,8 @@ mod durable;
 mod history;
 mod home;
 mod http;
+#[cfg(feature = "kurrentdb")]
+mod kurrent;
 mod lag;
 mod machine;
 mod nodes;
@@ -69,6 +71,8 @@ enum Name {
     Lag,
     History,
     Home,
+    #[cfg(feature = "kurrentdb")]
+    Kurrent,
     Nodes,
     Past,
     UnderLoad,
@@ -92,6 +96,8 @@ fn main() -> Result<()> {
             Name::Lag => lag::run(&arguments)?,
             Name::History => history::run(&arguments)?,
             Name::Home => home::run(&arguments)?,
+            #[cfg(feature = "kurrentdb")]
+            Name::Kurrent => kurrent::run(&arguments)?,
             Name::Nodes => nodes::run(&arguments)?,
             Name::Past => past::run(&arguments)?,
             Name::UnderLoad => under_load::run(&arguments)?,

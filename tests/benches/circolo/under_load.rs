@@ -17,12 +17,14 @@ use tokio::runtime::Runtime;
 
 /// So many times what it is without a rebuild may the slowest hundredth take.
 const AIM: f64 = 2.0;
+/// After so long it is asked whether the rebuild has ended.
+const STRETCH: Duration = Duration::from_secs(1);
 
 pub fn run(arguments: &Arguments) -> Result<Report> {
     let head = vec!["data", "what", "p50 ms", "p99 ms", "during a rebuild p50 ms", "p99 ms", "p99 ratio"];
     let mut report = Report::new("under_load", head);
     report.fact("history", format!("{} simulated events", arguments.history()));
-    report.fact("load", "500 questions a second over HTTP, each read twice; then the same while `projections rebuild --all` runs");
+    report.fact("load", "500 questions a second over HTTP, each read twice; then the same until `projections rebuild --all` ends");
     Runtime::new()?.block_on(async {
         let databases = Databases::wanted(&mut report, arguments).await?;
         for (data, postgres) in &databases.all {
@@ -46,14 +48,14 @@ async fn measure(report: &mut Report, arguments: &Arguments, data: &str, postgre
     let mut rebuild = Command::new(server::binary());
     rebuild.args(["projections", "rebuild", "--all", "--url", server.url(), "--token", &token]);
     let mut rebuild = rebuild.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let beside = lag::paced(&server, &town, span).await?;
-    let lasted = rebuild.try_wait()?.is_none();
-    rebuild.kill()?;
-    rebuild.wait()?;
-    server.kill().await;
-    if !lasted && !arguments.quick {
-        report.fact(data, "the rebuild ended before the measurement did: take more events");
+    // All of it: what it does at its end, such as making indexes, is not what it does first.
+    let mut beside = (Vec::new(), Duration::ZERO);
+    while rebuild.try_wait()?.is_none() {
+        let (times, took) = lag::paced(&server, &town, STRETCH).await?;
+        beside = (beside.0.into_iter().chain(times).collect(), beside.1 + took);
     }
+    server.kill().await;
+    report.fact(data, format!("the rebuild took {:.0} s", beside.1.as_secs_f64()));
 
     for (at, what) in ["command", "query of what was just written", "query"].into_iter().enumerate() {
         let sample =

@@ -1,4 +1,4 @@
-//! (b): the tables that the engine made, filled by one hand-written `INSERT ... SELECT` each; indexes and search at the end.
+//! (b): the tables that the engine made, filled by one hand-written `INSERT ... SELECT` each; indexes at the end.
 //!
 //! The statements know the types of events that the generator writes, and no others.
 
@@ -67,7 +67,6 @@ pub fn sqlite(views: &Path, log: &Path) -> Result<()> {
         db.execute_batch(&format!("DROP {kind} main.{name}"))?;
     }
     db.execute_batch(&format!("BEGIN; {}; COMMIT", statements(&words).join(";")))?;
-    db.execute_batch("INSERT INTO questions_v1__g1__search (questions_v1__g1__search) VALUES ('rebuild')")?;
     for (_, _, sql) in &later {
         db.execute_batch(sql)?;
     }

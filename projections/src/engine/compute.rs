@@ -1,0 +1,42 @@
+//! Work that keeps a processor busy: the lane's at once, builds' on threads that others go before.
+
+use crate::db::Urgency;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::OnceLock;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// A build decodes one page while it folds the one before.
+const THREADS: usize = 2;
+/// The niceness of these threads: whoever waits for an answer gets about nine times the processor time.
+const NICE: i32 = 10;
+
+/// Does `work` without keeping other tasks waiting.
+pub fn compute<T: Send>(urgency: Urgency, work: impl FnOnce() -> T + Send) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| match urgency {
+            Urgency::Lane => work(),
+            Urgency::Build => behind_others(work),
+        }),
+        _ => work(),
+    }
+}
+
+fn behind_others<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| {
+        let pool = ThreadPoolBuilder::new().num_threads(THREADS).thread_name(|_| "views-build".to_owned()).start_handler(|_| give_way());
+        pool.build().inspect_err(|error| tracing::warn!(%error, "builds get no threads of their own")).ok()
+    });
+    match pool {
+        Some(pool) => pool.install(work),
+        None => work(),
+    }
+}
+
+/// Lets other threads of this machine go before this one, where the system knows how.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(%error, "builds run as everybody else does");
+    }
+}
