@@ -58,7 +58,7 @@ impl RateLimit {
                 Allowance { limit, remaining, reset: (limit - remaining.min(limit)) * 60 / limit, refused: None }
             }
             Err(until) => {
-                let wait = until.wait_time_from(DefaultClock::default().now()).as_secs_f64().ceil();
+                let wait = until.wait_time_from(self.limiter.clock().now()).as_secs_f64().ceil();
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 60")]
                 Allowance { limit, remaining: 0, reset: 60, refused: Some((wait as u32).max(1)) }
             }

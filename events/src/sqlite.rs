@@ -3,6 +3,7 @@
 //! One process writes at a time; who opens the log for writing holds the folder's [`crate::DataLock`]. Others may read
 //! beside it ([`Sqlite::open_read_only`]).
 
+mod id_index;
 mod reader;
 mod schema;
 mod write_back;

@@ -1,6 +1,6 @@
 //! The file: its tables, its settings, its version.
 
-use super::Options;
+use super::{Options, id_index};
 use crate::store::LogId;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub const CACHE: i32 = -16_384;
 /// See [`CACHE`].
 pub const BULK_CACHE: i32 = -131_072;
 
-/// `UNIQUE (stream, revision)` is what makes an append safe; everything before it is speed.
+/// `UNIQUE (stream, revision)` is what makes an append safe; everything before it is speed. The index over ids is made apart.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
     CREATE TABLE IF NOT EXISTS events (
@@ -27,7 +27,6 @@ const TABLES: &str = "
         recorded_at INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX IF NOT EXISTS events_by_stream ON events (stream, revision);
-    CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (event_id);
 ";
 
 /// Why a log could not be opened.
@@ -116,7 +115,7 @@ pub fn try_to_write(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes the tables if they are not there; the log's identity.
+/// Makes tables and indexes if they are not there; the log's identity.
 pub fn prepare(connection: &Connection, new_log_id: LogId) -> Result<LogId, OpenError> {
     if !is_log(connection)? {
         connection.execute_batch(&format!(
@@ -126,6 +125,7 @@ pub fn prepare(connection: &Connection, new_log_id: LogId) -> Result<LogId, Open
              COMMIT;"
         ))?;
     }
+    connection.execute_batch(id_index::MAKE)?;
     log_id(connection)
 }
 

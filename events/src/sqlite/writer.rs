@@ -1,6 +1,6 @@
 //! Writing: one thread that commits what waits as one transaction.
 
-use super::{Joined, Options, WriteBack, reader, schema};
+use super::{Joined, Options, WriteBack, id_index::IdIndex, reader, schema};
 use crate::{
     batch::{Batch, Outcome, Queue, Request},
     rules::{check, signed, unsigned},
@@ -36,7 +36,8 @@ impl Writer {
         let write_back = WriteBack::start(&connection, path)?;
         let failing = Arc::<AtomicBool>::default();
         let heads = Heads(Cache::new(options.heads));
-        let mut log = Log { write_back, connection, heads, head: head.clone(), failing: Arc::clone(&failing), bulk: false };
+        let (ids, seen, failed) = (IdIndex::Made, head.clone(), Arc::clone(&failing));
+        let mut log = Log { write_back, connection, heads, ids, head: seen, failing: failed, bulk: false };
         let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || log.run(requests))?;
         Ok(Self { queue, head, failing, _thread: Joined(vec![thread]) })
     }
@@ -86,6 +87,7 @@ struct Log {
     write_back: WriteBack,
     connection: Connection,
     heads: Heads,
+    ids: IdIndex,
     head: watch::Sender<Position>,
     /// Whether the last transaction came to nothing.
     failing: Arc<AtomicBool>,
@@ -147,6 +149,9 @@ impl Log {
                 }
             }
         }
+        if let Err(error) = self.ids.make(&self.connection) {
+            tracing::error!(%error, "the index of the log's ids was not made; whoever opens the log next makes it");
+        }
     }
 
     /// A bulk write enters ids all over two indexes: with their pages in memory it takes half the time. Otherwise a small cache
@@ -163,6 +168,8 @@ impl Log {
     /// Writes a batch as one transaction; the outcomes of its entries in order, and the log's head.
     fn write(&mut self, batch: &Batch) -> Result<(Vec<Outcome>, Position), Failure> {
         self.fit_cache(batch)?;
+        let empty = *self.head.borrow() == Position::START;
+        self.ids.before(&self.connection, batch, self.bulk, empty)?;
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let written = self.insert(batch);
         let failure = match written {
