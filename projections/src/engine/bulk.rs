@@ -97,7 +97,10 @@ impl Bulk {
     /// than making them at its end; but there each would keep the file's one writer for as long as it takes to read a whole table.
     async fn make_indexes_early(&mut self, shared: &Shared) -> Result<(), EngineError> {
         let dialect = shared.db.dialect();
-        if dialect == Dialect::Postgres || !registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live()) {
+        if dialect == Dialect::Postgres
+            || !shared.options.serving
+            || !registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live())
+        {
             return Ok(());
         }
         for member in self.members.iter_mut().filter(|member| member.empty) {

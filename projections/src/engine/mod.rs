@@ -70,6 +70,8 @@ pub struct Options {
     pub rate: Option<u64>,
     /// How long one transaction of a build should take. On SQLite the lane may have to wait for it.
     pub transaction: Duration,
+    /// Whether somebody may be served from these read models meanwhile; builds give way then.
+    pub serving: bool,
     /// What to do at the start with read models that the log does not match.
     pub mismatch: Mismatch,
     /// Who this is among several that share the read models, which must then be in Postgres; `None`: nobody else is there.
@@ -98,6 +100,7 @@ impl Options {
             memory: 64 << 20,
             rate: None,
             transaction: Duration::from_millis(5),
+            serving: true,
             mismatch: Mismatch::Refuse,
             node: None,
             interrupt: None,
