@@ -4,7 +4,7 @@
 use super::{DbError, Urgency, Write};
 use crate::{engine::compute::give_way, value::Value};
 use circolo_events::sqlite::{WriteBack, keep_plans};
-use rusqlite::{Connection, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -165,12 +165,12 @@ impl Sqlite {
         let queue = if readers == Readers::Queries { &self.0.queries } else { &self.0.operators };
         self.on(queue, Urgency::Lane, move |connection| {
             let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
-            rows(&mut statement, &params)
+            rows(&mut statement, &params).map_err(failed)
         })
         .await
     }
 
-    /// The rows of a query, read on this thread; `None` if all connections are in use.
+    /// The rows of a query, read on this thread; `None` if all connections are in use or it would have to wait for another process.
     pub(super) fn lookup(&self, sql: &str, params: &[Value]) -> Option<Result<Vec<Vec<Value>>, DbError>> {
         let free = |connection| match Mutex::try_lock(connection) {
             Ok(connection) => Some(connection),
@@ -178,7 +178,10 @@ impl Sqlite {
             Err(TryLockError::WouldBlock) => None,
         };
         let connection = self.0.lookups.iter().find_map(free)?;
-        Some(connection.prepare_cached(sql).map_err(failed).and_then(|mut statement| rows(&mut statement, params)))
+        match connection.prepare_cached(sql).and_then(|mut statement| rows(&mut statement, params)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => None,
+            read => Some(read.map_err(failed)),
+        }
     }
 
     /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
@@ -190,7 +193,7 @@ impl Sqlite {
             let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;
             let mut found = Vec::with_capacity(keys.len());
             for key in keys {
-                found.append(&mut rows(&mut statement, &[Value::Text(key)])?);
+                found.append(&mut rows(&mut statement, &[Value::Text(key)]).map_err(failed)?);
             }
             Ok(found)
         })
@@ -263,8 +266,8 @@ fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(
 fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     keep_plans(&connection)?;
-    // Another process may prepare its own tables in short transactions.
-    connection.busy_timeout(Duration::from_secs(30))?;
+    // Another process may prepare its own tables in short transactions. A lookup waits on a thread that others need.
+    connection.busy_timeout(if role == Role::Lookups { Duration::ZERO } else { Duration::from_secs(30) })?;
     connection.set_prepared_statement_cache_capacity(512);
     if role == Role::Writer {
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -277,13 +280,12 @@ fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn rows(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<Vec<Vec<Value>>, DbError> {
+fn rows(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> rusqlite::Result<Vec<Vec<Value>>> {
     let width = statement.column_count();
-    let mut cursor = statement.query(params_from_iter(params)).map_err(failed)?;
+    let mut cursor = statement.query(params_from_iter(params))?;
     let mut found = Vec::new();
-    while let Some(row) = cursor.next().map_err(failed)? {
-        let values = (0..width).map(|column| Ok(value(row.get_ref(column)?))).collect::<rusqlite::Result<_>>().map_err(failed)?;
-        found.push(values);
+    while let Some(row) = cursor.next()? {
+        found.push((0..width).map(|column| Ok(value(row.get_ref(column)?))).collect::<rusqlite::Result<_>>()?);
     }
     Ok(found)
 }

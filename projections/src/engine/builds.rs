@@ -183,7 +183,7 @@ pub async fn bring_up(
     checkpoint: Checkpoint,
     until: Option<Position>,
 ) -> Result<Convoy, EngineError> {
-    let mut bulk = Bulk::new(members, checkpoint, &shared.options);
+    let mut bulk = Bulk::new(members, checkpoint);
     if bulk.members.iter().any(|member| !member.indexed) {
         let end = match until {
             Some(until) => until,

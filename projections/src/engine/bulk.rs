@@ -5,7 +5,7 @@
 //! complete, for the same reason.
 
 use super::{
-    EngineError, Options, Shared, compute,
+    EngineError, Shared, compute,
     ddl::FOLDED,
     decode::Decoded,
     member::Member,
@@ -40,14 +40,13 @@ pub struct Bulk {
     pub members: Vec<Member>,
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
-    piece: usize,
     pace: Pace,
 }
 
 impl Bulk {
     /// Builds that all stand at `checkpoint`.
-    pub fn new(members: Vec<Member>, checkpoint: Checkpoint, options: &Options) -> Self {
-        Self { members, checkpoint, piece: options.build_page.min(FIRST_PIECE), pace: Pace::default() }
+    pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
+        Self { members, checkpoint, pace: Pace::default() }
     }
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
@@ -103,7 +102,7 @@ impl Bulk {
         {
             return Ok(());
         }
-        for member in self.members.iter_mut().filter(|member| member.empty) {
+        for member in self.members.iter_mut().filter(|member| member.empty && member.lacks_indexes()) {
             let indexes = member.tables().flat_map(|physical| physical.create_indexes(dialect));
             let indexes = indexes.map(|sql| Write::run(sql, vec![])).collect();
             may_go_on(shared)?;
@@ -160,9 +159,9 @@ impl Bulk {
             self.members[at].empty = false;
             for mut pieces in self.members[at].changes(to.position, true) {
                 // Rows of one table say nothing of those of another, which may be ten times as large.
-                self.piece = shared.options.build_page.min(FIRST_PIECE);
-                while let Some(writes) = compute(Urgency::Build, || pieces.next(self.piece)) {
-                    self.write(shared, writes).await?;
+                let mut piece = shared.options.build_page.min(FIRST_PIECE);
+                while let Some(writes) = compute(Urgency::Build, || pieces.next(piece)) {
+                    piece = self.write(shared, writes, piece).await?;
                 }
             }
         }
@@ -174,20 +173,19 @@ impl Bulk {
         Ok(())
     }
 
-    /// One short transaction; the size of the next follows from the time it takes.
-    async fn write(&mut self, shared: &Shared, writes: Vec<Write>) -> Result<(), EngineError> {
+    /// One short transaction of `piece` rows; the size of the next follows from the time it takes.
+    async fn write(&self, shared: &Shared, writes: Vec<Write>, piece: usize) -> Result<usize, EngineError> {
         let begun = Instant::now();
         self.write_whole(shared, writes).await?;
         let (took, aim) = (begun.elapsed(), shared.options.transaction);
-        self.piece = if took > aim {
-            self.piece / 2
+        let next = if took > aim {
+            piece / 2
         } else if took < aim / 2 {
-            self.piece * 2
+            piece * 2
         } else {
-            self.piece
-        }
-        .clamp(1, LAST_PIECE);
-        Ok(())
+            piece
+        };
+        Ok(next.clamp(1, LAST_PIECE))
     }
 
     async fn write_whole(&self, shared: &Shared, writes: Vec<Write>) -> Result<(), EngineError> {
@@ -210,7 +208,7 @@ impl Bulk {
         for member in &mut self.members {
             for physical in member.tables() {
                 remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
-                let indexes = if member.has_indexes { vec![] } else { physical.create_indexes(shared.db.dialect()) };
+                let indexes = if member.lacks_indexes() { physical.create_indexes(shared.db.dialect()) } else { vec![] };
                 for sql in indexes {
                     may_go_on(shared)?;
                     shared.db.write(vec![Write::run(sql, vec![])], Urgency::Build).await?;

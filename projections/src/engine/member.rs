@@ -122,6 +122,11 @@ impl Member {
         !self.parked.is_empty() && self.parked.get(&event.stream).is_some_and(|from| event.position >= *from)
     }
 
+    /// Are its indexes still to be made? A build that is only compared is read by key.
+    pub fn lacks_indexes(&self) -> bool {
+        !self.has_indexes && self.state != State::Checking
+    }
+
     /// Its tables.
     pub fn tables(&self) -> impl Iterator<Item = &Physical> {
         self.tables.iter().map(|part| &part.physical)

@@ -192,7 +192,7 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
         return Ok(vec![]);
     }
     let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
-    let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()), &shared.options);
+    let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
     bulk.complete(shared).await?;
     make_live(shared, &bulk.members).await?;
     shared.put_down(created.iter().map(|build| &build.id));
