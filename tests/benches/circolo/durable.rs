@@ -4,6 +4,7 @@ use crate::{Arguments, Result, report::Report};
 use circolo_tests::postgres::{Cluster, cluster_with};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::path::Path;
+use tokio::runtime::Runtime;
 
 /// What is not the server's default: memory of a small installation, and no checkpoint in the middle of a measurement.
 const SETTINGS: &[&str] = &["-c", "shared_buffers=512MB", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=30min"];
@@ -15,16 +16,31 @@ pub fn cluster(dir: &Path) -> Option<Cluster> {
 }
 
 /// The databases that are asked for, by name, each with the URL of its server if it has one.
-pub struct Databases {
+struct Databases {
     /// Name and URL.
-    pub all: Vec<(&'static str, Option<String>)>,
+    all: Vec<(&'static str, Option<String>)>,
     /// Ends when this is dropped.
     _cluster: Option<Cluster>,
 }
 
+/// Measures on each of the databases that are asked for.
+pub fn on_each(
+    report: &mut Report,
+    arguments: &Arguments,
+    mut measure: impl AsyncFnMut(&mut Report, &'static str, Option<&str>) -> Result<()>,
+) -> Result<()> {
+    Runtime::new()?.block_on(async {
+        let databases = Databases::wanted(report, arguments).await?;
+        for (data, postgres) in &databases.all {
+            measure(report, data, postgres.as_deref()).await?;
+        }
+        Ok(())
+    })
+}
+
 impl Databases {
     /// What `arguments` ask for and what is installed; the report tells what they are.
-    pub async fn wanted(report: &mut Report, arguments: &Arguments) -> Result<Self> {
+    async fn wanted(report: &mut Report, arguments: &Arguments) -> Result<Self> {
         let mut all = Vec::new();
         if arguments.wants("SQLite") {
             all.push(("SQLite", None));

@@ -3,7 +3,7 @@
 
 use crate::{
     Arguments, Result,
-    durable::{self, Databases},
+    durable::{self, on_each},
     http::{client::Client, site::Site},
     report::Report,
 };
@@ -14,7 +14,7 @@ use circolo_tests::server::Server;
 use hyper::StatusCode;
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::time::Instant;
 
 const SIMULATED_AIM: f64 = 20.0;
 const MEMORY_AIM: f64 = 300.0;
@@ -24,13 +24,7 @@ const LIVE: usize = 200_000;
 pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("history", vec!["data", "what", "events", "seconds", "events/s", "peak MiB", "aim"]);
     report.fact("peak", "VmHWM of the process; on Postgres the server's memory is not in it");
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            Measurement { report: &mut report, arguments, data }.run(postgres.as_deref()).await?;
-        }
-        Ok::<_, crate::Error>(())
-    })?;
+    on_each(&mut report, arguments, async |report, data, postgres| Measurement { report, arguments, data }.run(postgres).await)?;
     Ok(report)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Arguments, Result,
-    durable::{Databases, schema},
+    durable::{on_each, schema},
     report::{Report, Sample, round},
 };
 use circolo_domain::access::Key;
@@ -10,7 +10,7 @@ use circolo_projections::{Db, feeds};
 use circolo_tests::million::{self, BUSY, ITEMS, key};
 use serde_json::json;
 use std::ops::RangeInclusive;
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::time::Instant;
 
 /// Milliseconds in which a page is to be found, half of the times.
 const AIM: f64 = 5.0;
@@ -20,17 +20,13 @@ const PAGE: i64 = 21;
 pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("home", vec!["data", "what", "p50 ms", "p99 ms", "beside one group's", "aim"]);
     report.fact("feeds", format!("{ITEMS} things of 2,000 groups, half of them in one; pages of 20, one after the other"));
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            let dir = tempfile::tempdir_in(&arguments.dir)?;
-            let db = match postgres {
-                None => million::on_sqlite(million::feeds(), dir.path()).await,
-                Some(url) => million::on_postgres(million::feeds(), &schema(url, "home").await?).await,
-            };
-            measure(&mut report, data, &db, if arguments.quick { 10 } else { 1_000 }).await?;
-        }
-        Ok::<_, crate::Error>(())
+    on_each(&mut report, arguments, async |report, data, postgres| {
+        let dir = tempfile::tempdir_in(&arguments.dir)?;
+        let db = match postgres {
+            None => million::on_sqlite(million::feeds(), dir.path()).await,
+            Some(url) => million::on_postgres(million::feeds(), &schema(url, "home").await?).await,
+        };
+        measure(report, data, &db, if arguments.quick { 10 } else { 1_000 }).await
     })?;
     Ok(report)
 }

@@ -105,11 +105,7 @@ async fn appends(client: &Client, content: &Content, in_flight: usize, span: Dur
             Ok::<_, crate::Error>(times)
         });
     }
-    let mut times = Vec::new();
-    while let Some(done) = running.join_next().await {
-        times.extend(done??);
-    }
-    Ok(Sample::new(times, began.elapsed()))
+    Sample::of(running, began).await
 }
 
 /// The log through the adapter, page by page.

@@ -2,7 +2,7 @@
 
 use crate::{
     Arguments, Result,
-    durable::Databases,
+    durable::on_each,
     http::{Town, client::Client, site::Site},
     report::{Report, Sample},
 };
@@ -11,7 +11,6 @@ use hyper::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 use tokio::{
-    runtime::Runtime,
     sync::mpsc,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -27,13 +26,9 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("lag", head);
     report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("visible after", "from the answer to the command to the answer to a query that waits for its position");
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            let aim = if postgres.is_none() { SQLITE_AIM } else { POSTGRES_AIM };
-            measure(&mut report, arguments, data, postgres.as_deref(), aim).await?;
-        }
-        Ok::<_, crate::Error>(())
+    on_each(&mut report, arguments, async |report, data, postgres| {
+        let aim = if postgres.is_none() { SQLITE_AIM } else { POSTGRES_AIM };
+        measure(report, arguments, data, postgres, aim).await
     })?;
     Ok(report)
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     Arguments, Result,
-    durable::Databases,
+    durable::on_each,
     history::store,
     http::{client::Client, site::Site},
     report::{Report, Sample, round},
@@ -14,7 +14,7 @@ use circolo_tests::server::Server;
 use hyper::StatusCode;
 use serde_json::json;
 use std::{fs, path::Path, time::Duration};
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::time::Instant;
 
 /// Milliseconds in which the members of one group are to be known, half of the times.
 const MEMBERS_AIM: f64 = 20.0;
@@ -26,13 +26,7 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("past", head);
     report.fact("history", format!("{} simulated events; the time asked for is that of the one in the middle", arguments.history()));
     report.fact("MB", "of the file or files; of reading alone, of payloads and metadata");
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            Measurement { report: &mut report, arguments, data }.run(postgres.as_deref()).await?;
-        }
-        Ok::<_, crate::Error>(())
-    })?;
+    on_each(&mut report, arguments, async |report, data, postgres| Measurement { report, arguments, data }.run(postgres).await)?;
     Ok(report)
 }
 

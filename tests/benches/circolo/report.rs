@@ -3,6 +3,7 @@
 use crate::{Result, machine::Facts};
 use serde_json::{Map, Value, json};
 use std::{fs, path::PathBuf, time::Duration};
+use tokio::{task::JoinSet, time::Instant};
 
 /// The median; of an even number the lower of the two in the middle, of none 0.
 pub fn median(mut values: Vec<f64>) -> f64 {
@@ -29,6 +30,15 @@ impl Sample {
         #[expect(clippy::cast_precision_loss, reason = "counts of operations are far below 2^52")]
         let rate = times.len() as f64 / elapsed.as_secs_f64();
         Self { rate, p50: percentile(50), p99: percentile(99) }
+    }
+
+    /// Of the times that tasks tell which began at `began`, when the last has ended.
+    pub async fn of(mut running: JoinSet<Result<Vec<f32>>>, began: Instant) -> Result<Self> {
+        let mut times = Vec::new();
+        while let Some(done) = running.join_next().await {
+            times.extend(done??);
+        }
+        Ok(Self::new(times, began.elapsed()))
     }
 
     /// Median by median.

@@ -2,7 +2,7 @@
 
 use crate::{
     Arguments, Result,
-    durable::Databases,
+    durable::on_each,
     http::{Town, site::Site},
     lag::{self, Times},
     report::{Report, Sample, round},
@@ -13,7 +13,6 @@ use std::{
     process::{Command, Stdio},
     time::Duration,
 };
-use tokio::runtime::Runtime;
 
 /// So many times what it is without a rebuild may the slowest hundredth take.
 const AIM: f64 = 2.0;
@@ -25,13 +24,7 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new("under_load", head);
     report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("load", "500 questions a second over HTTP, each read twice; then the same until `projections rebuild --all` ends");
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            measure(&mut report, arguments, data, postgres.as_deref()).await?;
-        }
-        Ok::<_, crate::Error>(())
-    })?;
+    on_each(&mut report, arguments, async |report, data, postgres| measure(report, arguments, data, postgres).await)?;
     Ok(report)
 }
 

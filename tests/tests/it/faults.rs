@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_may_stop_and_come_back() {
@@ -39,14 +40,30 @@ async fn postgres_may_stop_and_come_back() {
     load.settle(&storage, server).await;
 }
 
+/// A server whose connections to Postgres lead through a proxy, and its load.
+struct Proxied {
+    proxy: Proxy,
+    storage: Storage,
+    load: Load,
+    server: Server,
+    _folder: TempDir,
+}
+
+impl Proxied {
+    /// `None` without Postgres.
+    async fn start() -> Option<Self> {
+        let proxy = Proxy::before(&fresh_schema().await?).await;
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage { folder: folder.path().join("data"), database: Some(proxy.url.clone()) };
+        let load = Load::new(&storage).await;
+        let server = Server::start(&storage).await;
+        Some(Self { proxy, storage, load, server, _folder: folder })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_may_break_at_any_moment() {
-    let Some(url) = fresh_schema().await else { return };
-    let proxy = Proxy::before(&url).await;
-    let folder = tempfile::tempdir().unwrap();
-    let storage = Storage { folder: folder.path().join("data"), database: Some(proxy.url.clone()) };
-    let mut load = Load::new(&storage).await;
-    let server = Server::start(&storage).await;
+    let Some(Proxied { proxy, storage, mut load, server, _folder }) = Proxied::start().await else { return };
     let (mut progress, url) = (load.progress(), server.url());
     load.during(url, async {
         for cut in 0..25 {
@@ -62,12 +79,7 @@ async fn connections_may_break_at_any_moment() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_may_fall_silent() {
-    let Some(url) = fresh_schema().await else { return };
-    let proxy = Proxy::before(&url).await;
-    let folder = tempfile::tempdir().unwrap();
-    let storage = Storage { folder: folder.path().join("data"), database: Some(proxy.url.clone()) };
-    let mut load = Load::new(&storage).await;
-    let server = Server::start(&storage).await;
+    let Some(Proxied { proxy, storage, mut load, server, _folder }) = Proxied::start().await else { return };
     let (mut progress, url) = (load.progress(), server.url());
     load.during(url, async {
         progress.more(20).await;

@@ -8,7 +8,7 @@ pub mod site;
 
 use crate::{
     Arguments, Result,
-    durable::Databases,
+    durable::on_each,
     report::{Report, Sample, aimed, median, round},
 };
 use bare::Plan;
@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{runtime::Runtime, task::JoinSet, time::Instant};
+use tokio::{task::JoinSet, time::Instant};
 
 /// Requests in flight at once.
 const IN_FLIGHT: usize = 64;
@@ -38,13 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
     report.fact("client", format!("{IN_FLIGHT} connections, each one request after the other, on the same cores as the server"));
     report.fact("history", format!("{} simulated events", arguments.history()));
     report.fact("behind after", "events that the read models have not seen when the last command is answered");
-    Runtime::new()?.block_on(async {
-        let databases = Databases::wanted(&mut report, arguments).await?;
-        for (data, postgres) in &databases.all {
-            measure(&mut report, arguments, data, postgres.as_deref()).await?;
-        }
-        Ok::<_, crate::Error>(())
-    })?;
+    on_each(&mut report, arguments, async |report, data, postgres| measure(report, arguments, data, postgres).await)?;
     Ok(report)
 }
 
@@ -145,11 +139,7 @@ async fn load(url: &str, tokens: &[String], span: Duration, work: &Work) -> Resu
             Ok::<_, crate::Error>(times)
         });
     }
-    let mut times = Vec::new();
-    while let Some(done) = running.join_next().await {
-        times.extend(done??);
-    }
-    Ok(Sample::new(times, began.elapsed()))
+    Sample::of(running, began).await
 }
 
 /// How many events the read models have still to see.
