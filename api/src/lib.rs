@@ -1,6 +1,6 @@
 //! Circolo as a REST API and a command line.
 //!
-//! - [`config`]: what can be set; [`open`]: URLs to adapters
+//! - [`config`]: what can be set; [`open`]: URLs to adapters; [`held`]: what keeps others away from them
 //! - [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
 //! - [`extract`], [`headers`], [`listing`], [`answer`], [`problem`]: how requests are read and answered
 //! - [`auth`], [`keys`], [`jwks`]: who a token stands for
@@ -20,6 +20,7 @@ mod console;
 pub mod extract;
 pub mod headers;
 mod health;
+pub mod held;
 pub mod jwks;
 pub mod keys;
 pub mod layers;

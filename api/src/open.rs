@@ -1,9 +1,13 @@
 //! From URLs to adapters: the one place that knows which there are.
 
-use crate::config::{Storage, redacted};
+use crate::{
+    clock::Ids,
+    config::{Storage, redacted},
+    held::Held,
+};
 use circolo_events::{
     DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
-    postgres::{self, Claim, ClaimError, ConnectError},
+    postgres::{self, ClaimError, ConnectError},
     sqlite,
 };
 #[cfg(feature = "kurrentdb")]
@@ -57,6 +61,10 @@ pub enum OpenError {
     /// Somebody else uses the database.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// Somebody else uses the log in KurrentDB.
+    #[cfg(feature = "kurrentdb")]
+    #[error(transparent)]
+    KurrentClaim(#[from] kurrentdb::ClaimError),
     /// The log in SQLite.
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
@@ -75,7 +83,12 @@ pub enum OpenError {
 impl OpenError {
     /// Whether another process uses the data.
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Lock(LockError::Held(_)) | Self::Claim(ClaimError::Held(_) | ClaimError::Alone(_)))
+        match self {
+            Self::Lock(LockError::Held(_)) | Self::Claim(ClaimError::Held(_) | ClaimError::Alone(_)) => true,
+            #[cfg(feature = "kurrentdb")]
+            Self::KurrentClaim(kurrentdb::ClaimError::Held(_)) => true,
+            _ => false,
+        }
     }
 }
 
@@ -87,23 +100,6 @@ pub struct Opened {
     pub db: Db,
     /// Keeps others out while it lives.
     pub held: Held,
-}
-
-/// What keeps others out.
-#[derive(Debug, Default)]
-pub struct Held {
-    locks: Vec<DataLock>,
-    claims: Vec<Claim>,
-}
-
-impl Held {
-    /// Returns when somebody else may have come in: then this process must stop. Never for files.
-    pub async fn lost(&self) {
-        if self.claims.is_empty() {
-            return std::future::pending().await;
-        }
-        futures::future::select_all(self.claims.iter().map(|claim| Box::pin(claim.lost()))).await;
-    }
 }
 
 impl Storage {
@@ -123,43 +119,35 @@ impl Storage {
         Ok(log && matches!(self.views_place()?, Place::Postgres(_)))
     }
 
-    /// Opens everything for writing, and keeps others out who could not share it. A log that is not there is made, as `new_log_id`.
-    pub async fn open(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
+    /// Opens everything for writing, and keeps others out who could not share it. A log that is not there is made, with the first
+    /// of `ids`.
+    pub async fn open(&self, ids: &Ids) -> Result<Opened, OpenError> {
         if !self.is_shared()? {
-            return self.open_alone(new_log_id).await;
+            return self.open_alone(ids).await;
         }
-        let (log, views) = (self.log_place()?, self.views_place()?);
         make_folder(&self.folder.data)?;
-        let mut held = Held { locks: vec![DataLock::share(&self.folder.data)?], claims: vec![] };
-        for (place, key) in [(&log, "log"), (&views, "views")] {
-            if let Place::Postgres(url) = place {
-                held.claims.push(Claim::share(url, key).await?);
-            }
-        }
-        let store = open_log(&log, new_log_id).await?;
-        Ok(Opened { store, db: open_views(&views).await?, held })
+        self.open_holding(Held::of(vec![DataLock::share(&self.folder.data)?]), false, ids).await
     }
 
-    /// Opens everything for writing and keeps all others out. A log that is not there is made, as `new_log_id`.
-    pub async fn open_alone(&self, new_log_id: LogId) -> Result<Opened, OpenError> {
-        let (log, views) = (self.log_place()?, self.views_place()?);
-        let mut held = Held { locks: self.locks(&log, &views)?, claims: vec![] };
-        for (place, key) in [(&log, "log"), (&views, "views")] {
-            if let Place::Postgres(url) = place {
-                held.claims.push(Claim::take(url, key).await?);
-            }
-        }
+    /// Opens everything for writing and keeps all others out. A log that is not there is made, with the first of `ids`.
+    pub async fn open_alone(&self, ids: &Ids) -> Result<Opened, OpenError> {
+        let held = Held::of(self.locks(&self.log_place()?, &self.views_place()?)?);
+        self.open_holding(held, true, ids).await
+    }
+
+    async fn open_holding(&self, mut held: Held, alone: bool, ids: &Ids) -> Result<Opened, OpenError> {
+        let (new_log_id, log, views) = (ids(), self.log_place()?, self.views_place()?);
+        held.claim_log(&log, alone, ids).await?;
+        held.claim(&views, "views", alone).await?;
         let store = open_log(&log, new_log_id).await?;
         Ok(Opened { store, db: open_views(&views).await?, held })
     }
 
     /// Opens the log alone for writing and keeps others out.
-    pub async fn open_log(&self, new_log_id: LogId) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
-        let log = self.log_place()?;
-        let mut held = Held { locks: self.locks(&log, &log)?, claims: vec![] };
-        if let Place::Postgres(url) = &log {
-            held.claims.push(Claim::take(url, "log").await?);
-        }
+    pub async fn open_log(&self, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
+        let (new_log_id, log) = (ids(), self.log_place()?);
+        let mut held = Held::of(self.locks(&log, &log)?);
+        held.claim_log(&log, true, ids).await?;
         Ok((open_log(&log, new_log_id).await?, held))
     }
 
@@ -200,15 +188,14 @@ pub async fn source(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
 }
 
 /// Opens the log at `url` for writing, and makes it if it is not there. Keeps others out without a data folder.
-pub async fn target(url: &str, new_log_id: LogId) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
-    let place = given(url)?;
-    let mut held = Held::default();
-    match &place {
+pub async fn target(url: &str, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
+    let (new_log_id, place) = (ids(), given(url)?);
+    let mut held = match &place {
         Place::Memory => return Err(OpenError::CopyInMemory),
-        Place::Sqlite(path) => held.locks.push(DataLock::acquire(make_folder_of(path)?)?),
-        Place::Postgres(url) => held.claims.push(Claim::take(url, "log").await?),
-        Place::Kurrent(_) => {}
-    }
+        Place::Sqlite(path) => Held::of(vec![DataLock::acquire(make_folder_of(path)?)?]),
+        Place::Postgres(_) | Place::Kurrent(_) => Held::default(),
+    };
+    held.claim_log(&place, true, ids).await?;
     Ok((open_log(&place, new_log_id).await?, held))
 }
 
@@ -313,9 +300,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = crate::config::DataFolder { data: dir.path().join("data") };
         let storage = Storage { folder, log: Some("memory:".into()), views: None };
-        let opened = storage.open(LogId::nil()).await.unwrap();
-        assert!(storage.open(LogId::nil()).await.err().unwrap().is_held());
+        let ids = crate::clock::fresh_ids();
+        let opened = storage.open(&ids).await.unwrap();
+        assert!(storage.open(&ids).await.err().unwrap().is_held());
         drop(opened);
-        storage.open(LogId::nil()).await.unwrap();
+        storage.open(&ids).await.unwrap();
     }
 }

@@ -5,6 +5,8 @@
 //! passed over. The log takes a database of its own, for every stream in it that is not the database's is taken for ours.
 
 mod append;
+mod claim;
+mod end;
 mod envelope;
 mod link;
 mod read;
@@ -16,6 +18,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use circolo_domain::{StreamName, Timestamp};
+pub use claim::{Claim, ClaimError, Claimant};
 use envelope::LOG_STREAM;
 use link::Link;
 use read::Reader;
@@ -140,6 +143,7 @@ impl KurrentDb {
     }
 
     async fn append_in_turn(&self, append: &Append) -> Result<Appended, StoreError> {
+        self.reader.is_whole()?;
         let appended = self.send_checked(append).await?;
         advance(&self.head, appended.position);
         Ok(appended)

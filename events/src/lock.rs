@@ -2,9 +2,10 @@
 
 use std::{
     fs::{File, TryLockError},
-    io,
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
+use uuid::Uuid;
 
 /// Why a data folder could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,8 @@ pub enum LockError {
 pub struct DataLock {
     // The operating system lets go of the lock when the file is closed. The file stays: deleting it would let two processes
     // lock two files of the same name.
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl DataLock {
@@ -48,12 +50,30 @@ impl DataLock {
     fn lock(dir: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, LockError> {
         let path = dir.join("circolo.lock");
         let broken = |source| LockError::Io { path: path.clone(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(broken)?;
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(broken)?;
         match lock(&file) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file, path }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held(dir.to_owned())),
             Err(TryLockError::Error(source)) => Err(broken(source)),
         }
+    }
+
+    /// What tells this folder from all others: kept in the lock file, and `fresh` if there is nothing yet.
+    pub fn id(&self, fresh: Uuid) -> Result<Uuid, LockError> {
+        self.read_id(fresh).map_err(|source| LockError::Io { path: self.path.clone(), source })
+    }
+
+    fn read_id(&self, fresh: Uuid) -> io::Result<Uuid> {
+        let (mut file, mut text) = (&self.file, String::new());
+        file.rewind()?;
+        file.read_to_string(&mut text)?;
+        if let Ok(id) = text.trim().parse() {
+            return Ok(id);
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{fresh}")?;
+        Ok(fresh)
     }
 }
 
@@ -73,5 +93,15 @@ mod tests {
         assert!(DataLock::acquire(dir.path()).is_err());
         drop(shared);
         DataLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_keeps_its_id() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let id = |dir: &Path, fresh| DataLock::acquire(dir).unwrap().id(Uuid::from_u128(fresh)).unwrap();
+        assert_eq!([id(dir.path(), 1), id(dir.path(), 2), id(other.path(), 3)].map(|id| id.as_u128()), [1, 1, 3]);
+        // What is none is replaced.
+        std::fs::write(dir.path().join("circolo.lock"), "something else that is longer than an id").unwrap();
+        assert_eq!([id(dir.path(), 4), id(dir.path(), 5)].map(|id| id.as_u128()), [4, 4]);
     }
 }

@@ -178,6 +178,16 @@ impl Double {
         self.shared.log().own("$stats-127.0.0.1:2113", "$statsCollected");
     }
 
+    /// Removes the server's own statistics, as it does after a day.
+    pub fn scavenge(&self) {
+        self.shared.log().scavenge();
+    }
+
+    /// Drops the last records, with so many events among them: as a backup would have it that is restored.
+    pub fn lose(&self, events: usize) {
+        self.shared.log().lose(events);
+    }
+
     /// Deletes a stream for ever.
     pub fn tombstone(&self, stream: &str) {
         self.shared.log().tombstone(stream);

@@ -2,7 +2,7 @@
 
 use super::{
     progress,
-    source::{From, moment},
+    source::{From, Source, moment},
 };
 use anyhow::Context;
 use circolo::clock;
@@ -68,16 +68,18 @@ impl AsOf {
             None => format!("position={position}"),
         };
         let filter = Filter { to: Some(position), ..Filter::default() };
-        let source = self.source.open(&filter, Reading::AsOf, &asked).await?;
-        let position = position.min(source.end);
+        let Source { store, end, held } = self.source.open(&filter, Reading::AsOf, &asked).await?;
+        let position = position.min(end);
         let bar = progress::counted(position.0.unsigned_abs(), "{wide_bar} {percent:>3} % {per_sec} positions, {eta} left");
         let moved = bar.clone();
         let progress = Box::new(move |position: Position| moved.set_position(position.0.unsigned_abs()));
         let masked = !self.source.unmask;
-        let lens = Arc::new(Lens::new(source.store, position, masked, progress));
+        let lens = Arc::new(Lens::new(store, position, masked, progress));
         let wanted = Wanted { lens, position, projections, masked, version: env!("CARGO_PKG_VERSION") };
         let scratch = Scratch::new(self.out.as_deref().filter(|_| self.format == Format::Sqlite), self.out.as_deref())?;
-        write(wanted, Options::new(clock::system()), &scratch.file).await?;
+        let written = write(wanted, Options::new(clock::system()), &scratch.file).await;
+        held.release().await;
+        written?;
         bar.finish_and_clear();
         self.deliver(&scratch.file, position)
     }

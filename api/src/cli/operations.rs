@@ -4,7 +4,8 @@ use anyhow::{Context, bail};
 use circolo::{
     clock,
     config::Storage,
-    open::{Held, Opened},
+    held::Held,
+    open::Opened,
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
         parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping},
@@ -35,7 +36,7 @@ impl Operations {
     /// Opens the data; refuses if a server holds them.
     pub(super) async fn here(storage: &Storage) -> anyhow::Result<Self> {
         let ids = clock::fresh_ids();
-        let opened = storage.open(ids()).await.map_err(|error| {
+        let opened = storage.open(&ids).await.map_err(|error| {
             let hint = if error.is_held() { "; or use --url and --token to ask the running server" } else { "" };
             anyhow::anyhow!("{error}{hint}")
         })?;
@@ -187,7 +188,7 @@ impl Operations {
     pub(super) async fn close(self) {
         if let Self::Here { projector, held, .. } = self {
             projector.shutdown().await;
-            drop(held);
+            held.release().await;
         }
     }
 

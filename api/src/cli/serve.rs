@@ -1,16 +1,7 @@
 //! `circolo serve`: the server, from its first start to its orderly end.
 
 use anyhow::Context;
-use circolo::{
-    auth::Auth,
-    clock,
-    config::Serve,
-    jwks::Foreign,
-    keys::Keys,
-    open::{Held, Place},
-    running::Start,
-    server, telemetry,
-};
+use circolo::{auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, server, telemetry};
 use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -20,7 +11,7 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let metrics = telemetry::metrics()?;
     let (clock, ids) = (clock::system(), clock::fresh_ids());
     let first_start = !config.storage.folder.data.exists();
-    let opened = config.storage.open(ids()).await?;
+    let opened = config.storage.open(&ids).await?;
     let keys = Keys::open(&config.storage.folder.data)?;
     let foreign = config.foreign.issuer().map(Foreign::new).transpose()?;
     // Before anything is folded, so that a wrong address is told at once.
@@ -31,9 +22,10 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
     let url = url.trim_end_matches('/').to_owned();
     let node = config.storage.is_shared()?.then(|| Node { id: ids().to_string(), url });
-    // Nothing in KurrentDB keeps a second server out.
+    // In KurrentDB nothing but good will keeps a second writer out.
     let shared_log = node.is_some() || matches!(config.storage.log_place()?, Place::Kurrent(_));
     let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
+    let told = told()?;
     welcome(&config, &listener, first_start)?;
 
     // Samples of histograms are kept until somebody asks for them or this runs.
@@ -48,45 +40,47 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let stopped = stop.subscribe();
     let held = opened.held;
     let waiting = async {
-        until_told(&held).await;
+        until_told(told, &held).await;
         stop.send_replace(true);
     };
     let served = tokio::join!(server::serve(running.app(), listener, stopped), waiting).0;
     upkeep.abort();
     running.shutdown().await;
     tracing::info!("stopped");
-    drop(held);
+    held.release().await;
     Ok(served?)
 }
 
 /// Returns when the server is to stop.
-async fn until_told(held: &Held) {
+async fn until_told(told: impl Future<Output = &'static str>, held: &Held) {
     tokio::select! {
-        reason = told() => tracing::info!("{reason}: stopping"),
+        reason = told => tracing::info!("{reason}: stopping"),
         () = held.lost() => tracing::error!("the claim on the database is lost, another server may have taken over: stopping"),
     }
 }
 
+/// Why the server is to stop, once it is. What is told from now on is heard.
 #[cfg(unix)]
-async fn told() -> &'static str {
-    let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) else { return interrupted().await };
-    tokio::select! {
-        _ = terminate.recv() => "told to terminate",
-        reason = interrupted() => reason,
-    }
+fn told() -> std::io::Result<impl Future<Output = &'static str>> {
+    use signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "told to terminate",
+            _ = interrupt.recv() => "interrupted",
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn told() -> &'static str {
-    interrupted().await
-}
-
-async fn interrupted() -> &'static str {
-    match signal::ctrl_c().await {
-        Ok(()) => "interrupted",
-        // Nothing can be waited for; stopping at once would be worse.
-        Err(_) => std::future::pending().await,
-    }
+fn told() -> std::io::Result<impl Future<Output = &'static str>> {
+    Ok(async {
+        match signal::ctrl_c().await {
+            Ok(()) => "interrupted",
+            // Nothing can be waited for; stopping at once would be worse.
+            Err(_) => std::future::pending().await,
+        }
+    })
 }
 
 /// What one needs to know to go on.

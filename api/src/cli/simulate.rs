@@ -45,7 +45,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 impl Simulate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let opened = self.storage.open_alone(clock::fresh_ids()()).await?;
+        let opened = self.storage.open_alone(&clock::fresh_ids()).await?;
         let store = &*opened.store;
         anyhow::ensure!(
             self.append || store.head().await? == Position::START,
@@ -55,9 +55,9 @@ impl Simulate {
         let bar = bar(options.events);
         let began = tokio::time::Instant::now();
         let person = |n: usize| auth::person_id(auth::ISSUER, &format!("person-{}", n + 1));
-        let summary = simulate::simulate(store, options, person, |written| bar.set_position(written.min(options.events)))
-            .await
-            .context("the history could not be written; was this seed simulated here before?")?;
+        let summary = simulate::simulate(store, options, person, |written| bar.set_position(written.min(options.events))).await;
+        opened.held.release().await;
+        let summary = summary.context("the history could not be written; was this seed simulated here before?")?;
         bar.finish_and_clear();
         print(&summary, began.elapsed());
         Ok(())

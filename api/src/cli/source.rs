@@ -1,7 +1,12 @@
 //! Where an analyst's commands get events from: the data, or a running server. Whoever reads personal texts leaves a trace.
 
 use anyhow::Context;
-use circolo::{clock, config::Storage, open::Held, remote::Remote};
+use circolo::{
+    clock,
+    config::Storage,
+    held::{Held, host},
+    remote::Remote,
+};
 use circolo_domain::{
     Timestamp,
     unmasking::{self, Reading, Unmasking, Use},
@@ -32,7 +37,8 @@ pub(super) struct Source {
     pub store: Arc<dyn EventStore>,
     /// The end of what is asked for.
     pub end: Position,
-    _held: Option<Held>,
+    /// What keeps others from writing to it, where this is to be released.
+    pub held: Held,
 }
 
 impl From {
@@ -49,20 +55,20 @@ impl From {
         if let (Some(url), Some(token)) = (&self.url, &self.token) {
             let store: Arc<dyn EventStore> = Arc::new(Remote::connect(url, token, filter, self.unmask).await?);
             let end = transfer::end(&*store, filter).await?;
-            return Ok(Source { store, end, _held: None });
+            return Ok(Source { store, end, held: Held::default() });
         }
         if !self.unmask {
             let store = self.storage.open_log_beside().await.context("the log cannot be read")?;
             let end = transfer::end(&*store, filter).await?;
-            return Ok(Source { store, end, _held: None });
+            return Ok(Source { store, end, held: Held::default() });
         }
-        let (store, held) = self.storage.open_log(clock::fresh_ids()()).await.map_err(|error| {
+        let (store, held) = self.storage.open_log(&clock::fresh_ids()).await.map_err(|error| {
             let hint = if error.is_held() { "; reading unmasked is recorded there, so ask it with --url and --token" } else { "" };
             anyhow::anyhow!("{error}{hint}")
         })?;
         let end = transfer::end(&*store, filter).await?;
         record(&store, reading, asked).await?;
-        Ok(Source { store, end, _held: Some(held) })
+        Ok(Source { store, end, held })
     }
 }
 
@@ -70,13 +76,11 @@ impl From {
 async fn record(store: &Arc<dyn EventStore>, reading: Reading, asked: &str) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let who = variable("USER").or_else(|| variable("LOGNAME")).or_else(|| variable("USERNAME"));
-    let place = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
-    let place = place.or_else(|| variable("HOSTNAME")).or_else(|| variable("COMPUTERNAME"));
     let using = Use {
         reading,
         asked: asked.to_owned(),
         who: who.unwrap_or_else(|| "unknown".to_owned()).into(),
-        place: place.map(std::convert::Into::into),
+        place: host().map(std::convert::Into::into),
     };
     let id = clock::fresh_ids()();
     let executor = Executor::new(store.clone(), clock::system(), execute::Options::default());

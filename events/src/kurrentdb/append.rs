@@ -2,7 +2,7 @@
 
 use super::{
     KurrentDb,
-    envelope::{LOG_STREAM, event_data, size},
+    envelope::{event_data, is_kept, size},
     link::Failure,
 };
 use crate::{
@@ -132,14 +132,16 @@ fn is_certain(failure: &Failure) -> bool {
     failure.is_unsent()
         || matches!(
             failure,
-            Failure::TooLarge(_) | Failure::Client(Error::AccessDenied | Error::ResourceDeleted | Error::UnsupportedFeature)
+            Failure::TooLarge(_)
+                | Failure::Lost
+                | Failure::Client(Error::AccessDenied | Error::ResourceDeleted | Error::UnsupportedFeature)
         )
 }
 
 /// Names that the server keeps for itself or chokes on.
 fn check_names(append: &Append) -> Result<(), StoreError> {
     let name = append.stream.as_str();
-    if name.starts_with('$') || name == LOG_STREAM || append.events.iter().any(|event| event.event_type.starts_with('$')) {
+    if name.starts_with('$') || is_kept(name) || append.events.iter().any(|event| event.event_type.starts_with('$')) {
         Err(StoreError::Invalid("the name of a stream or an event type is one that the log keeps for itself"))
     } else if append.events.iter().any(|event| event.id.is_nil()) {
         Err(StoreError::Invalid("an event has no id"))

@@ -8,13 +8,20 @@ use serde_json::value::RawValue;
 
 /// The stream that holds the log's identity; not part of the log itself.
 pub const LOG_STREAM: &str = "circolo-log";
+/// The stream whose last record says who uses the log; no part of it either.
+pub const CLAIM_STREAM: &str = "circolo-claims";
 
 /// The moment stands first in the metadata: the database's own clock says something else.
 const RECORDED_AT: &str = "{\"recorded_at\":";
 
-/// Whether a record is none of the log's events: the database's own, or the log's identity.
+/// Whether a record is none of the log's events: the database's own, the log's identity, or a claim.
 pub fn is_hidden(stream: &str, event_type: &str) -> bool {
-    stream.starts_with('$') || stream == LOG_STREAM || event_type.starts_with('$')
+    stream.starts_with('$') || is_kept(stream) || event_type.starts_with('$')
+}
+
+/// Whether the adapter keeps a stream for itself.
+pub fn is_kept(stream: &str) -> bool {
+    [LOG_STREAM, CLAIM_STREAM].contains(&stream)
 }
 
 /// The event as the client takes it. Its texts are written as they stand.
@@ -88,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_log_is_hidden() {
-        assert!(is_hidden("$stats-1", "$statsCollected") && is_hidden("$$note-1", "$metadata") && is_hidden(LOG_STREAM, "x"));
+        assert!(is_hidden("$stats-1", "$statsCollected") && is_hidden("$$note-1", "$metadata"));
+        assert!(is_hidden(LOG_STREAM, "x") && is_hidden(CLAIM_STREAM, "x"));
         assert!(is_hidden("note-1", "$streamDeleted"));
         assert!(!is_hidden("note-$1", "note.written.v1"));
     }

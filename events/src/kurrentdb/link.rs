@@ -2,9 +2,12 @@
 
 use super::settings::Settings;
 use crate::store::StoreError;
-use ::kurrentdb::{Client, Error};
+use ::kurrentdb::{Client, Error, NodePreference};
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,6 +33,9 @@ pub enum Failure {
     /// The client waits for ever; we do not.
     #[error("the server did not answer in time")]
     Silence,
+    /// The log lacks what was read in it.
+    #[error("the log has lost events")]
+    Lost,
 }
 
 impl Failure {
@@ -54,6 +60,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::TooLarge(reason) => Self::Invalid(reason),
+            Failure::Lost => Self::Lost,
             failure => Self::Unavailable(Box::new(failure)),
         }
     }
@@ -67,6 +74,7 @@ pub struct Link {
     state: Mutex<State>,
     /// Held by who makes a client; the others wait for it.
     making: tokio::sync::Mutex<()>,
+    lost: AtomicBool,
 }
 
 struct State {
@@ -90,7 +98,7 @@ impl Link {
         // The client would install another provider if there were none.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let state = State { client: None, generation: 0, errors: 0, pause: SHORTEST, not_before: Instant::now() };
-        Self { settings, patience, state: Mutex::new(state), making: tokio::sync::Mutex::default() }
+        Self { settings, patience, state: Mutex::new(state), making: tokio::sync::Mutex::default(), lost: AtomicBool::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,8 +111,24 @@ impl Link {
         self.settings.credentials.clone()
     }
 
+    /// Whether a read that finds less than another found before proves anything: a follower may lag.
+    pub fn reads_the_leader(&self) -> bool {
+        matches!(self.settings.client.node_preference(), NodePreference::Leader)
+    }
+
+    /// The log is not what it was: nothing is read or written any more.
+    pub fn lose(&self) -> Failure {
+        if !self.lost.swap(true, Ordering::AcqRel) {
+            tracing::error!("{}", StoreError::Lost);
+        }
+        Failure::Lost
+    }
+
     /// The client; another one, after a pause, if the last has failed.
     pub async fn session(&self) -> Result<Session, Failure> {
+        if self.lost.load(Ordering::Acquire) {
+            return Err(Failure::Lost);
+        }
         if let Some(session) = self.current() {
             return Ok(session);
         }

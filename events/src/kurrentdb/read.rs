@@ -1,36 +1,27 @@
 //! The reads. The server reads from a position on, that position included, and takes only positions of records.
 
 use super::{
+    end::Seen,
     envelope::{LOG_STREAM, is_hidden, position, stored},
     link::{Failure, Link},
 };
 use crate::store::{Appended, Page, Position, Revision, StoreError, Stored, event_id};
 use ::kurrentdb::{Client, Error, ReadAllOptions, ReadStream, ReadStreamOptions, RecordedEvent, StreamPosition, SubscriptionFilter};
 use circolo_domain::StreamName;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How many events of a stream are searched for a command.
 const SEARCHED: usize = 1_000;
-/// Records per page when the log is read backwards: few for the head, many to find a position's place.
-const FEW: usize = 32;
+/// Records per page when the log is read backwards to find a position's place.
 const MANY: usize = 1_000;
 
 /// Reads through a link.
 #[derive(Clone)]
 pub struct Reader {
-    link: Arc<Link>,
-    seen: Arc<Mutex<Seen>>,
-}
-
-/// What is known of the log's end, so that the database's own records are passed over once only.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    /// Up to here the log was looked at.
-    until: Position,
-    /// The last event up to there.
-    head: Position,
+    pub(super) link: Arc<Link>,
+    pub(super) seen: Arc<Mutex<Seen>>,
 }
 
 impl Reader {
@@ -70,7 +61,7 @@ impl Reader {
         }
     }
 
-    async fn of_all(&self, options: ReadAllOptions, limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
+    pub(super) async fn of_all(&self, options: ReadAllOptions, limit: usize) -> Result<Vec<RecordedEvent>, Failure> {
         let mut options = options.max_count(limit);
         if let Some(credentials) = self.link.credentials() {
             options = options.authenticated(credentials);
@@ -201,45 +192,13 @@ impl Reader {
         Ok(Page::new(page.events, limit, after, covered))
     }
 
-    /// Position of the last event that is not the database's own.
-    pub async fn head(&self) -> Result<Position, StoreError> {
-        let known = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = self.look_back(known).await?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.until > seen.until {
-            *seen = found;
-        }
-        Ok(found.head)
-    }
-
-    async fn look_back(&self, known: Seen) -> Result<Seen, StoreError> {
-        let (mut until, mut from) = (None, StreamPosition::End);
-        loop {
-            let records = self.of_all(ReadAllOptions::default().backwards().position(from), FEW).await?;
-            for record in &records {
-                let position = position(record.position.commit)?;
-                let until = *until.get_or_insert(position);
-                if position <= known.until {
-                    return Ok(Seen { until: until.max(known.until), head: known.head });
-                }
-                if !is_hidden(record.stream_id(), &record.event_type) {
-                    return Ok(Seen { until, head: position });
-                }
-            }
-            match records.last() {
-                Some(last) if records.len() == FEW => from = StreamPosition::Position(last.position),
-                _ => return Ok(Seen { until: until.unwrap_or_default(), head: Position::START }),
-            }
-        }
-    }
-
     /// What the log's own stream holds.
     pub async fn identity(&self) -> Result<Option<String>, StoreError> {
         Ok(self.stream(&StreamName::stored(LOG_STREAM), 0, 1).await?.into_iter().next().map(|stored| stored.event.data))
     }
 }
 
-fn options(from: Position, prefix: Option<&str>) -> ReadAllOptions {
+pub(super) fn options(from: Position, prefix: Option<&str>) -> ReadAllOptions {
     let at = match u64::try_from(from.0) {
         Ok(at) if at > 0 => StreamPosition::Position(::kurrentdb::Position { commit: at, prepare: at }),
         _ => StreamPosition::Start,

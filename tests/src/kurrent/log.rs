@@ -79,6 +79,34 @@ impl Log {
         self.tombstones.insert(stream.to_owned());
     }
 
+    /// Removes the server's own statistics, as it does after a day.
+    pub fn scavenge(&mut self) {
+        self.streams.retain(|stream, _| !stream.starts_with("$stats-"));
+        self.records.retain(|record| !record.stream.starts_with("$stats-"));
+        for places in self.streams.values_mut() {
+            places.clear();
+        }
+        for (place, record) in self.records.iter().enumerate() {
+            self.streams.entry(record.stream.clone()).or_default().push(place);
+        }
+    }
+
+    /// Drops the last records, with as many events among them: as a backup would have it, or a node that had to catch up.
+    pub fn lose(&mut self, events: usize) {
+        let mut lost = 0;
+        while lost < events {
+            let record = self.records.pop().unwrap();
+            lost += usize::from(!record.stream.starts_with('$'));
+            self.end = record.position;
+            let places = self.streams.get_mut(&record.stream).unwrap();
+            places.pop();
+            if places.is_empty() {
+                self.streams.remove(&record.stream);
+            }
+        }
+        self.recent.clear();
+    }
+
     fn write(&mut self, stream: &str, id: ::uuid::Uuid, proposed: Proposed) {
         let size = 137 + stream.len() + proposed.encoded_len();
         let places = self.streams.entry(stream.to_owned()).or_default();

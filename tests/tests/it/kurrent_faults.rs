@@ -1,12 +1,18 @@
 //! What goes wrong between the adapter and KurrentDB, and what the adapter makes of it.
 
-use crate::backend::{append, event, stream, uuid, whole};
+use crate::{
+    backend::{append, event, stream, uuid, whole},
+    load::{Load, all_folded, ready_again, ready_no_more},
+};
 use circolo_events::{
     Appended, EventStore, Expected, KurrentDb, Position, StoreError,
     kurrentdb::{ConnectError, Options},
 };
-use circolo_tests::kurrent::{Double, Fault, Moment};
-use std::{sync::Arc, time::Duration};
+use circolo_tests::{
+    kurrent::{Double, Fault, Moment},
+    server::{Server, Storage, binary},
+};
+use std::{process::Command, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Long enough for what works, short for what never answers.
@@ -262,4 +268,123 @@ async fn of_many_appends_those_behind_a_failure_are_not_tried() {
     };
     assert_eq!(double.counts().appends, sent + 2);
     assert_eq!(whole(&store, 10).await.len(), 1);
+}
+
+/// A log that was read to its end by somebody who has little patience.
+async fn read_log(double: &Double, events: u64) -> KurrentDb {
+    let store = hasty(double).await;
+    for number in 0..events {
+        store.append(append("note-1", Expected::of(number.checked_sub(1)), number, 1)).await.unwrap();
+    }
+    store.head().await.unwrap();
+    store
+}
+
+/// Asks until the log is found out.
+async fn found_lost(store: &KurrentDb) {
+    let asking = async {
+        loop {
+            match store.head().await {
+                Err(StoreError::Lost) => return,
+                Err(StoreError::Unavailable(_)) => sleep(Duration::from_millis(20)).await,
+                other => panic!("the loss is not noticed: {other:?}"),
+            }
+        }
+    };
+    timeout(LONG, asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_last_events_is_neither_read_nor_written_any_more() {
+    let double = Double::start().await;
+    let store = read_log(&double, 10).await;
+    double.lose(3);
+    // It may only have to catch up: it is refused for now, and then for good.
+    assert!(matches!(store.head().await, Err(StoreError::Unavailable(_))));
+    let appended = store.append(append("note-2", Expected::NoStream, 99, 1)).await;
+    assert!(matches!(appended, Err(StoreError::Unavailable(_))), "{appended:?}");
+    found_lost(&store).await;
+    assert!(matches!(store.append(append("note-2", Expected::NoStream, 99, 1)).await, Err(StoreError::Lost)));
+    assert!(matches!(store.read(&stream("note-1"), 0, 10).await, Err(StoreError::Lost)));
+    // Whoever comes anew finds what there is.
+    let anew = open(&double).await;
+    assert_eq!(whole(&anew, 100).await.len(), 7);
+    anew.append(append("note-1", Expected::Exact(6), 99, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_caught_up_in_time_is_the_same_log() {
+    let double = Double::start().await;
+    let store = read_log(&double, 2).await;
+    double.lose(1);
+    assert!(matches!(store.head().await, Err(StoreError::Unavailable(_))));
+    // The same event at the same place, as the leader had it.
+    hasty(&double).await.append(append("note-1", Expected::Exact(0), 1, 1)).await.unwrap();
+    store.head().await.unwrap();
+    store.append(append("note-1", Expected::Exact(1), 2, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_went_on_without_its_last_events_is_found_out_at_once() {
+    // Little and much: what is more than a page is not read back to where it should be.
+    for more in [1_u64, 4, 200] {
+        let double = Double::start().await;
+        let store = read_log(&double, 10).await;
+        double.lose(3);
+        let other = open(&double).await;
+        for number in 0..more {
+            other.append(append("note-2", Expected::of(number.checked_sub(1)), 1_000 + number, 1)).await.unwrap();
+        }
+        let found = store.head().await;
+        assert!(matches!(found, Err(StoreError::Lost)) || more == 1, "{more}: {found:?}");
+        found_lost(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_cleans_up_of_its_own_is_no_loss() {
+    let double = Double::start().await;
+    let store = read_log(&double, 5).await;
+    for _ in 0..40 {
+        double.own_record();
+    }
+    let head = store.head().await.unwrap();
+    double.scavenge();
+    assert_eq!(store.head().await.unwrap(), head);
+    double.own_record();
+    assert_eq!(store.head().await.unwrap(), head);
+    let appended = store.append(append("note-1", Expected::Exact(4), 5, 1)).await.unwrap();
+    assert_eq!(store.head().await.unwrap(), appended.position);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_meets_a_log_without_its_last_events_says_so_and_appends_nothing() {
+    let (double, folder) = (Double::start().await, tempfile::tempdir().unwrap());
+    let database = format!("{} sqlite:{}", double.url(), folder.path().join("views.sqlite").display());
+    let storage = Storage { folder: folder.path().join("data"), database: Some(database) };
+    let mut load = Load::new(&storage).await;
+    let server = Server::start(&storage).await;
+    let (mut progress, url) = (load.progress(), server.url().to_owned());
+    load.during(&url, async { progress.more(20).await }).await;
+    all_folded(&url).await;
+    double.lose(5);
+    let reason = loop {
+        let reason = ready_no_more(&url).await;
+        if reason.starts_with("log_lost_events: ") {
+            break reason;
+        }
+    };
+    assert!(reason.contains("circolo projections rebuild --all"), "{reason}");
+    let before = double.counts().appends;
+    load.attempt(&url).await;
+    assert_eq!(double.counts().appends, before, "nothing is sent to what is left");
+    server.kill().await;
+    let refused = Command::new(binary()).arg("serve").args(storage.arguments()).output().unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && complaint.contains("circolo projections rebuild --all"), "{complaint}");
+    storage.run(&["projections", "rebuild", "--all"]);
+    let server = Server::start(&storage).await;
+    ready_again(server.url()).await;
+    server.kill().await;
+    storage.run(&["projections", "verify", "--all"]);
 }

@@ -35,6 +35,8 @@ mod hits;
 #[cfg(feature = "kurrentdb")]
 mod kurrent;
 #[cfg(feature = "kurrentdb")]
+mod kurrent_claims;
+#[cfg(feature = "kurrentdb")]
 mod kurrent_faults;
 #[cfg(feature = "kurrentdb")]
 mod kurrent_server;

@@ -31,7 +31,7 @@ impl Copy {
             // Before anything is made at the target.
             return Err(copy::CopyError::Nothing.into());
         }
-        let (target, _held) = open::target(&self.to, clock::fresh_ids()()).await.context("--to")?;
+        let (target, held) = open::target(&self.to, &clock::fresh_ids()).await.context("--to")?;
         let again = if self.quick { Again::Last } else { Again::All };
         let bar = progress::counted(end.0.unsigned_abs(), "{wide_bar} {percent:>3} % {msg}, {eta} left");
         let told = |progress: copy::Progress| {
@@ -41,7 +41,9 @@ impl Copy {
                 written => format!("{written} events copied"),
             });
         };
-        let copied = copy::copy(&*source, &*target, end, again, told).await?;
+        let copied = copy::copy(&*source, &*target, end, again, told).await;
+        held.release().await;
+        let copied = copied?;
         bar.finish_and_clear();
         let copy::Copied { found, written, end, head } = copied;
         let before = if self.quick { "what was there was taken as it is".to_owned() } else { format!("{found} were there already") };

@@ -12,8 +12,9 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (store, _held) = self.storage.open_log(clock::fresh_ids()()).await?;
+        let (store, held) = self.storage.open_log(&clock::fresh_ids()).await?;
         println!("{}", store.log_id());
+        held.release().await;
         Ok(())
     }
 }

@@ -73,12 +73,14 @@ impl Export {
             bar.set_position(position.0.unsigned_abs());
         };
         let job = Job { store: &*source.store, subject, end: source.end, progress: &mut progress };
-        let summary = match self.format {
-            Format::Ndjson => text::export(job, text::Format::Ndjson, &self.out).await?,
-            Format::Csv => text::export(job, text::Format::Csv, &self.out).await?,
+        let exported = match self.format {
+            Format::Ndjson => text::export(job, text::Format::Ndjson, &self.out).await,
+            Format::Csv => text::export(job, text::Format::Csv, &self.out).await,
             #[cfg(feature = "parquet")]
-            Format::Parquet => circolo_events::transfer::ranges::export(job, &self.out, self.per_file).await?,
+            Format::Parquet => circolo_events::transfer::ranges::export(job, &self.out, self.per_file).await,
         };
+        source.held.release().await;
+        let summary = exported?;
         bar.finish_and_clear();
         println!("{} events up to position {} in {}", summary.events, summary.end, self.out.display());
         Ok(())

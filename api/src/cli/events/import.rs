@@ -20,10 +20,12 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let bytes = std::fs::metadata(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?.len();
-        let (store, _held) = self.storage.open_log(clock::fresh_ids()()).await?;
+        let (store, held) = self.storage.open_log(&clock::fresh_ids()).await?;
         // It is read once to check it and once to write it.
         let bar = progress::counted(2 * bytes, "{wide_bar} {percent:>3} % {binary_bytes_per_sec}, {eta} left");
-        let imported = import::import(&*store, &self.file, |bytes| bar.inc(bytes)).await?;
+        let imported = import::import(&*store, &self.file, |bytes| bar.inc(bytes)).await;
+        held.release().await;
+        let imported = imported?;
         bar.finish_and_clear();
         println!("{} events of {} streams, up to position {}", imported.events, imported.streams, imported.head);
         Ok(())

@@ -59,7 +59,7 @@ impl Site {
         let Storage { folder, database } = &self.storage;
         let storage =
             config::Storage { folder: config::DataFolder { data: folder.clone() }, log: database.clone(), views: database.clone() };
-        let opened = storage.open(clock::fresh_ids()()).await?;
+        let opened = storage.open(&clock::fresh_ids()).await?;
         let sent = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&sent);
         let db = opened.db.clone().watched(move |sql, params| {
