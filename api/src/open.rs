@@ -12,7 +12,7 @@ use circolo_events::{
 };
 #[cfg(feature = "kurrentdb")]
 use circolo_events::{KurrentDb, kurrentdb};
-use circolo_projections::{Db, DbError};
+use circolo_projections::{Db, DbError, Projection};
 use std::{
     collections::BTreeSet,
     io,
@@ -113,10 +113,15 @@ impl Storage {
         place(self.views.as_deref(), &self.folder.data, "views.sqlite")
     }
 
+    /// Whether the read models are in a database, so that processes take turns with them by leases.
+    pub fn has_leases(&self) -> Result<bool, OpenError> {
+        Ok(matches!(self.views_place()?, Place::Postgres(_)))
+    }
+
     /// Whether log and read models are such that several processes can share them.
     pub fn is_shared(&self) -> Result<bool, OpenError> {
         let log = matches!(self.log_place()?, Place::Postgres(_) | Place::Kurrent(_));
-        Ok(log && matches!(self.views_place()?, Place::Postgres(_)))
+        Ok(log && self.has_leases()?)
     }
 
     /// Opens everything for writing, and keeps others out who could not share it. A log that is not there is made, with the first
@@ -131,7 +136,9 @@ impl Storage {
 
     /// Opens everything for writing and keeps all others out. A log that is not there is made, with the first of `ids`.
     pub async fn open_alone(&self, ids: &Ids) -> Result<Opened, OpenError> {
-        let held = Held::of(self.locks(&self.log_place()?, &self.views_place()?)?);
+        let mut locks = self.locks(&self.log_place()?, &self.views_place()?)?;
+        locks.extend(self.turns(&circolo_projections::all())?);
+        let held = Held::of(locks);
         self.open_holding(held, true, ids).await
     }
 
@@ -164,6 +171,13 @@ impl Storage {
             make_folder_of(path)?;
         }
         Ok(Opened { store, db: open_views(&views).await?, held: Held::default() })
+    }
+
+    /// Takes the turns with these read models, where they are in a file. In a database, nodes agree by leases.
+    pub fn turns(&self, projections: &[Projection]) -> Result<Vec<DataLock>, OpenError> {
+        let Place::Sqlite(path) = self.views_place()? else { return Ok(vec![]) };
+        let folder = make_folder_of(&path)?;
+        projections.iter().map(|projection| Ok(DataLock::turn(folder, &projection.key())?)).collect()
     }
 
     /// Locks the data folder and the folders of the files.

@@ -17,6 +17,18 @@ pub enum LockError {
         .0.display()
     )]
     Held(PathBuf),
+    /// Another process is at it.
+    #[error(
+        "another circolo program is at the read model {name} in {}: a server builds what it lacks by itself, and `circolo projections \
+         build` must have ended before a server of its version starts",
+        .dir.display()
+    )]
+    Turn {
+        /// Name and version.
+        name: String,
+        /// The folder of the read models.
+        dir: PathBuf,
+    },
     /// The lock file could not be made or locked.
     #[error("the lock file {} cannot be used: {source}", .path.display())]
     Io {
@@ -47,13 +59,25 @@ impl DataLock {
         Self::lock(dir, File::try_lock_shared)
     }
 
+    /// Takes the turn with the read model `name` in the folder `dir`: a server holds those that it moves, and whoever prepares others
+    /// beside it holds these.
+    pub fn turn(dir: &Path, name: &str) -> Result<Self, LockError> {
+        let turns = dir.join("circolo.turns");
+        std::fs::create_dir_all(&turns).map_err(|source| LockError::Io { path: turns.clone(), source })?;
+        Self::lock_file(turns.join(name), File::try_lock)?.ok_or_else(|| LockError::Turn { name: name.to_owned(), dir: dir.to_owned() })
+    }
+
     fn lock(dir: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, LockError> {
-        let path = dir.join("circolo.lock");
+        Self::lock_file(dir.join("circolo.lock"), lock)?.ok_or_else(|| LockError::Held(dir.to_owned()))
+    }
+
+    /// `None` if somebody else has locked it.
+    fn lock_file(path: PathBuf, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Option<Self>, LockError> {
         let broken = |source| LockError::Io { path: path.clone(), source };
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(broken)?;
         match lock(&file) {
-            Ok(()) => Ok(Self { file, path }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Held(dir.to_owned())),
+            Ok(()) => Ok(Some(Self { file, path })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(broken(source)),
         }
     }
@@ -93,6 +117,17 @@ mod tests {
         assert!(DataLock::acquire(dir.path()).is_err());
         drop(shared);
         DataLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_read_model_is_moved_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let turn = DataLock::turn(dir.path(), "feeds@1").unwrap();
+        let refused = DataLock::turn(dir.path(), "feeds@1").unwrap_err();
+        assert!(matches!(&refused, LockError::Turn { name, .. } if name == "feeds@1"), "{refused}");
+        DataLock::turn(dir.path(), "feeds@2").unwrap();
+        drop(turn);
+        DataLock::turn(dir.path(), "feeds@1").unwrap();
     }
 
     #[test]

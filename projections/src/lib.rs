@@ -45,7 +45,7 @@ pub use engine::{
     lease::{Holder, Node},
     operations::Disposable,
     poison::{Parked, ParkedStream},
-    projector::{Behind, Projector, prepare},
+    projector::{Behind, Projector, missing, prepare},
     registry::{BuildId, State, Switch},
     sample::{Sampling, Size as SampleSize},
     status::Status,

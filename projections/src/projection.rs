@@ -49,6 +49,11 @@ pub const fn projection(name: &'static str, version: i64) -> Projection {
 }
 
 impl Projection {
+    /// Name and version: what one process moves at a time.
+    pub fn key(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
     /// Names the categories of events it reads; events of others are not even decoded for it.
     #[must_use]
     pub const fn reads(mut self, categories: &'static [&'static str]) -> Self {

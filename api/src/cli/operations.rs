@@ -41,7 +41,7 @@ impl Operations {
             anyhow::anyhow!("{error}{hint}")
         })?;
         // Who comes to mend must not be turned away by what is broken.
-        let node = storage.is_shared()?.then(|| Node { id: ids().to_string(), url: String::new() });
+        let node = storage.has_leases()?.then(|| Node { id: ids().to_string(), url: String::new() });
         let options = Options { serving: false, mismatch: Mismatch::Rebuild, node, ..Options::new(clock::system()) };
         let here = Self::start(opened, projections::all(), options).await?;
         if let Self::Here { projector, .. } = &here

@@ -12,7 +12,7 @@ use circolo::{
     routes::operator::{DropBuilds, ProjectionBuild, ProjectionView, RebuildLimits, RebuildProjections, SwitchMode},
 };
 use circolo_domain::Reason;
-use circolo_projections::{self as projections, Options, SampleSize};
+use circolo_projections::{self as projections, EngineError, Node, Options, SampleSize};
 use clap::{Args, Subcommand};
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -250,13 +250,19 @@ async fn list(target: &Target) -> anyhow::Result<()> {
 
 async fn build(storage: &Storage, limits: Limits) -> anyhow::Result<()> {
     let opened = storage.open_beside().await.context("the log cannot be read")?;
+    let missing = projections::missing(&opened.db, projections::all()).await?;
+    let _turns = storage.turns(&missing)?;
     let look = Operations::beside(storage).await?;
     let mut options = Options { rate: limits.rate.map(|rate| rate.get().into()), ..Options::new(clock::system()) };
     options.memory = limits.memory.map_or(options.memory, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX));
-    let work = projections::prepare(opened.db, opened.store, projections::all(), options, None);
+    options.node = storage.has_leases()?.then(|| Node { id: clock::fresh_ids()().to_string(), url: String::new() });
+    let work = projections::prepare(opened.db, opened.store, missing, options, None);
     let outcome = Bars::new().during(&look, work).await;
     look.close().await;
-    let built = outcome?;
+    let built = outcome.map_err(|error| match error {
+        EngineError::Elsewhere => anyhow::anyhow!("another circolo program is at it: a server builds what it lacks by itself"),
+        error => error.into(),
+    })?;
     if built.is_empty() {
         println!("nothing is missing");
     }

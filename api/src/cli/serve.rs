@@ -21,9 +21,10 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let http = config.http.clone();
     let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
     let url = url.trim_end_matches('/').to_owned();
-    let node = config.storage.is_shared()?.then(|| Node { id: ids().to_string(), url });
+    // Alone it is a node all the same: should the database lose its last transactions in a crash, the next turn begins from what it holds.
+    let node = config.storage.has_leases()?.then(|| Node { id: ids().to_string(), url });
     // In KurrentDB nothing but good will keeps a second writer out.
-    let shared_log = node.is_some() || matches!(config.storage.log_place()?, Place::Kurrent(_));
+    let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
     let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
     let told = told()?;
     welcome(&config, &listener, first_start)?;

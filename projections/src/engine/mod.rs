@@ -7,7 +7,7 @@
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
 //! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
-//! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`]: whose turn it is, among several nodes
+//! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`], [`turn`]: whose turn it is, among several processes
 //! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
 //! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
@@ -31,6 +31,7 @@ pub mod sample;
 pub mod status;
 pub mod steering;
 pub mod step;
+pub mod turn;
 pub mod verify;
 
 use crate::{

@@ -30,11 +30,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// For how long a node lets others go first that may know more, or do better.
 const ASIDE: Duration = Duration::from_secs(5);
 
-/// The lease on a projection.
-pub fn key(projection: &Projection) -> String {
-    format!("{}@{}", projection.name, projection.version)
-}
-
 /// Why a reign ends before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
@@ -49,6 +44,13 @@ pub struct Reins {
     resigned: watch::Sender<Option<Why>>,
     /// Types of events that this node gave way for before. Where nobody else took over it goes on as if it were alone.
     given_way: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Reins {
+    /// Of who gives way to nobody before.
+    pub fn new(resigned: watch::Sender<Option<Why>>) -> Self {
+        Self { resigned, given_way: Arc::default() }
+    }
 }
 
 impl Shared {
@@ -67,6 +69,28 @@ impl Shared {
     /// Should another node be given the chance to know events of this type?
     pub fn gives_way(&self, event_type: &str) -> bool {
         self.reins.as_ref().is_some_and(|reins| locked(&reins.given_way).insert(event_type.to_owned()))
+    }
+
+    /// What the parts of a reign share: the leases that are held, and no more.
+    pub fn under(&self, term: &Term, reins: Reins) -> Self {
+        let projections: Vec<_> = self.projections.iter().filter(|p| term.keys.contains(&p.key())).cloned().collect();
+        // A lane that feeds only some does not tell how far all are.
+        let applied = if projections.len() == self.projections.len() { self.applied.clone() } else { watch::Sender::new(Position::START) };
+        Self {
+            db: self.db.clone().fenced(term.fence()),
+            store: Arc::clone(&self.store),
+            projections,
+            options: self.options.clone(),
+            applied,
+            changes: self.changes.clone(),
+            down: watch::Sender::new(false),
+            steering: Mutex::default(),
+            skips: Mutex::default(),
+            operators: tokio::sync::Mutex::default(),
+            reports: Arc::clone(&self.reports),
+            meters: Arc::clone(&self.meters),
+            reins: Some(reins),
+        }
     }
 }
 
@@ -166,7 +190,7 @@ pub async fn supervise(
         return Err(EngineError::OneNode);
     }
     refuse_other_log(shared).await?;
-    let keys = shared.projections.iter().map(key).chain([REACTIONS.to_owned()]).collect();
+    let keys = shared.projections.iter().map(Projection::key).chain([REACTIONS.to_owned()]).collect();
     let (db, me) = (shared.db.apart(), node.id.clone());
     let leases = Leases::open(db.clone(), node, keys).await?;
     let seen = Arc::new(Seen { me, db, holders: Mutex::default(), followed: Mutex::default() });
@@ -274,7 +298,7 @@ impl Supervisor {
         self.step_down(false).await;
         let Some(term) = self.leases.take().await? else { return Ok(()) };
         tracing::info!(epoch = term.epoch, leases = ?term.keys, "this node moves the read models now");
-        let shared = Arc::new(self.shared_for(&term));
+        let shared = Arc::new(self.shared.under(&term, Reins { resigned: self.resigned.clone(), given_way: Arc::clone(&self.given_way) }));
         let renewer = tokio::spawn(renew(self.leases.clone(), term.clone(), Arc::clone(&shared), self.resigned.clone()));
         let db = shared.db.clone();
         let lane = shared.applied.subscribe();
@@ -299,29 +323,6 @@ impl Supervisor {
         }
     }
 
-    /// What the parts of a reign share: the leases that are held, and no more.
-    fn shared_for(&self, term: &Term) -> Shared {
-        let all = &self.shared;
-        let projections: Vec<_> = all.projections.iter().filter(|p| term.keys.contains(&key(p))).cloned().collect();
-        // A lane that feeds only some does not tell how far all are.
-        let applied = if projections.len() == all.projections.len() { all.applied.clone() } else { watch::Sender::new(Position::START) };
-        Shared {
-            db: all.db.clone().fenced(term.fence()),
-            store: Arc::clone(&all.store),
-            projections,
-            options: all.options.clone(),
-            applied,
-            changes: all.changes.clone(),
-            down: watch::Sender::new(false),
-            steering: Mutex::default(),
-            skips: Mutex::default(),
-            operators: tokio::sync::Mutex::default(),
-            reports: Arc::clone(&all.reports),
-            meters: Arc::clone(&all.meters),
-            reins: Some(Reins { resigned: self.resigned.clone(), given_way: Arc::clone(&self.given_way) }),
-        }
-    }
-
     /// Ends the reign; with `release`, another node may begin its own at once.
     async fn step_down(&mut self, release: bool) {
         self.follow_all_but(&[]);
@@ -340,13 +341,13 @@ impl Supervisor {
 
     /// Everything is moved by others, except what `keys` name.
     fn follow_all_but(&self, keys: &[String]) {
-        let projections = self.shared.projections.iter().filter(|p| !keys.contains(&key(p))).map(|p| (p.name, p.version)).collect();
+        let projections = self.shared.projections.iter().filter(|p| !keys.contains(&p.key())).map(|p| (p.name, p.version)).collect();
         *locked(&self.seen.followed) = Followed { projections, lane: None };
     }
 }
 
 /// Holds on to what `term` holds, until it turns out that another node has it.
-async fn renew(leases: Leases, term: Term, shared: Arc<Shared>, resigned: watch::Sender<Option<Why>>) {
+pub async fn renew(leases: Leases, term: Term, shared: Arc<Shared>, resigned: watch::Sender<Option<Why>>) {
     loop {
         sleep(RENEWAL).await;
         let failure = shared.meters().failure.clone();

@@ -11,6 +11,7 @@ use super::{
     sample::Sampling,
     status::{self, Status},
     steering::{Limits, Steering},
+    turn::Turn,
     verify::{Report, Verification},
 };
 use crate::{
@@ -111,7 +112,7 @@ impl Projector {
     /// Who moves this projection, if it is another node and was there a moment ago.
     pub fn leader(&self, name: &str) -> Option<Holder> {
         let projection = self.shared.projection(name).ok()?;
-        self.supervised.as_ref()?.holder(&node::key(projection))
+        self.supervised.as_ref()?.holder(&projection.key())
     }
 
     /// The database as reactions may write to it, while it is this node's turn to run them. Nobody else runs them where there is
@@ -246,10 +247,23 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
     }))
 }
 
+/// Those of `projections` of which nothing is live in `db`.
+pub async fn missing(db: &Db, projections: Vec<Projection>) -> Result<Vec<Projection>, EngineError> {
+    registry::create_tables(db).await?;
+    let known = registry::builds(db).await?;
+    let lives = |projection: &Projection| known.iter().any(|build| is_of(build, projection) && build.state.is_live());
+    Ok(projections.into_iter().filter(|projection| !lives(projection)).collect())
+}
+
+fn is_of(build: &Build, projection: &Projection) -> bool {
+    build.id.name == projection.name && build.version == projection.version
+}
+
 /// Prepares what `projections` lack in `db`, up to where the log ends now or up to `until`, and makes it live there.
 ///
 /// Beside a running server it writes nothing but its own new tables, in short transactions. With `until` and a database
-/// of its own it gives the read models as of that position.
+/// of its own it gives the read models as of that position. Where processes take turns, it is [`EngineError::Elsewhere`] if another
+/// moves what is missing; in a file the caller sees to that.
 pub async fn prepare(
     db: Db,
     store: Arc<dyn EventStore>,
@@ -257,33 +271,52 @@ pub async fn prepare(
     options: Options,
     until: Option<Position>,
 ) -> Result<Vec<BuildId>, EngineError> {
+    let projections = missing(&db, projections).await?;
     let shared = share(db, store, projections, options).await?;
+    let Some(node) = shared.options.node.clone().filter(|_| !shared.projections.is_empty()) else {
+        return prepare_all(&shared, until).await;
+    };
+    let turn = Turn::take(&shared, node).await?;
+    let outcome = prepare_all(&turn.shared, until).await;
+    turn.end().await;
+    outcome
+}
+
+/// Goes on with what was begun and begins the rest.
+async fn prepare_all(shared: &Arc<Shared>, until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
     let known = registry::builds(&shared.db).await?;
-    let of = |projection: &Projection, build: &Build| build.id.name == projection.name && build.version == projection.version;
-    let missing: Vec<&Projection> =
-        shared.projections.iter().filter(|p| !known.iter().any(|build| of(p, build) && build.state.is_live())).collect();
-    let begun = |p: &Projection| known.iter().find(|build| of(p, build) && build.state == State::Building).cloned();
-    let mut groups = grouped(missing.iter().filter_map(|p| begun(p)).collect());
-    let fresh: Vec<&Projection> = missing.iter().copied().filter(|p| begun(p).is_none()).collect();
+    let begun = |p: &Projection| known.iter().find(|build| is_of(build, p) && build.state == State::Building).cloned();
+    let mut groups = grouped(shared.projections.iter().filter_map(begun).collect());
+    let fresh: Vec<&Projection> =
+        shared.projections.iter().filter(|p| !known.iter().any(|build| is_of(build, p) && is_there(build))).collect();
     if !fresh.is_empty() {
-        let created = create(&shared, &fresh, State::Building, Switch::Auto, Limits::default()).await?;
+        let created = create(shared, &fresh, State::Building, Switch::Auto, Limits::default()).await?;
         groups.push(created.into_iter().map(|build| build.id).collect());
     }
-    let known = registry::builds(&shared.db).await?;
     let mut prepared = Vec::new();
     for ids in groups {
-        let group: Vec<Build> = known.iter().filter(|build| ids.contains(&build.id)).cloned().collect();
-        let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { continue };
-        let convoy = builds::bring_up(&shared, builds::members(&shared, &group).await?, checkpoint, until).await?;
-        if convoy.members.len() < group.len() {
-            let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
-            let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
-            return Err(
-                failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
-            );
-        }
-        make_live(&shared, &convoy.members).await?;
-        prepared.extend(convoy.members.into_iter().map(|member| member.id));
+        prepared.extend(prepare_group(shared, &ids, until).await?);
     }
     Ok(prepared)
+}
+
+/// Whether nothing has to be begun: what was missing may be live by now.
+const fn is_there(build: &Build) -> bool {
+    matches!(build.state, State::Building) || build.state.is_live()
+}
+
+async fn prepare_group(shared: &Arc<Shared>, ids: &[BuildId], until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
+    let mut group = registry::builds(&shared.db).await?;
+    group.retain(|build| ids.contains(&build.id));
+    let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { return Ok(vec![]) };
+    let convoy = builds::bring_up(shared, builds::members(shared, &group).await?, checkpoint, until).await?;
+    if convoy.members.len() < group.len() {
+        let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
+        let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
+        return Err(
+            failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
+        );
+    }
+    make_live(shared, &convoy.members).await?;
+    Ok(convoy.members.into_iter().map(|member| member.id).collect())
 }

@@ -349,6 +349,27 @@ async fn nodes_share_a_log_in_kurrentdb() {
     nodes.verify(&second[0]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_with_its_log_in_a_file_takes_its_turn_again_after_a_kill() {
+    let Some(views) = fresh_schema().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage { folder: folder.path().join("data"), database: None };
+    let arguments: Vec<String> = storage.arguments().into_iter().chain(["--views".to_owned(), views]).collect();
+    let (nodes, first, group) = Nodes::found_on(folder, storage, &arguments).await;
+    let path = format!("{group}/questions");
+    nodes.created(&first, &path, "one", json!({ "title": "Where?", "body": "?" })).await;
+    assert!(nodes.leads(&first).await);
+    first.kill().await;
+    let again = [Server::start_on(binary(), &arguments).await];
+    let (_, took) = nodes.leader(&again).await;
+    assert!(took < TAKEOVER, "the turn came after {took:?}");
+    let posted = nodes.created(&again[0], &path, "two", json!({ "title": "When?", "body": "?" })).await;
+    let id = posted.body["id"].as_str().unwrap();
+    let (status, question) = nodes.get(&again[0], &format!("/v1/questions/{id}"), posted.position.as_deref()).await;
+    assert_eq!(status, StatusCode::OK, "{question}");
+    nodes.verify(&again[0]);
+}
+
 fn refused(arguments: &[String]) -> String {
     let second = Command::new(binary()).arg("serve").args(arguments).args(["--listen", "127.0.0.1:0"]).output().unwrap();
     assert!(!second.status.success());

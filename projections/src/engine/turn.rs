@@ -1,0 +1,65 @@
+//! A turn of somebody who only prepares read models that nobody moves yet, beside the nodes that serve.
+
+use super::{
+    EngineError, Shared,
+    lease::{Leases, Node, Term},
+    node::{Reins, renew},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+/// How long to wait for leases that a killed process has left behind; they hold for [`super::lease::TERM`].
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Leases on read models, for as long as it takes to build them.
+pub struct Turn {
+    /// What the work goes on with: no write of it is stored once another process has taken over.
+    pub shared: Arc<Shared>,
+    leases: Leases,
+    term: Term,
+    renewer: JoinHandle<()>,
+}
+
+impl Turn {
+    /// Takes the turn with all that `shared` knows; [`EngineError::Elsewhere`] if somebody has some of it.
+    pub async fn take(shared: &Shared, node: Node) -> Result<Self, EngineError> {
+        let keys: Vec<String> = shared.projections.iter().map(crate::Projection::key).collect();
+        let wanted = keys.len();
+        let leases = Leases::open(shared.db.apart(), node, keys).await?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(term) = leases.take().await? {
+                if term.keys.len() == wanted {
+                    return Ok(Self::begin(shared, leases, term));
+                }
+                leases.release(&term).await?;
+            }
+            if Instant::now() >= end {
+                return Err(EngineError::Elsewhere);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn begin(shared: &Shared, leases: Leases, term: Term) -> Self {
+        let resigned = watch::Sender::new(None);
+        let shared = Arc::new(shared.under(&term, Reins::new(resigned.clone())));
+        let renewer = tokio::spawn(renew(leases.clone(), term.clone(), Arc::clone(&shared), resigned));
+        Self { shared, leases, term, renewer }
+    }
+
+    /// Lets go.
+    pub async fn end(self) {
+        self.renewer.abort();
+        let _ = self.renewer.await;
+        if let Err(error) = self.leases.release(&self.term).await {
+            tracing::warn!(%error, "the leases are not let go before their time");
+        }
+    }
+}
