@@ -26,7 +26,7 @@ use uuid::Uuid;
 use writer::Writer;
 
 pub use schema::{OpenError, keep_plans};
-pub use write_back::WriteBack;
+pub use write_back::{LEFTOVER, WriteBack};
 
 /// How a log is opened.
 #[derive(Debug, Clone)]

@@ -125,12 +125,6 @@ impl Log {
     fn run(&mut self, mut requests: Receiver<Request>) {
         let mut batch = Batch::default();
         while let Some(first) = requests.blocking_recv() {
-            let mut waiting = None;
-            // Those whom the last answer woke are about to come: one commit for all of them is worth a moment.
-            while waiting != Some(requests.len()) {
-                waiting = Some(requests.len());
-                thread::yield_now();
-            }
             batch.fill(first, &mut requests);
             let written = self.write(&batch);
             self.failing.store(written.is_err(), Ordering::Relaxed);

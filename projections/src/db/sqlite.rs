@@ -3,7 +3,7 @@
 
 use super::{DbError, Urgency, Write};
 use crate::{engine::compute::give_way, value::Value};
-use circolo_events::sqlite::{WriteBack, keep_plans};
+use circolo_events::sqlite::{LEFTOVER, WriteBack, keep_plans};
 use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
@@ -272,7 +272,7 @@ fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     if role == Role::Writer {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.pragma_update(None, "journal_size_limit", LEFTOVER)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;
     }
