@@ -8,6 +8,7 @@
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
 //! - [`skips`]: events that are passed over
+//! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
 pub mod execute;
@@ -26,6 +27,7 @@ mod slot;
 pub mod sqlite;
 pub mod store;
 pub mod tail;
+pub mod threads;
 pub mod transfer;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};

@@ -5,8 +5,15 @@ use crate::{
     store::{Appended, NewEvent, Page, Position, Revision, Stored, event_id},
 };
 use circolo_domain::{StreamName, Timestamp};
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{
+    PgConnection, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
+
+/// Who asks for so many events of a prefix at once expects all there are.
+const ALL_AT_ONCE: usize = 10_000;
 
 /// A query over the columns that [`stored`] reads.
 macro_rules! select {
@@ -39,23 +46,42 @@ pub async fn all(connection: &mut PgConnection, after: Position, limit: usize) -
 pub async fn prefix(connection: &mut PgConnection, prefix: &str, after: Position, until: Position, limit: usize) -> sqlx::Result<Page> {
     // The head first: what is committed later has a higher position.
     let covered = until.min(head(&mut *connection).await?);
-    let query = match prefix_end(prefix) {
-        None => sqlx::query(select!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"))
-            .bind(after.0)
-            .bind(until.0)
-            .bind(count(limit)),
-        // `+ 0` keeps the planner from walking the whole log by position: a prefix is small, such as one group's memberships.
-        Some(end) => sqlx::query(select!(
-            "WHERE stream >= $4 AND stream < $5 AND position + 0 > $1 AND position + 0 <= $2 ORDER BY position + 0 LIMIT $3"
-        ))
-        .bind(after.0)
-        .bind(until.0)
-        .bind(count(limit))
-        .bind(prefix)
-        .bind(end),
+    let Some(end) = prefix_end(prefix) else {
+        let query = sqlx::query(select!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"));
+        let events = query.bind(after.0).bind(until.0).bind(count(limit)).try_map(stored).fetch_all(connection).await?;
+        return Ok(Page::new(events, limit, after, covered));
     };
-    let events = query.try_map(stored).fetch_all(connection).await?;
+    if limit >= ALL_AT_ONCE {
+        // What is not sorted there comes, and is taken apart here, while the rest is looked for.
+        let query = sqlx::query(select!("WHERE stream >= $4 AND stream < $5 AND position + 0 > $1 AND position + 0 <= $2 LIMIT $3"));
+        let found = few(query, (prefix, &end), (after, until), limit, &mut *connection).await?;
+        if found.len() < limit {
+            return Ok(Page::new(sorted(found), limit, after, covered));
+        }
+    }
+    // `+ 0` keeps the planner from walking the whole log by position: a prefix is small, such as one group's memberships.
+    let query = sqlx::query(select!(
+        "WHERE stream >= $4 AND stream < $5 AND position + 0 > $1 AND position + 0 <= $2 ORDER BY position + 0 LIMIT $3"
+    ));
+    let events = few(query, (prefix, &end), (after, until), limit, connection).await?;
     Ok(Page::new(events, limit, after, covered))
+}
+
+/// The events of a prefix that `query` finds, in its order.
+async fn few(
+    query: Query<'_, sqlx::Postgres, PgArguments>,
+    (prefix, end): (&str, &str),
+    (after, until): (Position, Position),
+    limit: usize,
+    connection: &mut PgConnection,
+) -> sqlx::Result<Vec<Stored>> {
+    let query = query.bind(after.0).bind(until.0).bind(count(limit)).bind(prefix.to_owned()).bind(end.to_owned());
+    query.try_map(stored).fetch_all(connection).await
+}
+
+fn sorted(mut events: Vec<Stored>) -> Vec<Stored> {
+    events.sort_unstable_by_key(|event| event.position);
+    events
 }
 
 pub async fn find(connection: &mut PgConnection, stream: &StreamName, command_id: Uuid) -> sqlx::Result<Option<(Stored, Appended)>> {

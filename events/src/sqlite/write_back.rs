@@ -5,6 +5,7 @@
 //! nobody and stops nobody. It can come to the end only in a pause between two commits; where there is none, the writer does the rest
 //! when the write-ahead log is [`LONGEST`] pages long, which is what was written since the thread was last there.
 
+use crate::threads::give_way;
 use rusqlite::{Connection, hooks::Wal};
 use std::{
     cell::Cell,
@@ -29,7 +30,7 @@ const LONGEST: i32 = 32_768;
 pub const LEFTOVER: i64 = 2 * LONGEST as i64 * 4_096;
 
 thread_local! {
-    /// Pages in the write-ahead log after the last commit of this thread's connection.
+    /// Pages in the write-ahead log after the last commit of this thread.
     static PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
@@ -44,8 +45,7 @@ pub struct WriteBack {
 }
 
 impl WriteBack {
-    /// Begins for the database at `path`, whose one writer is `writer`: its commits do not copy from now on. To be called, and all
-    /// commits to be made, on one thread.
+    /// Begins for the database at `path`, whose one writer is `writer`: its commits do not copy from now on.
     pub fn start(writer: &Connection, path: &Path) -> io::Result<Self> {
         let copier = Connection::open(path).map_err(io::Error::other)?;
         copier.busy_timeout(Duration::ZERO).map_err(io::Error::other)?;
@@ -58,7 +58,7 @@ impl WriteBack {
         Ok(Self { wake: Some(wake), thread: Some(thread), woken_at: 0 })
     }
 
-    /// To be called after each commit of `writer`.
+    /// To be called after each commit of `writer`, on the thread that made it.
     pub fn committed(&mut self, writer: &Connection) {
         let pages = PAGES.get();
         if pages < self.woken_at {
@@ -95,6 +95,8 @@ fn note(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
 }
 
 fn run(copier: &Connection, woken: &Receiver<()>) {
+    // Nobody waits for it; should it come to nothing for long, the writer copies.
+    give_way();
     while woken.recv().is_ok() {
         let mut before = 0;
         // What was written meanwhile is little, and copied in no time: only when nothing is left can the writer begin from the front.

@@ -1,6 +1,7 @@
 //! The one small layer over SQLite and Postgres that read models need: queries, and transactions for the engine.
 
 mod postgres;
+mod queue;
 mod sql;
 mod sqlite;
 

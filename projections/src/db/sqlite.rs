@@ -1,16 +1,22 @@
-//! SQLite through rusqlite on threads of its own: one writer; readers: two for queries, one each for rows that the lane
-//! and that builds are to fold, one for operators' long queries. Lookups are made on whatever thread they are asked for.
+//! SQLite through rusqlite on threads of its own: a connection that writes, in turn for the lane and for builds; readers: two for queries,
+//! one each for rows that the lane and that builds are to fold, one for operators' long queries. Lookups are made on whatever thread
+//! they are asked for.
 
-use super::{DbError, Urgency, Write};
-use crate::{engine::compute::give_way, value::Value};
-use circolo_events::sqlite::{LEFTOVER, WriteBack, keep_plans};
+use super::{
+    DbError, Urgency, Write,
+    queue::{Job, Queue},
+};
+use crate::value::Value;
+use circolo_events::{
+    sqlite::{LEFTOVER, WriteBack, keep_plans},
+    threads::give_way,
+};
 use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
-    collections::VecDeque,
     num::NonZero,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, TryLockError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
     time::Duration,
 };
@@ -49,59 +55,13 @@ impl Role {
 /// A transaction that takes longer is told to whoever asks for details.
 const SLOW: Duration = Duration::from_millis(50);
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// Jobs for threads, the urgent ones first.
-#[derive(Default)]
-struct Queue {
-    state: Mutex<Jobs>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct Jobs {
-    urgent: VecDeque<Job>,
-    others: VecDeque<Job>,
-    closed: bool,
-}
-
-impl Queue {
-    fn push(&self, job: Job, urgency: Urgency) {
-        let mut jobs = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match urgency {
-            Urgency::Lane => jobs.urgent.push_back(job),
-            Urgency::Build => jobs.others.push_back(job),
-        }
-        drop(jobs);
-        self.wake.notify_one();
-    }
-
-    /// The next job; `None` once the queue is closed and empty.
-    fn pop(&self) -> Option<Job> {
-        let mut jobs = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(job) = jobs.urgent.pop_front().or_else(|| jobs.others.pop_front()) {
-                return Some(job);
-            }
-            if jobs.closed {
-                return None;
-            }
-            jobs = self.wake.wait(jobs).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.wake.notify_all();
-    }
-}
-
 /// A handle; the threads end when the last one is dropped.
 #[derive(Clone)]
 pub(super) struct Sqlite(Arc<Threads>);
 
 struct Threads {
-    writer: Arc<Queue>,
+    lane_writes: Arc<Queue>,
+    build_writes: Arc<Queue>,
     queries: Arc<Queue>,
     folds: Arc<Queue>,
     builds: Arc<Queue>,
@@ -112,7 +72,7 @@ struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for queue in [&self.writer, &self.queries, &self.folds, &self.builds, &self.operators] {
+        for queue in [&self.lane_writes, &self.build_writes, &self.queries, &self.folds, &self.builds, &self.operators] {
             queue.close();
         }
     }
@@ -120,24 +80,23 @@ impl Drop for Threads {
 
 impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
-        let [writer, queries, folds, builds, operators] = std::array::from_fn(|_| Arc::new(Queue::default()));
-        let mut threads = Threads { writer, queries, folds, builds, operators, lookups: vec![] };
-        // The writer first: it makes the file and turns on the write-ahead log.
-        let Threads { writer, queries, folds, builds, operators, .. } = &threads;
-        let others = [
-            (queries, Role::Queries),
-            (queries, Role::Queries),
-            (folds, Role::Folds),
-            (builds, Role::Builds),
-            (operators, Role::Operators),
-        ];
-        for (queue, role) in std::iter::once((writer, Role::Writer)).chain(others) {
+        let [lane_writes, build_writes, queries, folds, builds, operators] = std::array::from_fn(|_| Arc::new(Queue::default()));
+        let mut threads = Threads { lane_writes, build_writes, queries, folds, builds, operators, lookups: vec![] };
+        // First, for it makes the file and turns on the write-ahead log.
+        let writer = Arc::new(Writer::open(&path)?);
+        for (queue, name, urgency) in
+            [(&threads.lane_writes, "views-writer", Urgency::Lane), (&threads.build_writes, "build-writer", Urgency::Build)]
+        {
+            let (writer, queue) = (Arc::clone(&writer), Arc::clone(queue));
+            thread::Builder::new().name(name.to_owned()).spawn(move || writer.work(&queue, urgency)).map_err(failed)?;
+        }
+        let Threads { queries, folds, builds, operators, .. } = &threads;
+        for (queue, role) in
+            [(queries, Role::Queries), (queries, Role::Queries), (folds, Role::Folds), (builds, Role::Builds), (operators, Role::Operators)]
+        {
             let (opened, ready) = oneshot::channel();
             let (path, queue) = (path.clone(), Arc::clone(queue));
-            thread::Builder::new()
-                .name(if role == Role::Writer { "views-writer" } else { "views-reader" }.to_owned())
-                .spawn(move || work(&path, role, &queue, opened))
-                .map_err(failed)?;
+            thread::Builder::new().name("views-reader".to_owned()).spawn(move || work(&path, role, &queue, opened)).map_err(failed)?;
             ready.await.map_err(|_| DbError::Closed)??;
         }
         for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
@@ -149,21 +108,20 @@ impl Sqlite {
     async fn on<T: Send + 'static>(
         &self,
         queue: &Queue,
-        urgency: Urgency,
         job: impl FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         let (send, receive) = oneshot::channel();
-        let job = move |connection: &mut Connection| {
+        let job: Job = Box::new(move |connection| {
             // Nobody may be waiting any more; then the answer is not needed.
             let _ = send.send(job(connection));
-        };
-        queue.push(Box::new(job), urgency);
+        });
+        queue.push(job);
         receive.await.map_err(|_| DbError::Closed)?
     }
 
     pub(super) async fn query(&self, sql: Cow<'static, str>, params: Vec<Value>, readers: Readers) -> Result<Vec<Vec<Value>>, DbError> {
         let queue = if readers == Readers::Queries { &self.0.queries } else { &self.0.operators };
-        self.on(queue, Urgency::Lane, move |connection| {
+        self.on(queue, move |connection| {
             let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
             rows(&mut statement, &params).map_err(failed)
         })
@@ -187,7 +145,7 @@ impl Sqlite {
     /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
     pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
         let queue = if urgency == Urgency::Lane { &self.0.folds } else { &self.0.builds };
-        self.on(queue, urgency, move |connection| {
+        self.on(queue, move |connection| {
             // One moment for all keys.
             let snapshot = connection.transaction().map_err(failed)?;
             let mut statement = snapshot.prepare_cached(&sql).map_err(failed)?;
@@ -201,7 +159,8 @@ impl Sqlite {
     }
 
     pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
-        self.on(&self.0.writer, urgency, move |connection| {
+        let queue = if urgency == Urgency::Lane { &self.0.lane_writes } else { &self.0.build_writes };
+        self.on(queue, move |connection| {
             let begun = Instant::now();
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
             for write in &writes {
@@ -240,15 +199,62 @@ fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
     Ok(())
 }
 
-/// One thread: opens a connection, says so, works until the queue is closed.
+/// The one connection that writes, and whose turn it is: the lane's thread goes before that of builds, which gives way to all others.
+struct Writer {
+    to: Mutex<Writing>,
+    /// How often the lane waits for its turn.
+    lane: Mutex<usize>,
+    passed: Condvar,
+}
+
+struct Writing {
+    /// Ended before the connection is closed, which is the last one and tidies up.
+    write_back: WriteBack,
+    connection: Connection,
+}
+
+impl Writer {
+    fn open(path: &Path) -> Result<Self, DbError> {
+        let connection = connect(path, Role::Writer).map_err(failed)?;
+        let write_back = WriteBack::start(&connection, path).map_err(failed)?;
+        Ok(Self { to: Mutex::new(Writing { write_back, connection }), lane: Mutex::new(0), passed: Condvar::new() })
+    }
+
+    /// One thread: works until the queue is closed.
+    fn work(&self, queue: &Queue, urgency: Urgency) {
+        if urgency == Urgency::Build {
+            give_way();
+        }
+        while let Some(job) = queue.pop() {
+            let mut writing = self.turn(urgency);
+            job(&mut writing.connection);
+            let Writing { write_back, connection } = &mut *writing;
+            write_back.committed(connection);
+        }
+    }
+
+    fn turn(&self, urgency: Urgency) -> MutexGuard<'_, Writing> {
+        if urgency == Urgency::Build {
+            drop(self.passed.wait_while(locked(&self.lane), |waiting| *waiting > 0));
+            return locked(&self.to);
+        }
+        *locked(&self.lane) += 1;
+        let writing = locked(&self.to);
+        *locked(&self.lane) -= 1;
+        self.passed.notify_one();
+        writing
+    }
+}
+
+/// What is behind it is whole even where somebody panicked: a transaction is rolled back then.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One thread that reads: opens a connection, says so, works until the queue is closed.
 fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(), DbError>>) {
-    let open = || {
-        let connection = connect(path, role).map_err(failed)?;
-        let write_back = if role == Role::Writer { Some(WriteBack::start(&connection, path).map_err(failed)?) } else { None };
-        Ok((connection, write_back))
-    };
-    let (mut connection, mut write_back) = match open() {
-        Ok(opened) => opened,
+    let mut connection = match connect(path, role).map_err(failed) {
+        Ok(connection) => connection,
         Err(error) => return drop(opened.send(Err(error))),
     };
     let _ = opened.send(Ok(()));
@@ -257,9 +263,6 @@ fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(
     }
     while let Some(job) = queue.pop() {
         job(&mut connection);
-        if let Some(write_back) = &mut write_back {
-            write_back.committed(&connection);
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     value::{FromValues, Kind, Value},
 };
 use circolo_events::Position;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
 /// Of so many bytes of memory, one event that was read ahead may take a share.
@@ -29,8 +29,12 @@ const EVENT_SHARE: usize = 16 << 10;
 const FEWEST: usize = 64;
 /// Pages that are read and decoded ahead of the fold.
 const AHEAD: usize = 2;
+/// How long one transaction should take.
+const TRANSACTION: Duration = Duration::from_millis(5);
+/// The same where a lane has to wait for it.
+const BESIDE_LANE: Duration = Duration::from_micros(1_500);
 /// Rows in the first transaction of a table, at most; how long it takes sets the number for the next.
-const FIRST_PIECE: usize = 250;
+const FIRST_PIECE: usize = 50;
 /// Rows in any transaction, at most.
 const LAST_PIECE: usize = 8_000;
 
@@ -41,17 +45,22 @@ pub struct Bulk {
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
     pace: Pace,
+    /// Somebody is served from the same SQLite file, which has one writer.
+    beside_lane: bool,
 }
 
 impl Bulk {
     /// Builds that all stand at `checkpoint`.
     pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
-        Self { members, checkpoint, pace: Pace::default() }
+        Self { members, checkpoint, pace: Pace::default(), beside_lane: false }
     }
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
     pub async fn run(&mut self, shared: &Arc<Shared>, until: Position) -> Result<(), EngineError> {
         self.find_empty(shared).await?;
+        self.beside_lane = shared.db.dialect() == Dialect::Sqlite
+            && shared.options.serving
+            && registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live());
         self.make_indexes_early(shared).await?;
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
@@ -95,15 +104,9 @@ impl Bulk {
     /// Where somebody is served from the same SQLite file, indexes are made while the tables are empty. That costs the build more
     /// than making them at its end; but there each would keep the file's one writer for as long as it takes to read a whole table.
     async fn make_indexes_early(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        let dialect = shared.db.dialect();
-        if dialect == Dialect::Postgres
-            || !shared.options.serving
-            || !registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live())
-        {
-            return Ok(());
-        }
-        for member in self.members.iter_mut().filter(|member| member.empty && member.lacks_indexes()) {
-            let indexes = member.tables().flat_map(|physical| physical.create_indexes(dialect));
+        let early = self.beside_lane;
+        for member in self.members.iter_mut().filter(|member| early && member.empty && member.lacks_indexes()) {
+            let indexes = member.tables().flat_map(|physical| physical.create_indexes(shared.db.dialect()));
             let indexes = indexes.map(|sql| Write::run(sql, vec![])).collect();
             may_go_on(shared)?;
             shared.db.write(indexes, Urgency::Build).await?;
@@ -177,7 +180,7 @@ impl Bulk {
     async fn write(&self, shared: &Shared, writes: Vec<Write>, piece: usize) -> Result<usize, EngineError> {
         let begun = Instant::now();
         self.write_whole(shared, writes).await?;
-        let (took, aim) = (begun.elapsed(), shared.options.transaction);
+        let (took, aim) = (begun.elapsed(), if self.beside_lane { BESIDE_LANE } else { TRANSACTION });
         let next = if took > aim {
             piece / 2
         } else if took < aim / 2 {

@@ -1,14 +1,13 @@
 //! Work that keeps a processor busy: the lane's at once, builds' on threads that others go before.
 
 use crate::db::Urgency;
+use circolo_events::threads::give_way;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::OnceLock;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// A build decodes one page while it folds the one before.
 const THREADS: usize = 2;
-/// The niceness of these threads: whoever waits for an answer gets about nine times the processor time.
-const NICE: i32 = 10;
 
 /// Does `work` without keeping other tasks waiting.
 pub fn compute<T: Send>(urgency: Urgency, work: impl FnOnce() -> T + Send) -> T {
@@ -30,13 +29,5 @@ fn behind_others<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     match pool {
         Some(pool) => pool.install(work),
         None => work(),
-    }
-}
-
-/// Lets other threads of this machine go before this one, where the system knows how.
-pub fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
-        tracing::debug!(%error, "builds run as everybody else does");
     }
 }

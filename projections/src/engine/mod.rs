@@ -69,8 +69,6 @@ pub struct Options {
     pub memory: usize,
     /// How many events per second builds are moved over at most, if nothing else is asked of them.
     pub rate: Option<u64>,
-    /// How long one transaction of a build should take. On SQLite the lane may have to wait for it.
-    pub transaction: Duration,
     /// Whether somebody may be served from these read models meanwhile; builds give way then.
     pub serving: bool,
     /// What to do at the start with read models that the log does not match.
@@ -100,7 +98,6 @@ impl Options {
             build_page: 2_000,
             memory: 64 << 20,
             rate: None,
-            transaction: Duration::from_millis(5),
             serving: true,
             mismatch: Mismatch::Refuse,
             node: None,
