@@ -114,18 +114,19 @@ pub async fn current(connection: &mut PgConnection, stream: &StreamName) -> sqlx
     query.fetch_one(connection).await.map(|revision: Option<i64>| revision.map(unsigned))
 }
 
+/// The columns of [`select!`]. Their types are those of our own table, whose version was checked: they are not checked for each row.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that try_map asks for")]
 fn stored(row: PgRow) -> sqlx::Result<Stored> {
     Ok(Stored {
-        position: Position(row.try_get(0)?),
-        stream: StreamName::stored(row.try_get::<String, _>(1)?),
-        revision: unsigned(row.try_get(2)?),
+        position: Position(row.try_get_unchecked(0)?),
+        stream: StreamName::stored(row.try_get_unchecked::<String, _>(1)?),
+        revision: unsigned(row.try_get_unchecked(2)?),
         event: NewEvent {
-            id: row.try_get(3)?,
-            event_type: row.try_get(4)?,
-            data: row.try_get(5)?,
-            metadata: row.try_get(6)?,
-            recorded_at: Timestamp::from_micros(row.try_get(7)?),
+            id: row.try_get_unchecked(3)?,
+            event_type: row.try_get_unchecked(4)?,
+            data: row.try_get_unchecked(5)?,
+            metadata: row.try_get_unchecked(6)?,
+            recorded_at: Timestamp::from_micros(row.try_get_unchecked(7)?),
         },
     })
 }
