@@ -94,7 +94,10 @@ async fn check(connection: &mut PgConnection) -> Result<(), ConnectError> {
 }
 
 async fn exists(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT to_regclass(quote_ident(current_schema()) || '.log_meta') IS NOT NULL").fetch_one(connection).await
+    // Not `to_regclass`, which believes what the session saw before it waited for the lock.
+    const SQL: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'log_meta' AND relnamespace = \
+                       (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))";
+    sqlx::query_scalar(SQL).fetch_one(connection).await
 }
 
 async fn identity(connection: &mut PgConnection) -> Result<LogId, ConnectError> {

@@ -43,11 +43,14 @@ fn a_file_of_a_newer_version_or_of_another_kind_is_refused() {
 
 #[tokio::test]
 async fn processes_that_start_at_once_make_one_log() {
-    let Some(Backend::Postgres(url)) = Backend::new("postgres").await else { return };
-    let options = postgres::Options { connections: 2, ..postgres::Options::default() };
-    let opening = (0..8).map(|number| Postgres::connect(&url, &options, uuid(number)));
-    let stores: Vec<Postgres> = futures::future::try_join_all(opening).await.unwrap();
-    assert!(stores.iter().all(|store| store.log_id() == stores[0].log_id()));
+    // Once is not enough: whoever comes a moment later must not believe what it saw before it waited.
+    for _ in 0..5 {
+        let Some(Backend::Postgres(url)) = Backend::new("postgres").await else { return };
+        let options = postgres::Options { connections: 2, ..postgres::Options::default() };
+        let opening = (0..8).map(|number| Postgres::connect(&url, &options, uuid(number)));
+        let stores: Vec<Postgres> = futures::future::try_join_all(opening).await.unwrap();
+        assert!(stores.iter().all(|store| store.log_id() == stores[0].log_id()));
+    }
 }
 
 #[tokio::test]
