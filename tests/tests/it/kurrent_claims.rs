@@ -11,8 +11,8 @@ use reqwest::StatusCode;
 use std::{path::Path, process::Command, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Until another server takes over.
-const TAKEOVER: Duration = Duration::from_secs(10);
+/// Until another server takes over: it waits 5 s for an answer, and starts, on a machine that runs other tests meanwhile.
+const TAKEOVER: Duration = Duration::from_secs(30);
 /// What is written when somebody comes in, asks before, objects, or goes.
 const ENTERED: usize = 1;
 const ASKED: usize = 1;
