@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{append, event, stream, uuid, whole},
-    load::{Load, all_folded, ready_again, ready_no_more},
+    load::{Load, all_folded, found_lost_events, mended_by_a_rebuild},
 };
 use circolo_events::{
     Appended, EventStore, Expected, KurrentDb, Position, StoreError,
@@ -10,9 +10,9 @@ use circolo_events::{
 };
 use circolo_tests::{
     kurrent::{Double, Fault, Moment},
-    server::{Server, Storage, binary},
+    server::{Server, Storage},
 };
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Long enough for what works, short for what never answers.
@@ -368,23 +368,10 @@ async fn a_server_that_meets_a_log_without_its_last_events_says_so_and_appends_n
     load.during(&url, async { progress.more(20).await }).await;
     all_folded(&url).await;
     double.lose(5);
-    let reason = loop {
-        let reason = ready_no_more(&url).await;
-        if reason.starts_with("log_lost_events: ") {
-            break reason;
-        }
-    };
-    assert!(reason.contains("circolo projections rebuild --all"), "{reason}");
+    found_lost_events(&url).await;
     let before = double.counts().appends;
     load.attempt(&url).await;
     assert_eq!(double.counts().appends, before, "nothing is sent to what is left");
     server.kill().await;
-    let refused = Command::new(binary()).arg("serve").args(storage.arguments()).output().unwrap();
-    let complaint = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && complaint.contains("circolo projections rebuild --all"), "{complaint}");
-    storage.run(&["projections", "rebuild", "--all"]);
-    let server = Server::start(&storage).await;
-    ready_again(server.url()).await;
-    server.kill().await;
-    storage.run(&["projections", "verify", "--all"]);
+    mended_by_a_rebuild(&storage).await;
 }

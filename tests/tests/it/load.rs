@@ -1,10 +1,11 @@
 //! Clients that never give up, for the tests of faults: what was not acknowledged is sent again under the same key.
 
-use circolo_tests::server::{Server, Storage};
+use circolo_tests::server::{Server, Storage, binary};
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::process::Command;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -230,4 +231,27 @@ pub async fn ready_no_more(url: &str) -> String {
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.expect("it is not ready any more")
+}
+
+/// Returns when the server says that its log has lost events, and what to do.
+pub async fn found_lost_events(url: &str) {
+    let reason = loop {
+        let reason = ready_no_more(url).await;
+        if reason.starts_with("log_lost_events: ") {
+            break reason;
+        }
+    };
+    assert!(reason.contains("circolo projections rebuild --all"), "{reason}");
+}
+
+/// Read models that are ahead of their log keep a server from starting, until they are built anew.
+pub async fn mended_by_a_rebuild(storage: &Storage) {
+    let refused = Command::new(binary()).arg("serve").args(storage.arguments()).output().unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && complaint.contains("circolo projections rebuild --all"), "{complaint}");
+    storage.run(&["projections", "rebuild", "--all"]);
+    let server = Server::start(storage).await;
+    ready_again(server.url()).await;
+    server.kill().await;
+    storage.run(&["projections", "verify", "--all"]);
 }

@@ -1,6 +1,6 @@
 //! Postgres as it is run in production: roles with few rights, poolers, failovers that lose commits.
 
-use crate::load::{Load, all_folded, ready_again, ready_no_more};
+use crate::load::{Load, all_folded, found_lost_events, mended_by_a_rebuild};
 use circolo_events::{
     LogId, Postgres,
     postgres::{Claim, Options},
@@ -87,27 +87,13 @@ async fn a_failover_that_lost_commits_is_noticed() {
     // As a standby would have it that lacks the last five, and is promoted: then all connections break.
     admin.execute("DELETE FROM log_events WHERE position > (SELECT max(position) - 5 FROM log_events)").await.unwrap();
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'circolo%'").await.unwrap();
-    let reason = loop {
-        let reason = ready_no_more(&url).await;
-        if reason.starts_with("log_lost_events: ") {
-            break reason;
-        }
-    };
-    assert!(reason.contains("circolo projections rebuild --all"), "{reason}");
+    found_lost_events(&url).await;
     let before: i64 = sqlx::query_scalar("SELECT max(position) FROM log_events").fetch_one(&mut admin).await.unwrap();
     load.attempt(&url).await;
     let after: i64 = sqlx::query_scalar("SELECT max(position) FROM log_events").fetch_one(&mut admin).await.unwrap();
     assert_eq!(before, after, "nothing is appended to what is left");
     server.kill().await;
-
-    let refused = Command::new(binary()).arg("serve").args(storage.arguments()).output().unwrap();
-    let complaint = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && complaint.contains("circolo projections rebuild --all"), "{complaint}");
-    storage.run(&["projections", "rebuild", "--all"]);
-    let server = Server::start(&storage).await;
-    ready_again(server.url()).await;
-    server.kill().await;
-    storage.run(&["projections", "verify", "--all"]);
+    mended_by_a_rebuild(&storage).await;
 }
 
 /// A running `PgBouncer`; ended when dropped.
