@@ -13,8 +13,6 @@ use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
     access::{Origin, Owner, Scope, Standing},
     fan::{self, Fan},
-    group::{self, Group},
-    membership::{self, Membership},
     page::{self, Page, PageStanding},
     person::{self, Person},
     stance::Stance,
@@ -95,15 +93,27 @@ impl App {
         command: D::Command,
         scope: Option<Scope>,
     ) -> Result<execute::Done, Problem> {
+        Ok(self.attempt::<D>(call, stream, command, scope).await??)
+    }
+
+    /// The same for a caller who goes on after some refusals.
+    pub async fn attempt<D: Decider>(
+        &self,
+        call: &Call,
+        stream: &StreamName,
+        command: D::Command,
+        scope: Option<Scope>,
+    ) -> Result<Result<execute::Done, ExecuteError<D::Error>>, Problem> {
         let name = command.name();
         // To its end, also if the caller goes away meanwhile: what was appended must come to be known here, and what follows be done.
         let (executor, stream, request) = (Arc::clone(&self.0.parts.executor), stream.clone(), call.request(scope));
         let executed = tokio::spawn(async move { executor.execute::<D>(&stream, command, &request).await }.in_current_span());
         let outcome = executed.await.map_err(|panic| Problem::internal(&panic))?;
         metrics::counter!("circolo_commands_total", "command" => name, "outcome" => label(&outcome)).increment(1);
-        let done = outcome?;
-        self.0.wrote(call.person(), done.position, self.now());
-        Ok(done)
+        if let Ok(done) = &outcome {
+            self.0.wrote(call.person(), done.position, self.now());
+        }
+        Ok(outcome)
     }
 
     /// What the keyed `call` came to on `stream` before, if it was there.
@@ -113,13 +123,7 @@ impl App {
 
     /// What `person` is to `group`.
     pub async fn standing(&self, person: Option<PersonId>, group: GroupId) -> Result<Standing, Problem> {
-        let executor = &self.0.parts.executor;
-        let state = executor.load::<Group>(&group::stream(group)).await?.state;
-        let membership = match person {
-            Some(person) => executor.load::<Membership>(&membership::stream(group, person)).await?.state,
-            None => Arc::default(),
-        };
-        Ok(Standing::new(person, group, state, membership, self.now()))
+        Ok(self.0.parts.executor.standing(person, group).await?)
     }
 
     /// What the caller, or nobody signed in, is to `page`.

@@ -4,7 +4,7 @@
 //! privacy era it was written in. The *keys* of a reader follow from their standing today: for each era of a group,
 //! whether they may read what was written then. Queries only intersect the two, so a change of privacy rewrites no row.
 
-use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp, group::Group, membership::Membership};
+use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp, group::Group, membership::Invitation, membership::Membership};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -191,6 +191,8 @@ pub struct Standing {
     group_id: GroupId,
     group: Arc<Group>,
     membership: Arc<Membership>,
+    /// The membership of whoever invited them; see [`Standing::invitation`].
+    inviter: Option<Arc<Membership>>,
     now: Timestamp,
     origin: Option<Origin>,
 }
@@ -198,7 +200,19 @@ pub struct Standing {
 impl Standing {
     /// The standing of `person` (or of nobody signed in) at `now`.
     pub const fn new(person: Option<PersonId>, group_id: GroupId, group: Arc<Group>, membership: Arc<Membership>, now: Timestamp) -> Self {
-        Self { person, group_id, group, membership, now, origin: None }
+        Self { person, group_id, group, membership, inviter: None, now, origin: None }
+    }
+
+    /// The same standing of somebody who was invited by a person of this membership.
+    #[must_use]
+    pub fn invited_by(mut self, inviter: Arc<Membership>) -> Self {
+        self.inviter = Some(inviter);
+        self
+    }
+
+    /// Takes on how things are at `now`: the group, the membership, and that of whoever invited.
+    pub fn renew(&mut self, group: Arc<Group>, membership: Arc<Membership>, inviter: Option<Arc<Membership>>, now: Timestamp) {
+        (self.group, self.membership, self.inviter, self.now) = (group, membership, inviter, now);
     }
 
     /// The same standing towards a thing that was written in the group.
@@ -228,6 +242,30 @@ impl Standing {
         &self.membership
     }
 
+    /// The invitation that lets them in: one that its maker could make today, by what they are and by the group's settings, and
+    /// that carries no more weight than one of today's. Any other is as if it had been revoked.
+    pub fn invitation(&self) -> Option<Invitation> {
+        let invitation = self.membership.invitation().filter(|_| !self.banned() && self.membership.present().is_none())?;
+        let maker = Self::new(Some(invitation.inviter), self.group_id, self.group.clone(), self.inviter.clone()?, self.now);
+        let may_approve = invitation.may_approve && maker.has(Action::Moderate);
+        maker.has(Action::Invite).then_some(Invitation { may_approve, ..invitation })
+    }
+
+    /// What an API consumer is told of their membership: `member`, `requested`, `invited`, `banned` or `none`.
+    pub fn status(&self) -> &'static str {
+        if self.membership.present().is_some() {
+            "member"
+        } else if self.banned() {
+            "banned"
+        } else if self.membership.requested() {
+            "requested"
+        } else if self.invitation().is_some() {
+            "invited"
+        } else {
+            "none"
+        }
+    }
+
     /// The scope of what is written now.
     pub fn scope(&self) -> Option<Scope> {
         self.group.scope(&self.group_id.to_string())
@@ -251,22 +289,30 @@ impl Standing {
         if !self.sees() {
             return Err(Denied::Unknown);
         }
+        match action {
+            Action::Read => self.reads(self.role()),
+            _ if self.has(action) => Ok(()),
+            _ => Err(self.denied(action, self.role())),
+        }
+    }
+
+    /// The table of rights, for whoever sees the group.
+    fn has(&self, action: Action) -> bool {
         let role = self.role();
         let privacy = self.group.privacy();
-        let allowed = match action {
+        match action {
             Action::See => true,
             Action::Join => self.person.is_some() && !self.banned(),
             Action::ReadMembers => {
                 role.is_some() || privacy == Privacy::Public || (privacy == Privacy::Closed && self.group.settings().member_list_public)
             }
-            Action::Read => return self.reads(role),
+            Action::Read => self.reads(role).is_ok(),
             Action::Invite if privacy == Privacy::Secret => role >= Some(Role::Admin),
             Action::Invite => role >= Some(Role::Moderator) || (role.is_some() && self.group.settings().members_invite),
             Action::Contribute => role.is_some(),
             Action::Moderate => role >= Some(Role::Moderator),
             Action::Administer => role >= Some(Role::Admin),
-        };
-        if allowed { Ok(()) } else { Err(self.denied(action, role)) }
+        }
     }
 
     /// Whether `action` is allowed on the group as it was `at` a moment: by today's rights, and for outsiders also by the settings
@@ -303,7 +349,7 @@ impl Standing {
         match (self.group.exists(), self.group.privacy()) {
             (false, _) => false,
             (true, Privacy::Public | Privacy::Closed) => true,
-            (true, Privacy::Secret) => self.membership.present().is_some() || self.membership.invitation().is_some(),
+            (true, Privacy::Secret) => self.membership.present().is_some() || self.invitation().is_some(),
         }
     }
 

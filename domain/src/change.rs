@@ -121,7 +121,7 @@ pub fn change(stream: &StreamName, event: &Event) -> Option<Change> {
         Event::Fan(event) => fan::ids(stream).map(|(page, person)| of_fan(page, person, event)),
         Event::Group(event) => Some(of_group(GroupId(stream.id()?), event)),
         Event::Listing(event) => Some(of_listing(ListingId(stream.id()?), event)),
-        Event::Membership(event) => membership::ids(stream).map(|(group, person)| of_membership(group, person, event)),
+        Event::Membership(event) => membership::ids(stream).and_then(|(group, person)| of_membership(group, person, event)),
         Event::Page(event) => Some(of_page(PageId(stream.id()?), event)),
         Event::Person(person::Event::Registered { .. }) => {
             let person = PersonId(stream.id()?);
@@ -192,7 +192,7 @@ fn of_listing(id: ListingId, event: &listing::Event) -> Change {
     Change { thing: Thing::Listing(id), readers: Readers::Content(Content::Listing(id)), author, revised: true }
 }
 
-fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) -> Change {
+fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) -> Option<Change> {
     let right = match event {
         membership::Event::Joined { episode, .. } => InGroup::Member { person, episode: *episode, role: None },
         membership::Event::Left { .. } | membership::Event::Removed { .. } | membership::Event::Banned { episode: Some(_), .. } => {
@@ -206,14 +206,19 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
         | membership::Event::RequestRefused { .. }
         | membership::Event::Banned { episode: None, .. }
         | membership::Event::Unbanned => InGroup::Queue { person },
+        // The role that it makes ready for is told as such.
+        membership::Event::Bound { .. } => return None,
     };
-    Change { thing: Thing::Membership(group, person), readers: Readers::Group(group, right), author: None, revised: false }
+    Some(Change { thing: Thing::Membership(group, person), readers: Readers::Group(group, right), author: None, revised: false })
 }
 
 fn of_page(id: PageId, event: &page::Event) -> Change {
     let (readers, revised) = match event {
         page::Event::Created { .. } | page::Event::Renamed { .. } | page::Event::UsernameChanged { .. } => (Readers::Page(id), true),
-        page::Event::StaffGiven { person, .. } | page::Event::StaffWithdrawn { person } => (Readers::Staff(id, *person), true),
+        page::Event::StaffOffered { person, .. }
+        | page::Event::StaffOfferEnded { person }
+        | page::Event::StaffGiven { person, .. }
+        | page::Event::StaffWithdrawn { person } => (Readers::Staff(id, *person), true),
     };
     Change { thing: Thing::Page(id), readers, author: None, revised }
 }

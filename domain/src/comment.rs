@@ -4,7 +4,7 @@ use crate::access::{Denied, Standing};
 use crate::authored::{Authored, Remover};
 use crate::page::StaffAct;
 use crate::post;
-use crate::stance::{Stance, Voice};
+use crate::stance::{Rights, Stance, Voice};
 use crate::{
     Comment as Words, CommentId, Context, Decider, Kind, Named, PageId, PersonId, Personal, PostId, Reason, Rejection, StreamName,
     Timestamp,
@@ -212,6 +212,13 @@ impl Decider for Comment {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::WriteComment { by, .. } | Command::EditComment { by, .. } => vec![by.rights()],
+            Command::RemoveComment { by, author, .. } => std::iter::once(by.rights()).chain(author.as_mut().map(Rights::Group)).collect(),
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {

@@ -4,7 +4,7 @@ use crate::access::Denied;
 use crate::fan::Fan;
 use crate::page::{PageStanding, StaffAct};
 use crate::permit::{Claim, CommentedOn, META, Permit, Purpose};
-use crate::stance::Voice;
+use crate::stance::{Rights, Voice};
 use crate::{
     CommentId, Context, Decider, Kind, Message, MessageId, Named, PageId, PersonId, Personal, Rejection, Span, StreamName, Timestamp,
 };
@@ -345,6 +345,16 @@ impl Decider for Conversation {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::WriteToPage { by, .. }
+            | Command::SendPageMessage { by, .. }
+            | Command::MarkDone { by, .. }
+            | Command::MarkSpam { by, .. }
+            | Command::Reopen { by, .. } => vec![Rights::Page(by)],
+        }
+    }
 
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         let message = MessageId(context.command_id);

@@ -1,6 +1,6 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
-use crate::{PersonId, Timestamp, access::Scope};
+use crate::{PersonId, Timestamp, access::Scope, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -28,6 +28,11 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     type Event: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug + Send + Sync + Into<crate::Event> + 'static;
     /// Why a command is refused.
     type Error: Rejection;
+
+    /// The standings that `command` is decided by. Each is renewed before every decision, so that nobody acts by rights that went
+    /// while they waited; where a standing comes from the aggregate's own stream, it is renewed from the very state that the append
+    /// proves.
+    fn rights(command: &mut Self::Command) -> Vec<Rights<'_>>;
 
     /// The events that `command` leads to. Empty means: it is so already.
     fn decide(&self, command: &Self::Command, context: &Context) -> Result<Vec<Self::Event>, Self::Error>;

@@ -2,6 +2,7 @@
 
 use crate::access::Denied;
 use crate::page::PageStanding;
+use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +118,14 @@ impl Decider for Fan {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::FollowPage { by } | Command::UnfollowPage { by } | Command::BlockPage { by } | Command::UnblockPage { by } => {
+                vec![Rights::Page(by)]
+            }
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         let (by, event) = match command {

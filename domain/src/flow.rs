@@ -70,6 +70,9 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
 }
 
 #[cfg(test)]
+#[path = "flow_order_tests.rs"]
+mod order_tests;
+#[cfg(test)]
 #[path = "flow_tests.rs"]
 mod tests;
 

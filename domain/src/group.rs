@@ -1,6 +1,7 @@
 //! A group: its name, its privacy and other settings, and who keeps order in it.
 
 use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
+use crate::stance::Rights;
 use crate::{Comment, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -112,6 +113,11 @@ pub enum Command {
         /// How.
         departure: Departure,
     },
+    /// Makes somebody admin of a group that has none, which no command leads to any more: the one who is a member for longest.
+    AppointAdmin {
+        /// Whoever holds a role, and the member of longest standing, whose episode is bound.
+        members: Vec<Standing>,
+    },
     /// Takes a role that outlived its episode of membership.
     DropRole {
         /// Whose.
@@ -128,6 +134,7 @@ impl Named for Command {
             Self::ChangeGroup { .. } => "ChangeGroup",
             Self::GiveRole { .. } => "GiveRole",
             Self::Depart { .. } => "Depart",
+            Self::AppointAdmin { .. } => "AppointAdmin",
             Self::DropRole { .. } => "DropRole",
         }
     }
@@ -255,6 +262,8 @@ pub struct Group {
     eras: Vec<Privacy>,
     /// Moderators and admins, with the episode of membership their role counts for.
     roles: BTreeMap<PersonId, (Role, u32)>,
+    /// Whose membership ends by what was decided here, with the episode: nobody is given a role for it any more.
+    departed: BTreeMap<PersonId, u32>,
 }
 
 /// The stream of a group.
@@ -304,6 +313,11 @@ impl Group {
         self.roles.contains_key(&person)
     }
 
+    /// Those who are admins here, with the episode of membership it counts for.
+    pub fn admins(&self) -> impl Iterator<Item = (PersonId, u32)> {
+        self.roles.iter().filter(|(_, (role, _))| *role == Role::Admin).map(|(person, (_, episode))| (*person, *episode))
+    }
+
     fn is_last_admin(&self, person: PersonId) -> bool {
         let is_admin = |(role, _): &(Role, u32)| *role == Role::Admin;
         self.roles.get(&person).is_some_and(is_admin) && self.roles.values().filter(|held| is_admin(held)).count() == 1
@@ -337,6 +351,9 @@ pub enum Error {
     /// Nobody removes or bans themselves; they leave.
     #[error("this cannot be done to oneself; leave instead")]
     NotYourself,
+    /// Who is to hold a role must first be bound: see [`crate::membership::Command::BindMember`].
+    #[error("this person's membership is not bound to the group yet")]
+    NotBound,
 }
 
 impl Rejection for Error {
@@ -350,13 +367,14 @@ impl Rejection for Error {
             Self::NotAgainstAdmins => "not_against_admins",
             Self::UntilInPast => "until_in_past",
             Self::NotYourself => "not_yourself",
+            Self::NotBound => "not_bound",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyExists | Self::LastAdmin | Self::NotYourself => Kind::Conflict,
+            Self::AlreadyExists | Self::LastAdmin | Self::NotYourself | Self::NotBound => Kind::Conflict,
             Self::SecretIsInviteOnly | Self::UntilInPast => Kind::Invalid,
             Self::NotAMember => Kind::NotFound,
             Self::NotAgainstAdmins => Kind::Forbidden,
@@ -370,6 +388,15 @@ impl Decider for Group {
     type Event = Event;
     type Error = Error;
 
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::CreateGroup { .. } | Command::DropRole { .. } => vec![],
+            Command::ChangeGroup { by, .. } => vec![Rights::Group(by)],
+            Command::GiveRole { by, to: who, .. } | Command::Depart { by, who, .. } => vec![Rights::Group(by), Rights::Group(who)],
+            Command::AppointAdmin { members } => members.iter_mut().map(Rights::Group).collect(),
+        }
+    }
+
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         match command {
             Command::CreateGroup { name, description, privacy, membership } => {
@@ -381,6 +408,7 @@ impl Decider for Group {
             }
             Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
             Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
+            Command::AppointAdmin { members } => Ok(self.appoint(members)),
             Command::DropRole { person, episode } if self.role_of(*person, *episode).is_some() && !self.is_last_admin(*person) => {
                 Ok(vec![Event::RoleWithdrawn { person: *person, episode: *episode, departure: None }])
             }
@@ -409,8 +437,11 @@ impl Decider for Group {
             Event::RoleGiven { person, role, episode } => {
                 self.roles.insert(person, (role, episode));
             }
-            Event::RoleWithdrawn { person, .. } => {
+            Event::RoleWithdrawn { person, episode, departure } => {
                 self.roles.remove(&person);
+                if departure.is_some() {
+                    self.departed.insert(person, episode);
+                }
             }
         }
         self

@@ -161,7 +161,7 @@ fn of_a_secret_group_an_outsider_learns_nothing() {
 
 #[test]
 fn a_member_rises_and_falls_and_repeating_it_is_silent() {
-    let plain = club().with_member(BEN);
+    let plain = club().with_bound(BEN);
     for role in [Role::Moderator, Role::Admin] {
         let given = Event::RoleGiven { person: BEN, role, episode: 1 };
         plain.given_group().when(give(&plain, FOUNDER, BEN, role)).then([given.clone()]);
@@ -249,11 +249,36 @@ fn a_ban_ends_strictly_in_the_future() {
 fn a_role_counts_only_for_the_episode_it_was_given_in() {
     let left = club().with(BEN, Role::Admin).about(BEN, crate::membership::Event::Left { episode: 1 });
     assert_eq!(left.standing(BEN).role(), None);
-    let back = left.with_member(BEN);
+    let back = left.with_bound(BEN);
     assert_eq!(back.standing(BEN).role(), Some(Role::Member));
     assert_eq!(back.group.role_of(BEN, 1), Some(Role::Admin));
     let again = Event::RoleGiven { person: BEN, role: Role::Admin, episode: 2 };
     back.given_group().when(give(&back, FOUNDER, BEN, Role::Admin)).then([again]);
+}
+
+#[test]
+fn a_role_is_given_to_whoever_is_bound_and_not_on_their_way_out() {
+    let member = club().with_member(BEN);
+    for role in [Role::Moderator, Role::Admin] {
+        member.given_group().when(give(&member, FOUNDER, BEN, role)).rejected(Error::NotBound);
+    }
+    let bound = club().with_bound(BEN);
+    bound.given_group().when(depart(&bound, BEN, BEN, Departure::Left)).then([withdrawn(BEN, Some(Departure::Left))]);
+    let leaving = bound.in_group(withdrawn(BEN, Some(Departure::Left)));
+    leaving.given_group().when(give(&leaving, FOUNDER, BEN, Role::Admin)).rejected(Error::NotAMember);
+    leaving.given_group().when(depart(&leaving, BEN, BEN, Departure::Left)).then_nothing();
+}
+
+#[test]
+fn a_group_without_an_admin_gets_the_member_of_longest_standing() {
+    let appoint =
+        |club: &Community, who: &[PersonId]| Command::AppointAdmin { members: who.iter().map(|who| club.standing(*who)).collect() };
+    let club = club().later(Span::hours(1)).with_bound(BEN).later(Span::hours(1)).with_bound(CLEO);
+    club.given_group().when(appoint(&club, &[FOUNDER, CLEO, BEN])).then_nothing();
+    let without = club.about(FOUNDER, crate::membership::Event::Left { episode: 1 });
+    let given = Event::RoleGiven { person: BEN, role: Role::Admin, episode: 1 };
+    without.given_group().when(appoint(&without, &[FOUNDER, CLEO, BEN])).then([withdrawn(FOUNDER, None), given]);
+    without.given_group().when(appoint(&without, &[FOUNDER])).then_nothing();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A listing: offered in a group, edited, repriced, sold, offered again, withdrawn.
 
 use crate::access::{Action, Denied, Role, Standing};
+use crate::stance::Rights;
 use crate::{
     Comment, Context, Decider, Kind, ListingId, Money, Named, PersonId, Personal, Price, Reason, Rejection, Slug, StreamName, Text,
     Timestamp, Title,
@@ -322,6 +323,17 @@ impl Decider for Listing {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::PostListing { by, .. }
+            | Command::EditListing { by, .. }
+            | Command::Reprice { by, .. }
+            | Command::MarkSold { by, .. }
+            | Command::MarkAvailable { by, .. }
+            | Command::WithdrawListing { by, .. } => vec![Rights::Group(by)],
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {

@@ -2,6 +2,7 @@
 
 use crate::access::{Action, Standing};
 use crate::group::Departure;
+use crate::stance::Rights;
 use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ pub enum Command {
     InviteMember {
         /// The inviter.
         by: Standing,
+        /// Whom.
+        who: Standing,
     },
     /// Takes the invitation.
     AcceptInvitation {
@@ -34,6 +37,11 @@ pub enum Command {
     RevokeInvitation {
         /// The inviter or a moderator.
         by: Standing,
+    },
+    /// Takes an invitation back that its maker could not make today.
+    RevokeVoidInvitation {
+        /// Whom it is about.
+        who: Standing,
     },
     /// Joins an open group, or asks to join.
     JoinGroup {
@@ -81,11 +89,19 @@ pub enum Command {
         reason: Reason,
         /// Until when; for good if absent.
         until: Option<Timestamp>,
+        /// Whether it takes the place of a ban that is longer.
+        replace: bool,
     },
     /// Ends a ban.
     UnbanMember {
         /// A moderator.
         by: Standing,
+    },
+    /// Lets this episode end by way of the group's stream alone. That comes before its holder is given a role: who counts when
+    /// another admin leaves must not be gone by then.
+    BindMember {
+        /// An admin; the server itself for a group that has none.
+        by: Option<Standing>,
     },
     /// Ends the membership of somebody whose role was taken for that purpose; follows from the group's stream.
     EndMembership {
@@ -104,6 +120,7 @@ impl Named for Command {
             Self::AcceptInvitation { .. } => "AcceptInvitation",
             Self::DeclineInvitation { .. } => "DeclineInvitation",
             Self::RevokeInvitation { .. } => "RevokeInvitation",
+            Self::RevokeVoidInvitation { .. } => "RevokeVoidInvitation",
             Self::JoinGroup { .. } => "JoinGroup",
             Self::ApproveRequest { .. } => "ApproveRequest",
             Self::RefuseRequest { .. } => "RefuseRequest",
@@ -112,6 +129,7 @@ impl Named for Command {
             Self::RemoveMember { .. } => "RemoveMember",
             Self::BanMember { .. } => "BanMember",
             Self::UnbanMember { .. } => "UnbanMember",
+            Self::BindMember { .. } => "BindMember",
             Self::EndMembership { .. } => "EndMembership",
         }
     }
@@ -206,6 +224,12 @@ pub enum Event {
     /// The ban was lifted.
     #[serde(rename = "membership.unbanned.v1")]
     Unbanned,
+    /// This episode ends by way of the group's stream alone: its holder is to have a role there.
+    #[serde(rename = "membership.bound.v1")]
+    Bound {
+        /// The present episode.
+        episode: u32,
+    },
 }
 
 /// One stretch of membership.
@@ -252,6 +276,8 @@ pub struct Membership {
     decision: Option<Decision>,
     /// A ban that nobody lifted; it may have run out.
     ban: Option<Ban>,
+    /// The episode that ends by way of the group's stream alone.
+    bound: Option<u32>,
 }
 
 /// The stream of `person` in `group`.
@@ -276,7 +302,12 @@ impl Membership {
         self.episodes.last().filter(|episode| episode.until.is_none())
     }
 
-    /// The invitation that stands, if any.
+    /// Whether the present episode ends by way of the group's stream alone.
+    pub fn is_bound(&self) -> bool {
+        self.present().is_some_and(|episode| self.bound == Some(episode.number))
+    }
+
+    /// The invitation that stands, if any. Whether it lets anybody in, [`Standing::invitation`] tells.
     pub const fn invitation(&self) -> Option<Invitation> {
         self.invitation
     }
@@ -291,7 +322,7 @@ impl Membership {
         self.ban.is_some_and(|ban| ban.until.is_none_or(|until| now < until))
     }
 
-    /// What an API consumer is told of it: `member`, `requested`, `invited`, `banned` or `none`.
+    /// What an API consumer was told of it at that time; of the present, [`Standing::status`] tells.
     pub fn status(&self, now: Timestamp) -> &'static str {
         if self.present().is_some() {
             "member"
@@ -313,15 +344,34 @@ impl Decider for Membership {
     type Event = Event;
     type Error = Error;
 
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::FoundGroup | Command::EndMembership { .. } => vec![],
+            Command::AcceptInvitation { by }
+            | Command::DeclineInvitation { by }
+            | Command::RevokeInvitation { by }
+            | Command::RevokeVoidInvitation { who: by }
+            | Command::JoinGroup { by }
+            | Command::ApproveRequest { by }
+            | Command::WithdrawRequest { by }
+            | Command::LeaveGroup { by }
+            | Command::UnbanMember { by } => vec![Rights::Group(by)],
+            Command::RefuseRequest { by, .. } | Command::BindMember { by } => by.iter_mut().map(Rights::Group).collect(),
+            Command::InviteMember { by, who } | Command::RemoveMember { by, who, .. } | Command::BanMember { by, who, .. } => {
+                vec![Rights::Group(by), Rights::Group(who)]
+            }
+        }
+    }
+
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         match command {
             Command::FoundGroup if self.episodes.is_empty() => Ok(vec![self.joined(0, Way::Founding, None)]),
             Command::FoundGroup => Ok(vec![]),
-            Command::InviteMember { by } => self.invite(by, context),
+            Command::InviteMember { by, who } => self.invite(by, who, context),
             Command::AcceptInvitation { by } => self.accept(by),
             Command::DeclineInvitation { by } => {
                 by.may(Action::See)?;
-                self.invitation.ok_or(Error::NoInvitation).map(|_| vec![Event::InvitationDeclined])
+                by.invitation().ok_or(Error::NoInvitation).map(|_| vec![Event::InvitationDeclined])
             }
             Command::RevokeInvitation { by } => {
                 let person = by.may(Action::See)?;
@@ -330,6 +380,10 @@ impl Decider for Membership {
                     by.may(Action::Moderate)?;
                 }
                 invitation.ok_or(Error::NoInvitation).map(|_| vec![Event::InvitationRevoked])
+            }
+            Command::RevokeVoidInvitation { who } => {
+                let void = self.invitation.is_some() && who.invitation().is_none();
+                Ok(if void { vec![Event::InvitationRevoked] } else { vec![] })
             }
             Command::JoinGroup { by } => self.join(by),
             Command::ApproveRequest { by } => self.decide_request(Some(by), true, None),
@@ -341,16 +395,19 @@ impl Decider for Membership {
             Command::LeaveGroup { by } => {
                 by.may(Action::See)?;
                 let episode = self.present().ok_or(Error::NotAMember)?.number;
-                decisions::role_first(by)?;
+                self.role_first(by)?;
                 Ok(vec![Event::Left { episode }])
             }
             Command::RemoveMember { by, who, reason } => self.remove(by, who, reason.as_ref()),
-            Command::BanMember { by, who, reason, until } => self.ban(by, who, reason, *until, context.now),
+            Command::BanMember { by, who, reason, until, replace } => {
+                self.ban((by, who), reason, Ban { until: *until }, *replace, context.now)
+            }
             Command::UnbanMember { by } => {
                 by.may(Action::Moderate)?;
                 if self.banned(context.now) { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
-            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure)),
+            Command::BindMember { by } => self.bind(by.as_ref()),
+            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure, context.now)),
         }
     }
 
@@ -360,7 +417,7 @@ impl Decider for Membership {
 
     fn evolve(mut self, event: &Event, at: Timestamp) -> Self {
         match event {
-            Event::Invited { inviter, may_approve } => self.invitation = Some(Invitation { inviter: *inviter, may_approve: *may_approve }),
+            Event::Invited { inviter, may_approve } => self.invited(Invitation { inviter: *inviter, may_approve: *may_approve }, at),
             Event::InvitationDeclined | Event::InvitationRevoked => self.invitation = None,
             Event::Requested => (self.requested, self.decision) = (true, None),
             Event::RequestWithdrawn => self.requested = false,
@@ -368,7 +425,10 @@ impl Decider for Membership {
                 self.requested = false;
                 self.decision = Some(Decision { by: *decided_by, approved: false });
             }
-            Event::Joined { episode, era, admitted_by, .. } => {
+            Event::Joined { episode, era, way, admitted_by } => {
+                if *way == Way::Founding {
+                    self.bound = Some(*episode);
+                }
                 self.decision = self.requested.then_some(Decision { by: *admitted_by, approved: true });
                 (self.requested, self.invitation, self.ban) = (false, None, None);
                 self.episodes.push(Episode { number: *episode, era: *era, from: at, until: None });
@@ -379,6 +439,7 @@ impl Decider for Membership {
                 (self.requested, self.invitation, self.ban) = (false, None, Some(Ban { until: *until }));
             }
             Event::Unbanned => self.ban = None,
+            Event::Bound { episode } => self.bound = Some(*episode),
         }
         self
     }

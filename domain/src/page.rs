@@ -2,6 +2,7 @@
 
 use crate::access::{Denied, Key, Owner, Privacy, Scope};
 use crate::fan::Fan;
+use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,7 +79,7 @@ pub enum Command {
         /// The new name; `None` leaves it.
         name: Option<Name>,
     },
-    /// Takes somebody on the staff, or changes what they are there.
+    /// Offers somebody a place on the staff, or to own the page; or changes at once what somebody on the staff is there.
     GiveStaffRole {
         /// An owner.
         by: PageStanding,
@@ -87,7 +88,17 @@ pub enum Command {
         /// As what.
         role: StaffRole,
     },
-    /// Takes somebody off the staff; staff may also go by themselves.
+    /// Takes the place that was offered.
+    AcceptStaffRole {
+        /// To whom it was offered.
+        by: PageStanding,
+    },
+    /// Turns the offer down.
+    DeclineStaffRole {
+        /// To whom it was made.
+        by: PageStanding,
+    },
+    /// Takes somebody off the staff, or an offer back; staff may also go by themselves.
     WithdrawStaffRole {
         /// An owner, or the person.
         by: PageStanding,
@@ -103,6 +114,8 @@ impl Named for Command {
             Self::TakeUsername { .. } => "TakeUsername",
             Self::ChangePage { .. } => "ChangePage",
             Self::GiveStaffRole { .. } => "GiveStaffRole",
+            Self::AcceptStaffRole { .. } => "AcceptStaffRole",
+            Self::DeclineStaffRole { .. } => "DeclineStaffRole",
             Self::WithdrawStaffRole { .. } => "WithdrawStaffRole",
         }
     }
@@ -137,6 +150,22 @@ pub enum Event {
         /// The old one.
         previous: String,
     },
+    /// An owner offers somebody a place on the staff.
+    #[serde(rename = "page.staff_offered.v1")]
+    StaffOffered {
+        /// To whom.
+        person: PersonId,
+        /// As what.
+        role: StaffRole,
+        /// The owner.
+        by: PersonId,
+    },
+    /// The offer was turned down, or taken back.
+    #[serde(rename = "page.staff_offer_ended.v1")]
+    StaffOfferEnded {
+        /// To whom it was made.
+        person: PersonId,
+    },
     /// Somebody is on the staff, or is something else there.
     #[serde(rename = "page.staff_given.v1")]
     StaffGiven {
@@ -159,6 +188,8 @@ pub struct Page {
     name: String,
     username: String,
     staff: BTreeMap<PersonId, StaffRole>,
+    /// To whom a place on the staff is offered: as what, and by which owner.
+    offers: BTreeMap<PersonId, (StaffRole, PersonId)>,
 }
 
 /// The stream of a page.
@@ -177,6 +208,12 @@ impl Page {
         self.staff.get(&person).copied()
     }
 
+    /// What is offered to somebody, by whoever is an owner still.
+    pub fn offer_to(&self, person: PersonId) -> Option<StaffRole> {
+        let (role, by) = self.offers.get(&person)?;
+        (self.role_of(*by) == Some(StaffRole::Owner)).then_some(*role)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -185,6 +222,18 @@ impl Page {
     /// Its username as it is written.
     pub fn username(&self) -> &str {
         &self.username
+    }
+
+    /// Nobody comes to a page's staff unasked, nor comes to own it; what else somebody on the staff is there changes at once.
+    fn give(&self, by: &PageStanding, person: PersonId, role: StaffRole) -> Result<Vec<Event>, Error> {
+        let owner = by.may(StaffAct::Own)?;
+        match self.role_of(person) {
+            Some(held) if held == role => Ok(vec![]),
+            Some(StaffRole::Owner) if self.is_last_owner(person) => Err(Error::LastOwner),
+            Some(_) if role != StaffRole::Owner => Ok(vec![Event::StaffGiven { person, role }]),
+            _ if self.offer_to(person) == Some(role) => Ok(vec![]),
+            _ => Ok(vec![Event::StaffOffered { person, role, by: owner }]),
+        }
     }
 
     fn is_last_owner(&self, person: PersonId) -> bool {
@@ -207,6 +256,11 @@ impl PageStanding {
     /// The standing of `person` (or of nobody signed in); `bot` is a claim of their token.
     pub const fn new(person: Option<PersonId>, bot: bool, page_id: PageId, page: Arc<Page>, fan: Arc<Fan>) -> Self {
         Self { person, bot, page_id, page, fan }
+    }
+
+    /// Takes on how things are now.
+    pub fn renew(&mut self, page: Arc<Page>, fan: Arc<Fan>) {
+        (self.page, self.fan) = (page, fan);
     }
 
     /// Who it is, if somebody is signed in.
@@ -283,6 +337,9 @@ pub enum Error {
     /// Nobody to take off.
     #[error("this person is not on the page's staff")]
     NotOnStaff,
+    /// Nothing to accept or decline.
+    #[error("no place on this page's staff is offered to you")]
+    NoOffer,
 }
 
 impl Rejection for Error {
@@ -291,6 +348,7 @@ impl Rejection for Error {
             Self::Denied(denied) => denied.code(),
             Self::LastOwner => "last_owner",
             Self::NotOnStaff => "not_on_staff",
+            Self::NoOffer => "no_offer",
         }
     }
 
@@ -298,7 +356,7 @@ impl Rejection for Error {
         match self {
             Self::Denied(denied) => denied.kind(),
             Self::LastOwner => Kind::Conflict,
-            Self::NotOnStaff => Kind::NotFound,
+            Self::NotOnStaff | Self::NoOffer => Kind::NotFound,
         }
     }
 }
@@ -308,6 +366,17 @@ impl Decider for Page {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::CreatePage { .. } | Command::TakeUsername { .. } => vec![],
+            Command::ChangePage { by, .. }
+            | Command::GiveStaffRole { by, .. }
+            | Command::AcceptStaffRole { by }
+            | Command::DeclineStaffRole { by }
+            | Command::WithdrawStaffRole { by, .. } => vec![Rights::Page(by)],
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match command {
@@ -324,19 +393,24 @@ impl Decider for Page {
                 let another = name.iter().filter(|name| name.as_str() != self.name);
                 Ok(another.map(|name| Event::Renamed { name: name.as_str().to_owned() }).collect())
             }
-            Command::GiveStaffRole { by, person, role } => {
-                by.may(StaffAct::Own)?;
-                match self.role_of(*person) {
-                    Some(held) if held == *role => Ok(vec![]),
-                    Some(StaffRole::Owner) if self.is_last_owner(*person) => Err(Error::LastOwner),
-                    _ => Ok(vec![Event::StaffGiven { person: *person, role: *role }]),
+            Command::GiveStaffRole { by, person, role } => self.give(by, *person, *role),
+            Command::AcceptStaffRole { by } => {
+                let person = by.as_fan()?;
+                match self.offer_to(person) {
+                    Some(role) => Ok(vec![Event::StaffGiven { person, role }]),
+                    None => Err(Error::NoOffer),
                 }
+            }
+            Command::DeclineStaffRole { by } => {
+                let person = by.as_fan()?;
+                self.offer_to(person).map(|_| vec![Event::StaffOfferEnded { person }]).ok_or(Error::NoOffer)
             }
             Command::WithdrawStaffRole { by, person } => {
                 if by.as_fan()? != *person {
                     by.may(StaffAct::Own)?;
                 }
                 match self.role_of(*person) {
+                    None if self.offers.contains_key(person) => Ok(vec![Event::StaffOfferEnded { person: *person }]),
                     None => Err(Error::NotOnStaff),
                     Some(_) if self.is_last_owner(*person) => Err(Error::LastOwner),
                     Some(_) => Ok(vec![Event::StaffWithdrawn { person: *person }]),
@@ -353,10 +427,18 @@ impl Decider for Page {
             }
             Event::Renamed { name } => self.name = name,
             Event::UsernameChanged { username, .. } => self.username = username,
+            Event::StaffOffered { person, role, by } => {
+                self.offers.insert(person, (role, by));
+            }
+            Event::StaffOfferEnded { person } => {
+                self.offers.remove(&person);
+            }
             Event::StaffGiven { person, role } => {
+                self.offers.remove(&person);
                 self.staff.insert(person, role);
             }
             Event::StaffWithdrawn { person } => {
+                self.offers.remove(&person);
                 self.staff.remove(&person);
             }
         }

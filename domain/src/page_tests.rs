@@ -37,11 +37,42 @@ fn only_owners_choose_staff_and_staff_may_go() {
     let hire = |n| Command::GiveStaffRole { by: standing(n, &staff), person: person(3), role: CareAgent };
     given::<Page>(staff.clone()).when(hire(2)).rejected(Denied::OwnersOnly.into());
     given::<Page>(staff.clone()).when(hire(9)).rejected(Denied::OwnersOnly.into());
-    given::<Page>(staff.clone()).when(hire(1)).then([given_role(3, CareAgent)]);
+    given::<Page>(staff.clone()).when(hire(1)).then([offered(3, CareAgent)]);
     let go = |n, whom| Command::WithdrawStaffRole { by: standing(n, &staff), person: person(whom) };
     given::<Page>(staff.clone()).when(go(2, 2)).then([Event::StaffWithdrawn { person: person(2) }]);
     given::<Page>(staff.clone()).when(go(2, 1)).rejected(Denied::OwnersOnly.into());
     given::<Page>(staff.clone()).when(go(1, 9)).rejected(Error::NotOnStaff);
+}
+
+fn offered(n: u128, role: StaffRole) -> Event {
+    Event::StaffOffered { person: person(n), role, by: person(1) }
+}
+
+#[test]
+fn nobody_comes_to_a_pages_staff_unasked_nor_comes_to_own_it() {
+    let staff = [created(), given_role(2, Editor)];
+    let give = |history: &[Event], n, role| Command::GiveStaffRole { by: standing(1, history), person: person(n), role };
+    given::<Page>(staff.clone()).when(give(&staff, 2, OwnerRole)).then([offered(2, OwnerRole)]);
+    given::<Page>(staff.clone()).when(give(&staff, 2, CareAgent)).then([given_role(2, CareAgent)]);
+    let open = [created(), given_role(2, Editor), offered(3, OwnerRole)];
+    given::<Page>(open.clone()).when(give(&open, 3, OwnerRole)).then_nothing();
+    assert_eq!(standing(3, &open).role(), None);
+    let accept = |history: &[Event], n| Command::AcceptStaffRole { by: standing(n, history) };
+    let decline = |history: &[Event], n| Command::DeclineStaffRole { by: standing(n, history) };
+    given::<Page>(open.clone()).when(accept(&open, 3)).then([given_role(3, OwnerRole)]);
+    given::<Page>(open.clone()).when(decline(&open, 3)).then([Event::StaffOfferEnded { person: person(3) }]);
+    let withdraw = |n| Command::WithdrawStaffRole { by: standing(n, &open), person: person(3) };
+    for who in [1, 3] {
+        given::<Page>(open.clone()).when(withdraw(who)).then([Event::StaffOfferEnded { person: person(3) }]);
+    }
+    given::<Page>(open.clone()).when(withdraw(2)).rejected(Denied::OwnersOnly.into());
+    for none in [vec![created()], [&open[..], &[Event::StaffOfferEnded { person: person(3) }]].concat()] {
+        given::<Page>(none.clone()).when(accept(&none, 3)).rejected(Error::NoOffer);
+        given::<Page>(none.clone()).when(decline(&none, 3)).rejected(Error::NoOffer);
+    }
+    // What an owner offered who is none any more lets nobody in.
+    let gone = [&open[..], &[given_role(2, OwnerRole), given_role(1, Editor)]].concat();
+    given::<Page>(gone.clone()).when(accept(&gone, 3)).rejected(Error::NoOffer);
 }
 
 #[test]

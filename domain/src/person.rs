@@ -1,5 +1,6 @@
 //! A person: registered once per token subject.
 
+use crate::stance::Rights;
 use crate::{Context, Decider, DisplayName, Kind, Locale, Named, PersonId, Personal, Rejection, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,10 @@ impl Decider for Person {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(_: &mut Command) -> Vec<Rights<'_>> {
+        vec![]
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match command {

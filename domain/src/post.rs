@@ -3,7 +3,7 @@
 use crate::access::{Denied, Standing};
 use crate::authored::{Authored, Remover};
 use crate::page::StaffAct;
-use crate::stance::{Stance, Voice};
+use crate::stance::{Rights, Stance, Voice};
 use crate::{Body, Context, Decider, Kind, Named, PageId, PersonId, Personal, PostId, Reason, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,13 @@ impl Decider for Post {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::WritePost { by, .. } | Command::EditPost { by, .. } => vec![by.rights()],
+            Command::RemovePost { by, author, .. } => std::iter::once(by.rights()).chain(author.as_mut().map(Rights::Group)).collect(),
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {

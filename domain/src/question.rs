@@ -1,6 +1,7 @@
 //! A question: asked in a group, answered, one answer accepted, closed and opened again.
 
 use crate::access::{Action, Denied, Role, Standing};
+use crate::stance::Rights;
 use crate::{
     AnswerId, Body, Comment, Context, Decider, Kind, Named, PersonId, Personal, QuestionId, Rejection, StreamName, Timestamp, Title,
 };
@@ -185,6 +186,17 @@ impl Decider for Question {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::PostQuestion { by, .. }
+            | Command::PostAnswer { by, .. }
+            | Command::AcceptAnswer { by, .. }
+            | Command::WithdrawAcceptance { by, .. }
+            | Command::CloseQuestion { by, .. }
+            | Command::ReopenQuestion { by, .. } => vec![Rights::Group(by)],
+        }
+    }
 
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {

@@ -2,7 +2,7 @@
 
 use crate::access::Denied;
 use crate::page::StaffAct;
-use crate::stance::{Stance, Voice};
+use crate::stance::{Rights, Stance, Voice};
 use crate::{Context, Decider, Kind as Sort, Named, PageId, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -165,6 +165,12 @@ impl Decider for Reaction {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::React { by, .. } | Command::WithdrawReaction { by, .. } => vec![by.rights()],
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match command {

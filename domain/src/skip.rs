@@ -1,5 +1,6 @@
 //! An event that cannot be read: that it is passed over from now on, by all who fold or follow the log, and why.
 
+use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, Personal, Reason, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -75,6 +76,10 @@ impl Decider for Skip {
     type Command = Command;
     type Event = Event;
     type Error = Infallible;
+
+    fn rights(_: &mut Command) -> Vec<Rights<'_>> {
+        vec![]
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Infallible> {
         let Command::SkipEvent { event, stream, event_type, reason } = command;

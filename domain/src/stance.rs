@@ -14,6 +14,25 @@ pub enum Stance {
     Page(PageStanding),
 }
 
+/// A standing within a command, to be renewed before it is decided: see [`crate::Decider::rights`].
+#[derive(Debug)]
+pub enum Rights<'a> {
+    /// In a group.
+    Group(&'a mut Standing),
+    /// On a page.
+    Page(&'a mut PageStanding),
+}
+
+impl Rights<'_> {
+    /// The scope of what is done with these rights now.
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Group(standing) => standing.scope(),
+            Self::Page(standing) => Some(standing.scope()),
+        }
+    }
+}
+
 /// Whose words readers see. The log keeps the person either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -26,6 +45,14 @@ pub enum Voice {
 }
 
 impl Stance {
+    /// The standing, to be renewed.
+    pub const fn rights(&mut self) -> Rights<'_> {
+        match self {
+            Self::Group(standing) => Rights::Group(standing),
+            Self::Page(standing) => Rights::Page(standing),
+        }
+    }
+
     /// Who it is, if somebody is signed in.
     pub const fn person(&self) -> Option<PersonId> {
         match self {

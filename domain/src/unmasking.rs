@@ -1,5 +1,6 @@
 //! A use of the right to read personal texts: recorded for good, each use in a stream of its own.
 
+use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, Personal, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -102,6 +103,10 @@ impl Decider for Unmasking {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(_: &mut Command) -> Vec<Rights<'_>> {
+        vec![]
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         let Command::RecordUnmasking(Use { reading, asked, who, place }) = command.clone();

@@ -2,6 +2,7 @@
 
 use crate::access::Denied;
 use crate::page::{Founding, PageStanding, StaffAct};
+use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, PageId, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
@@ -138,6 +139,13 @@ impl Decider for Username {
     type Command = Command;
     type Event = Event;
     type Error = Error;
+
+    fn rights(command: &mut Command) -> Vec<Rights<'_>> {
+        match command {
+            Command::ClaimForNewPage { .. } => vec![],
+            Command::ClaimUsername { by, .. } => vec![Rights::Page(by)],
+        }
+    }
 
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         let (page, username, founding) = match command {

@@ -70,6 +70,12 @@ impl Request {
         !self.keyed && stream.key().parse() == Ok(self.command_id)
     }
 
+    /// The same request in the scope that holds now, if it was for the same place.
+    fn now_in(&self, now: Option<Scope>) -> Self {
+        let scope = self.scope.map(|given| now.filter(|now| now.owner == given.owner).unwrap_or(given));
+        self.clone().within(scope)
+    }
+
     /// The same request in `scope`.
     #[must_use]
     pub const fn within(mut self, scope: Option<Scope>) -> Self {
@@ -213,6 +219,22 @@ impl Executor {
         Ok(Loaded { state: cached.state, revision: cached.revision, origin: cached.origin })
     }
 
+    /// The aggregate behind `stream` as it was at `revision`.
+    pub async fn load_at<D: Decider>(&self, stream: &StreamName, revision: Revision) -> Result<D, LoadError> {
+        let mut cached = Cached::<D>::default();
+        loop {
+            let from = Expected::of(cached.revision).next();
+            let wanted = usize::try_from((revision + 1).saturating_sub(from)).unwrap_or(READ_PAGE).min(READ_PAGE);
+            let page = if wanted == 0 { vec![] } else { self.store.read(stream, from, wanted).await? };
+            for stored in &page {
+                cached = fold(cached, stored)?;
+            }
+            if page.is_empty() {
+                return Ok(Arc::unwrap_or_clone(cached.state));
+            }
+        }
+    }
+
     /// Executes `command` on `stream` and runs what follows from it.
     pub async fn execute<D: Decider>(
         &self,
@@ -220,7 +242,7 @@ impl Executor {
         command: D::Command,
         request: &Request,
     ) -> Result<Done, ExecuteError<D::Error>> {
-        let accepted = self.accept::<D>(stream, &command, request).await?;
+        let accepted = self.accept::<D>(stream, command, request).await?;
         Ok(self.followed(stream, accepted).await)
     }
 
@@ -240,6 +262,14 @@ impl Executor {
         }
     }
 
+    /// Does `work`, which is about the command `id`, while nobody else in this process does so: for a command whose first append goes
+    /// to a stream that the key does not name. `None` if too many wait.
+    pub async fn alone<T>(&self, id: Uuid, work: impl Future<Output = T>) -> Option<T> {
+        let slot = self.slots.of(&StreamName::new("command", id));
+        let _turn = slot.turn(self.slots.queue_per_stream).await?;
+        Some(work.await)
+    }
+
     /// Runs what follows. After a repeat, too: the first time may have died halfway, or not be done yet.
     async fn followed(&self, stream: &StreamName, Accepted { mut done, events }: Accepted) -> Done {
         for event in &events {
@@ -256,7 +286,7 @@ impl Executor {
     async fn accept<D: Decider>(
         &self,
         stream: &StreamName,
-        command: &D::Command,
+        mut command: D::Command,
         request: &Request,
     ) -> Result<Accepted, ExecuteError<D::Error>> {
         let slot = self.slots.of(stream);
@@ -272,7 +302,8 @@ impl Executor {
         let mut conflicts = 0;
         loop {
             let context = Context { now: self.now(), actor: request.actor, command_id: request.command_id };
-            let decision = cached.state.decide(command, &context);
+            let scope = self.renew::<D>(stream, &cached, &mut command, context.now).await?;
+            let decision = cached.state.decide(&command, &context);
             let believed =
                 matches!(&decision, Ok(events) if !events.is_empty() && request.if_match.is_none_or(|seen| Some(seen) == cached.revision));
             if !believed && !current {
@@ -287,7 +318,7 @@ impl Executor {
                 let done = Done { revision: cached.revision, position: cached.position, changed: false, repeated: false };
                 return Ok(Accepted { done, events: vec![] });
             }
-            let metadata = metadata(stream, &cached, &events, command.name(), &context, request);
+            let metadata = metadata(stream, &cached, &events, command.name(), &context, &request.now_in(scope));
             let expected = Expected::of(cached.revision);
             let new = new_events(&events, &metadata, context.now);
             let flight = self.in_flight.begin();
@@ -301,7 +332,10 @@ impl Executor {
                 Err(StoreError::Conflict { .. }) if conflicts < ROUNDS => {
                     drop(flight);
                     conflicts += 1;
+                    let known = cached.revision;
                     match self.read_on(stream, &slot, cached, request).await? {
+                        // Nobody wrote to the stream: it was the id that is taken, by the same key on another one.
+                        ControlFlow::Continue(read) if request.keyed && read.revision == known => return Err(ExecuteError::KeyReused),
                         ControlFlow::Continue(read) => (cached, current) = (read, true),
                         ControlFlow::Break(first) => return Ok(first),
                     }
@@ -309,14 +343,24 @@ impl Executor {
                 Err(StoreError::Conflict { .. }) => return Err(ExecuteError::Contended),
                 Err(unknown @ StoreError::Unknown(_)) => {
                     slot.forget();
-                    let found = self.store.find(stream, request.command_id).await.ok().flatten();
-                    let (_, appended) = found.ok_or(ExecuteError::Store(unknown))?;
-                    let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
-                    return Ok(Accepted { done, events: vec![] });
+                    return self.looked_up(stream, request, unknown).await;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// What became of an append without an answer.
+    async fn looked_up<E: Rejection>(
+        &self,
+        stream: &StreamName,
+        request: &Request,
+        unknown: StoreError,
+    ) -> Result<Accepted, ExecuteError<E>> {
+        let found = self.store.find(stream, request.command_id).await.ok().flatten();
+        let (_, appended) = found.ok_or(ExecuteError::Store(unknown))?;
+        let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
+        Ok(Accepted { done, events: vec![] })
     }
 
     /// What a keyed command came to the first time, if there was one, with its events: what follows from them may still be

@@ -25,6 +25,7 @@ pub mod simulate;
 pub mod skips;
 mod slot;
 pub mod sqlite;
+mod standings;
 pub mod store;
 pub mod tail;
 pub mod threads;

@@ -257,7 +257,7 @@ pub async fn directory(db: &Db, page: &Directory) -> Result<Vec<GroupDetail>, Db
              SELECT f.id, f.position FROM groups_v1 f WHERE f.listed = 1 AND f.position < $1 {matching} ORDER BY f.position DESC LIMIT $2) a \
            UNION ALL \
            SELECT b.id, b.position FROM (\
-             SELECT f.id, f.position FROM memberships_v1 m JOIN groups_v1 f ON f.id = m.group_id \
+             SELECT f.id, f.position FROM memberships_v2 m JOIN groups_v1 f ON f.id = m.group_id \
              WHERE m.person_id = $3 AND m.inside = 1 AND f.listed = 0 AND f.position < $1 {matching} ORDER BY f.position DESC LIMIT $2) b\
          ) found JOIN groups_v1 g ON g.id = found.id LEFT JOIN group_stats_v1 s ON s.id = g.id ORDER BY g.position DESC LIMIT $2"
     );

@@ -9,7 +9,7 @@
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
 //!   [`listings`] with [`catalogue`], [`memberships`], [`page_comments`], [`pages`], [`people`], [`posts`], [`questions`],
-//!   [`reactions`]
+//!   [`reactions`], [`staff_offers`]
 
 pub mod as_of;
 pub mod audience;
@@ -33,6 +33,7 @@ pub mod reactions;
 pub mod response_rates;
 pub mod row;
 pub mod search;
+pub mod staff_offers;
 pub mod value;
 
 pub use db::{Db, DbError, Dialect, Sql};
@@ -71,5 +72,6 @@ pub fn all() -> Vec<Projection> {
         posts::posts(),
         questions::questions(),
         reactions::reactions(),
+        staff_offers::staff_offers(),
     ]
 }

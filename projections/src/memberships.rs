@@ -1,4 +1,4 @@
-//! Read models `memberships_v1` and `episodes_v1`: who is, was or wants to be in which group.
+//! Read models `memberships_v2` and `episodes_v2`: who is, was or wants to be in which group.
 
 use crate::past::{self, Past, PastError};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
@@ -8,7 +8,7 @@ use circolo_events::Recorded;
 
 row! {
     /// One person in one group. The statuses may overlap: somebody may be invited and have asked.
-    pub struct MembershipRow in "memberships_v1" {
+    pub struct MembershipRow in "memberships_v2" {
         /// Group and person, with a dot between.
         pub id: String,
         /// The group.
@@ -31,6 +31,8 @@ row! {
         pub invited_position: Option<i64>,
         /// Who invited.
         pub inviter: Option<String>,
+        /// Whether the inviter could also have approved a request.
+        pub inviter_may_approve: bool,
         /// When.
         pub invited: Option<Timestamp>,
         /// Place in the log of the open request.
@@ -80,6 +82,7 @@ impl MembershipRow {
             role_episode: None,
             invited_position: None,
             inviter: None,
+            inviter_may_approve: false,
             invited: None,
             requested_position: None,
             requested: None,
@@ -106,8 +109,12 @@ impl MembershipRow {
     fn changed(&mut self, event: &membership::Event, recorded: &Recorded) {
         let (position, at) = (Some(recorded.position.0), Some(recorded.recorded_at));
         match event {
-            membership::Event::Invited { inviter, .. } => {
+            // As in the domain: of several invitations the one with most weight stands, and none reaches whoever is banned.
+            membership::Event::Invited { may_approve, .. }
+                if self.banned_until > Some(recorded.recorded_at.micros()) || (self.inviter_may_approve && !may_approve) => {}
+            membership::Event::Invited { inviter, may_approve } => {
                 (self.invited_position, self.invited, self.inviter) = (position, at, Some(inviter.to_string()));
+                self.inviter_may_approve = *may_approve;
             }
             membership::Event::InvitationDeclined | membership::Event::InvitationRevoked => self.invitation_ended(),
             membership::Event::Requested => (self.requested_position, self.requested) = (position, at),
@@ -127,12 +134,14 @@ impl MembershipRow {
                 self.ban_reason = reason.get().cloned();
             }
             membership::Event::Unbanned => self.ban_ended(),
+            membership::Event::Bound { .. } => {}
         }
         self.inside = self.member_position.is_some() || self.invited_position.is_some();
     }
 
     fn invitation_ended(&mut self) {
         (self.invited_position, self.invited, self.inviter) = (None, None, None);
+        self.inviter_may_approve = false;
     }
 
     fn request_ended(&mut self) {
@@ -162,7 +171,7 @@ impl Fold for MembershipRow {
 
 row! {
     /// One episode of membership.
-    pub struct EpisodeRow in "episodes_v1" {
+    pub struct EpisodeRow in "episodes_v2" {
         /// Group, person and number of the episode, with dots between.
         pub id: String,
         /// The group.
@@ -216,12 +225,12 @@ impl Fold for EpisodeRow {
 
 /// The projection of this file.
 pub fn memberships() -> Projection {
-    projection("memberships", 1).reads(&["group", "membership"]).row::<MembershipRow>().row::<EpisodeRow>()
+    projection("memberships", 2).reads(&["group", "membership"]).row::<MembershipRow>().row::<EpisodeRow>()
 }
 
 /// The ids of the groups a person is in.
 pub async fn groups_of(db: &Db, person: PersonId) -> Result<Vec<String>, DbError> {
-    let sql = "SELECT m.group_id FROM memberships_v1 m WHERE m.person_id = $1 AND m.inside = 1 AND m.member_position IS NOT NULL \
+    let sql = "SELECT m.group_id FROM memberships_v2 m WHERE m.person_id = $1 AND m.inside = 1 AND m.member_position IS NOT NULL \
                ORDER BY m.member_position DESC";
     db.query(sql, vec![person.to_string().into()]).await
 }
@@ -295,7 +304,7 @@ pub async fn of_group(
     let sql = format!(
         "SELECT m.person_id, p.display_name, CASE WHEN m.role_episode = m.episode THEN COALESCE(m.role, 'member') ELSE 'member' END, m.joined, \
            m.invited, m.inviter, m.requested, m.banned_until, m.ban_reason, m.{place} \
-         FROM memberships_v1 m LEFT JOIN people_v1 p ON p.id = m.person_id \
+         FROM memberships_v2 m LEFT JOIN people_v1 p ON p.id = m.person_id \
          WHERE m.group_id = $1 AND m.{place} < $2 {standing} ORDER BY m.{place} DESC LIMIT $3"
     );
     db.query(sql, params).await
@@ -373,7 +382,7 @@ record! {
 /// The open invitations of a person, newest first.
 pub async fn invitations(db: &Db, person: PersonId, before: Option<i64>, limit: i64) -> Result<Vec<InvitationRow>, DbError> {
     let sql = "SELECT m.group_id, g.name, g.description, g.privacy, m.inviter, p.display_name, m.invited, m.invited_position \
-               FROM memberships_v1 m JOIN groups_v1 g ON g.id = m.group_id LEFT JOIN people_v1 p ON p.id = m.inviter \
+               FROM memberships_v2 m JOIN groups_v1 g ON g.id = m.group_id LEFT JOIN people_v1 p ON p.id = m.inviter \
                WHERE m.person_id = $1 AND m.invited_position < $2 ORDER BY m.invited_position DESC LIMIT $3";
     db.query(sql, vec![person.to_string().into(), before.unwrap_or(i64::MAX).into(), limit.into()]).await
 }

@@ -49,7 +49,11 @@ impl Fold for PageRow {
         match change {
             page::Event::Renamed { name } => row.name.clone_from(name),
             page::Event::UsernameChanged { username, .. } => row.username.clone_from(username),
-            page::Event::Created { .. } | page::Event::StaffGiven { .. } | page::Event::StaffWithdrawn { .. } => {}
+            page::Event::Created { .. }
+            | page::Event::StaffOffered { .. }
+            | page::Event::StaffOfferEnded { .. }
+            | page::Event::StaffGiven { .. }
+            | page::Event::StaffWithdrawn { .. } => {}
         }
         row.revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
         Some(row)
@@ -105,7 +109,7 @@ row! {
     index "of_person" (person_id, position);
 }
 
-const fn role_name(role: StaffRole) -> &'static str {
+pub(crate) const fn role_name(role: StaffRole) -> &'static str {
     match role {
         StaffRole::Owner => "owner",
         StaffRole::Editor => "editor",

@@ -3,6 +3,7 @@
 use crate::{
     App, Problem,
     answer::{Done, Tagged},
+    call::Call,
     caller::{Caller, MaybeCaller},
     extract::{Json, Path, Query, present},
     listing::{AsOf, Cursor, Limit, Listing},
@@ -16,7 +17,9 @@ use circolo_domain::{
     Comment, GroupId, Name, PersonId, Timestamp,
     access::{Action, Privacy, Role, Standing},
     group::{self, Changes, Group, History, Policy},
+    membership::{self, Membership},
 };
+use circolo_events::ExecuteError;
 use circolo_projections::{
     groups::{self, Directory, GroupDetail},
     past,
@@ -180,7 +183,7 @@ struct GroupView {
 }
 
 impl GroupView {
-    fn new(row: GroupDetail, standing: &Standing, now: Timestamp, allows: impl Fn(Action) -> bool) -> Self {
+    fn new(row: GroupDetail, standing: &Standing, allows: impl Fn(Action) -> bool) -> Self {
         let reads = allows(Action::Read);
         Self {
             members_invite: row.members_invite,
@@ -189,7 +192,7 @@ impl GroupView {
             members: allows(Action::ReadMembers).then_some(row.members),
             questions: reads.then_some(row.questions),
             answers: reads.then_some(row.answers),
-            status: standing.membership().status(now),
+            status: standing.status(),
             role: standing.role(),
             revision: row.revision,
             item: row.into(),
@@ -217,7 +220,15 @@ async fn list_groups(State(app): State<App>, caller: MaybeCaller, Query(page): Q
     let before = page.after.map(|after| after.read("groups")).transpose()?;
     let directory = Directory { query: page.q, reader: caller.person(), before, limit: page.limit.and_one() };
     let rows = groups::directory(app.db(), &directory).await?;
-    Ok(Listing::page("groups", page.limit, rows, |row| row.position, GroupItem::from))
+    let Listing { items: mut rows, next } = Listing::page("groups", page.limit, rows, |row| row.position, |row| row);
+    let hidden = rows.iter().filter(|row| row.privacy == "secret").filter_map(|row| row.id.parse().ok());
+    for id in hidden.collect::<Vec<GroupId>>() {
+        // An invitation that its maker could not make today shows the group to nobody.
+        if app.standing(caller.person(), id).await?.allows(Action::See).is_err() {
+            rows.retain(|row| row.id != id.to_string());
+        }
+    }
+    Ok(Listing { items: rows.into_iter().map(GroupItem::from).collect(), next })
 }
 
 /// Create a group; the caller becomes its first admin.
@@ -243,7 +254,7 @@ async fn find_group(
     let Some(time) = as_of else {
         let row = groups::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
         let revision = row.revision.unsigned_abs();
-        let view = GroupView::new(row, &standing, app.now(), |action| standing.allows(action).is_ok());
+        let view = GroupView::new(row, &standing, |action| standing.allows(action).is_ok());
         return Ok(Tagged(view, revision).into_response());
     };
     let past = app.past(time).await?;
@@ -251,7 +262,7 @@ async fn find_group(
     let then = Arc::new(past::state::<Group>(&own));
     standing.allows_as_of(Action::See, &then, time)?;
     let row = groups::as_of(app.db(), past, &own, id).await?.ok_or_else(Problem::not_found)?;
-    let view = GroupView::new(row, &standing, app.now(), |action| standing.allows_as_of(action, &then, time).is_ok());
+    let view = GroupView::new(row, &standing, |action| standing.allows_as_of(action, &then, time).is_ok());
     // Without an entity tag: nothing can be changed as of then.
     Ok(Json(view).into_response())
 }
@@ -286,8 +297,25 @@ async fn give_role(
     Json(body): Json<GiveRole>,
 ) -> Result<Done, Problem> {
     let by = app.standing(Some(caller.person()), id).await?;
+    bind(&app, &caller, &by, person, body.role).await?;
     let to = app.standing(Some(person), id).await?;
     let command = group::Command::GiveRole { by, to, role: body.role };
     let done = app.execute::<Group>(&caller, &group::stream(id), command, None).await?;
     Ok(Done::new(id.0, &done))
+}
+
+/// Whoever is to hold a role, or a higher one, is bound first.
+async fn bind(app: &App, call: &Call, by: &Standing, person: PersonId, role: Role) -> Result<(), Problem> {
+    by.may(Action::Administer)?;
+    let id = by.group_id();
+    if app.standing(Some(person), id).await?.role().unwrap_or(Role::Member) >= role {
+        return Ok(());
+    }
+    let current = app.executor().load::<Group>(&group::stream(id)).await?.revision;
+    if call.if_match().is_some() && call.if_match() != current {
+        return Err(ExecuteError::<group::Error>::PreconditionFailed { current }.into());
+    }
+    let command = membership::Command::BindMember { by: Some(by.clone()) };
+    app.execute::<Membership>(&call.part("bind"), &membership::stream(id, person), command, by.scope()).await?;
+    Ok(())
 }

@@ -1,12 +1,11 @@
-//! Who is in a group and how they came in: members, invitations, requests, bans.
+//! How people come into a group and out of it: invitations, requests, departures, bans. Who is there, `members.rs` lists.
 
 use crate::{
     App, Problem,
     answer::Done,
     call::Call,
-    caller::{Caller, MaybeCaller},
+    caller::Caller,
     extract::{Json, OptionalJson, Path, Query},
-    listing::{Cursor, Limit, Listing},
     problem::{Failures, Field},
 };
 use axum::extract::State;
@@ -16,134 +15,25 @@ use circolo_domain::{
     group::{self, Departure, Group},
     membership::{self, Command, Membership},
 };
-use circolo_projections::{
-    memberships::{self, InvitationRow, ListedPerson, Status},
-    past,
-};
-use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use circolo_events::ExecuteError;
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list_members))
         .routes(routes!(remove_member))
         .routes(routes!(invite_member))
         .routes(routes!(accept_invitation))
         .routes(routes!(decline_invitation))
         .routes(routes!(revoke_invitation))
-        .routes(routes!(list_my_invitations))
         .routes(routes!(join_group))
         .routes(routes!(leave_group))
         .routes(routes!(approve_request))
         .routes(routes!(refuse_request))
         .routes(routes!(withdraw_request))
         .routes(routes!(ban_member, unban_member))
-}
-
-/// Which people of the group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum MemberStatus {
-    #[default]
-    Member,
-    Invited,
-    Requested,
-    Banned,
-}
-
-/// Which page of which list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListMembers {
-    /// Whom to list; all but `member` is for moderators.
-    #[serde(default)]
-    #[param(inline)]
-    status: MemberStatus,
-    /// As it was then, from what was recorded by then; who may read it is decided by today's rights.
-    #[param(value_type = Option<String>, format = DateTime)]
-    as_of: Option<Timestamp>,
-    /// How many.
-    #[serde(default)]
-    limit: Limit,
-    /// Where the page before ended.
-    after: Option<Cursor>,
-}
-
-/// A person in a list of a group's people.
-#[derive(Debug, Serialize, ToSchema)]
-struct MemberItem {
-    /// The person.
-    person_id: String,
-    /// How others see them.
-    display_name: Option<String>,
-    /// `member`, `moderator` or `admin`, for members.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    /// Since when: joined, invited or asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
-    /// Who invited them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inviter: Option<String>,
-    /// Why they are banned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Until when they are banned; for good if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-}
-
-impl MemberItem {
-    fn new(status: MemberStatus, row: ListedPerson) -> Self {
-        let is = |wanted| status == wanted;
-        Self {
-            person_id: row.person_id,
-            display_name: row.display_name,
-            role: is(MemberStatus::Member).then_some(row.role),
-            since: match status {
-                MemberStatus::Member => row.joined,
-                MemberStatus::Invited => row.invited,
-                MemberStatus::Requested => row.requested,
-                MemberStatus::Banned => None,
-            },
-            inviter: row.inviter.filter(|_| is(MemberStatus::Invited)),
-            reason: row.ban_reason.filter(|_| is(MemberStatus::Banned)),
-            until: row.banned_until.filter(|until| is(MemberStatus::Banned) && *until < i64::MAX).map(Timestamp::from_micros),
-        }
-    }
-}
-
-/// An open invitation of the caller.
-#[derive(Debug, Serialize, ToSchema)]
-struct InvitationItem {
-    /// The group.
-    group_id: String,
-    /// Its name.
-    name: String,
-    /// What it is for.
-    description: Option<String>,
-    /// `public`, `closed` or `secret`.
-    privacy: String,
-    /// Who invited.
-    inviter: Option<String>,
-    /// How others see the inviter.
-    inviter_name: Option<String>,
-    /// When.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    invited_at: Option<Timestamp>,
-}
-
-impl From<InvitationRow> for InvitationItem {
-    fn from(row: InvitationRow) -> Self {
-        let InvitationRow { group_id, name, description, privacy, inviter, inviter_name, invited, .. } = row;
-        Self { group_id, name, description, privacy, inviter, inviter_name, invited_at: invited }
-    }
 }
 
 /// Whom to invite.
@@ -181,9 +71,12 @@ struct BanMember {
     /// Up to 5,000 characters.
     #[schema(value_type = String, max_length = 5000)]
     reason: Reason,
-    /// Until when; for good if absent.
+    /// Until when; for good if absent. Of two bans the longer stands.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
+    /// Whether this one stands even if it is the shorter.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// Executes `command` on the membership of `person` and tells how things stand then.
@@ -193,69 +86,63 @@ async fn execute(app: &App, call: &Call, by: &Standing, person: PersonId, comman
     answer(app, group, person, &done).await
 }
 
+/// How things stand; for a command that was repeated, how they stood after the first time. What came since, the caller may not know.
 async fn answer(app: &App, group: GroupId, person: PersonId, done: &circolo_events::Done) -> Result<Done, Problem> {
-    let standing = app.standing(Some(person), group).await?;
-    Ok(Done::new(person.0, done).with_status(standing.membership().status(app.now())))
+    let stream = membership::stream(group, person);
+    let status = match done.revision.filter(|_| done.repeated) {
+        Some(first) => app.executor().load_at::<Membership>(&stream, first).await?.status(app.now()),
+        None => app.standing(Some(person), group).await?.status(),
+    };
+    Ok(Done::new(person.0, done).with_status(status))
 }
 
-/// Ends a membership: through the group's stream if a role goes with it, else on the membership's own.
-async fn depart(app: &App, call: &Call, by: Standing, who: Standing, departure: Departure, otherwise: Command) -> Result<Done, Problem> {
-    let Some(person) = who.person() else { return Err(Problem::not_found()) };
-    let group = by.group_id();
-    let (of_group, of_person) = (group::stream(group), membership::stream(group, person));
+/// Ends a membership: through the group's stream if a role goes with it or might, else on the membership's own.
+async fn depart(app: &App, call: &Call, by: PersonId, who: PersonId, departure: Departure, otherwise: Otherwise) -> Result<Done, Problem> {
+    let group = otherwise.group;
+    let (of_group, of_person) = (group::stream(group), membership::stream(group, who));
     // A role may have come or gone since: a repeat finds its first outcome on whichever stream it was.
     if call.keyed() {
-        let first = app.repeated::<Group>(call, &of_group).await?;
-        let first = if first.is_some() { first } else { app.repeated::<Membership>(call, &of_person).await? };
-        if let Some(done) = first {
-            return answer(app, group, person, &done).await;
+        if let Some(done) = app.repeated::<Group>(call, &of_group).await? {
+            return Ok(departed(who, &departure, &done));
+        }
+        if let Some(done) = app.repeated::<Membership>(call, &of_person).await? {
+            return answer(app, group, who, &done).await;
         }
     }
-    if who.group().holds_role(person) {
-        let command = group::Command::Depart { by: by.clone(), who, departure };
-        let done = app.execute::<Group>(call, &of_group, command, by.scope()).await?;
-        // Without a change the role was of an earlier episode, and is not in the way.
-        if done.changed || done.repeated {
-            return answer(app, group, person, &done).await;
+    for _ in 0..ROUNDS {
+        let (by, who) = (app.standing(Some(by), group).await?, app.standing(Some(who), group).await?);
+        let person = who.person().ok_or_else(Problem::not_found)?;
+        if who.group().holds_role(person) || who.membership().is_bound() {
+            let command = group::Command::Depart { by: by.clone(), who: who.clone(), departure: departure.clone() };
+            let done = app.execute::<Group>(call, &of_group, command, by.scope()).await?;
+            // Without a change the role was of an earlier episode, and is not in the way.
+            if done.changed || done.repeated {
+                return Ok(departed(person, &departure, &done));
+            }
+        }
+        let scope = by.scope();
+        match app.attempt::<Membership>(call, &of_person, (otherwise.command)(by, who), scope).await? {
+            Ok(done) => return answer(app, group, person, &done).await,
+            // They were given a role meanwhile, or their departure is under way.
+            Err(ExecuteError::Rejected(membership::Error::HoldsRole)) => {}
+            Err(refused) => return Err(refused.into()),
         }
     }
-    execute(app, call, &by, person, otherwise).await
+    Err(Problem::try_later("busy", "others kept changing this at the same time"))
 }
 
-/// List members, or for moderators those invited, requesting or banned. Latest first.
-#[utoipa::path(
-    get,
-    path = "/groups/{id}/members",
-    tag = "members",
-    params(("id" = Uuid, Path,), ListMembers),
-    responses((status = 200, body = Listing<MemberItem>), Failures)
-)]
-async fn list_members(
-    State(app): State<App>,
-    caller: MaybeCaller,
-    Path(id): Path<GroupId>,
-    Query(page): Query<ListMembers>,
-) -> Result<Listing<MemberItem>, Problem> {
-    let (list, status, action) = match page.status {
-        MemberStatus::Member => ("members", Status::Member, Action::ReadMembers),
-        MemberStatus::Invited => ("invited", Status::Invited, Action::Moderate),
-        MemberStatus::Requested => ("requested", Status::Requested, Action::Moderate),
-        MemberStatus::Banned => ("banned", Status::Banned, Action::Moderate),
-    };
-    let before = page.after.map(|after| after.read(list)).transpose()?;
-    let standing = app.standing(caller.person(), id).await?;
-    standing.allows(action)?;
-    let limit = page.limit.and_one();
-    let rows = match page.as_of {
-        None => memberships::of_group(app.db(), id, status, app.now(), before, limit).await?,
-        Some(time) => {
-            let past = app.past(time).await?;
-            let own = past.stream(&group::stream(id)).await?;
-            standing.allows_as_of(action, &Arc::new(past::state::<Group>(&own)), time)?;
-            memberships::as_of(app.db(), past, &own, id, (status, time), (before, limit)).await?
-        }
-    };
-    Ok(Listing::page(list, page.limit, rows, |row| row.position, |row| MemberItem::new(page.status, row)))
+/// How often a departure looks again which stream decides.
+const ROUNDS: usize = 5;
+
+/// What ends the membership of somebody without a role.
+struct Otherwise {
+    group: GroupId,
+    command: Box<dyn Fn(Standing, Standing) -> Command + Send + Sync>,
+}
+
+fn departed(person: PersonId, departure: &Departure, done: &circolo_events::Done) -> Done {
+    let status = if matches!(departure, Departure::Banned { .. }) { "banned" } else { "none" };
+    Done::new(person.0, done).with_status(status)
 }
 
 /// Take a member out; they may come back.
@@ -272,11 +159,9 @@ async fn remove_member(
     Path((id, person)): Path<(GroupId, PersonId)>,
     Query(ReasonParam { reason }): Query<ReasonParam>,
 ) -> Result<Done, Problem> {
-    let by = app.standing(Some(caller.person()), id).await?;
-    let who = app.standing(Some(person), id).await?;
     let departure = Departure::Removed { reason: reason.as_ref().map(|reason| reason.as_str().to_owned().into()) };
-    let otherwise = Command::RemoveMember { by: by.clone(), who: who.clone(), reason };
-    depart(&app, &caller, by, who, departure, otherwise).await
+    let command = Box::new(move |by, who| Command::RemoveMember { by, who, reason: reason.clone() });
+    depart(&app, &caller, caller.person(), person, departure, Otherwise { group: id, command }).await
 }
 
 /// Invite somebody; or admit them, if they asked and the caller may approve.
@@ -299,8 +184,24 @@ async fn invite_member(
         let message = "no person is registered under this id".to_owned();
         return Err(Problem::invalid(vec![Field { field: "person_id".into(), code: "unknown_person".into(), message }]));
     }
-    let command = Command::InviteMember { by: by.clone() };
-    execute(&app, &caller, &by, body.person_id, command).await
+    let who = app.standing(Some(body.person_id), id).await?;
+    let command = Command::InviteMember { by: by.clone(), who };
+    if by.allows(Action::Moderate).is_ok() {
+        return execute(&app, &caller, &by, body.person_id, command).await;
+    }
+    invite_unseeing(&app, &caller, &by, body.person_id, command).await
+}
+
+/// Invites for somebody who may not see the queues: whatever stands there, the answer is the same. The revision would tell it,
+/// so they have none to compare and get none.
+async fn invite_unseeing(app: &App, call: &Call, by: &Standing, person: PersonId, command: Command) -> Result<Done, Problem> {
+    if call.if_match().is_some() {
+        return Err(ExecuteError::<membership::Error>::PreconditionFailed { current: None }.into());
+    }
+    let stream = membership::stream(by.group_id(), person);
+    let done = app.execute::<Membership>(call, &stream, command, by.scope()).await?;
+    let position = if done.changed { done.position } else { app.store().head().await? };
+    Ok(Done::new(person.0, &circolo_events::Done { revision: None, position, ..done }).with_status("invited"))
 }
 
 /// Accept one's own invitation.
@@ -356,36 +257,6 @@ async fn revoke_invitation(State(app): State<App>, caller: Caller, Path((id, per
     execute(&app, &caller, &by, person, command).await
 }
 
-/// Which page of the caller's invitations.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListInvitations {
-    /// How many.
-    #[serde(default)]
-    limit: Limit,
-    /// Where the page before ended.
-    after: Option<Cursor>,
-}
-
-/// List one's own open invitations, latest first.
-#[utoipa::path(
-    get,
-    path = "/me/invitations",
-    tag = "members",
-    params(ListInvitations),
-    responses((status = 200, body = Listing<InvitationItem>), Failures)
-)]
-async fn list_my_invitations(
-    State(app): State<App>,
-    caller: Caller,
-    Query(page): Query<ListInvitations>,
-) -> Result<Listing<InvitationItem>, Problem> {
-    let before = page.after.map(|after| after.read("invitations")).transpose()?;
-    let rows = memberships::invitations(app.db(), caller.person(), before, page.limit.and_one()).await?;
-    Ok(Listing::page("invitations", page.limit, rows, |row| row.position, InvitationItem::from))
-}
-
 /// Join an open group, or ask to join; `status` says which it came to.
 #[utoipa::path(post, path = "/groups/{id}/join", tag = "members", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
 async fn join_group(State(app): State<App>, caller: Caller, Path(id): Path<GroupId>) -> Result<Done, Problem> {
@@ -397,9 +268,8 @@ async fn join_group(State(app): State<App>, caller: Caller, Path(id): Path<Group
 /// Leave. The last admin stays.
 #[utoipa::path(post, path = "/groups/{id}/leave", tag = "members", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
 async fn leave_group(State(app): State<App>, caller: Caller, Path(id): Path<GroupId>) -> Result<Done, Problem> {
-    let by = app.standing(Some(caller.person()), id).await?;
-    let otherwise = Command::LeaveGroup { by: by.clone() };
-    depart(&app, &caller, by.clone(), by, Departure::Left, otherwise).await
+    let command = Box::new(|by, _| Command::LeaveGroup { by });
+    depart(&app, &caller, caller.person(), caller.person(), Departure::Left, Otherwise { group: id, command }).await
 }
 
 /// Let somebody in who asked. The first decision stands; a second moderator gets 409 with the outcome.
@@ -462,17 +332,16 @@ async fn ban_member(
     State(app): State<App>,
     caller: Caller,
     Path((id, person)): Path<(GroupId, PersonId)>,
-    Json(BanMember { reason, until }): Json<BanMember>,
+    Json(BanMember { reason, until, replace }): Json<BanMember>,
 ) -> Result<Done, Problem> {
     let by = app.standing(Some(caller.person()), id).await?;
     by.allows(Action::Moderate)?;
     if !app.is_registered(person).await? {
         return Err(Problem::not_found());
     }
-    let who = app.standing(Some(person), id).await?;
     let departure = Departure::Banned { reason: reason.as_str().to_owned().into(), until };
-    let otherwise = Command::BanMember { by: by.clone(), who: who.clone(), reason, until };
-    depart(&app, &caller, by, who, departure, otherwise).await
+    let command = Box::new(move |by, who| Command::BanMember { by, who, reason: reason.clone(), until, replace });
+    depart(&app, &caller, caller.person(), person, departure, Otherwise { group: id, command }).await
 }
 
 /// Lift a ban.

@@ -8,6 +8,7 @@ pub mod events;
 mod feeds;
 mod groups;
 mod listings;
+mod members;
 mod memberships;
 pub mod operator;
 mod operator_events;
@@ -18,6 +19,7 @@ mod posts;
 mod questions;
 mod reactions;
 mod response_rates;
+mod staff;
 
 use crate::App;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +35,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(feeds::routes())
         .merge(groups::routes())
         .merge(listings::routes())
+        .merge(members::routes())
         .merge(memberships::routes())
         .merge(operator::routes())
         .merge(operator_events::routes())
@@ -43,4 +46,5 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(questions::routes())
         .merge(reactions::routes())
         .merge(response_rates::routes())
+        .merge(staff::routes())
 }

@@ -1,4 +1,4 @@
-//! `/pages`: found, find, change; staff, followers, blocks.
+//! `/pages`: found, find, change; followers, blocks. Who keeps them is in `staff.rs`.
 
 use crate::{
     App, Problem,
@@ -8,16 +8,20 @@ use crate::{
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
     problem::Failures,
+    routes::staff::StaffOfferItem,
 };
 use axum::extract::State;
 use circolo_domain::{
-    Name, PageId, PersonId, Timestamp,
+    Name, PageId, Timestamp,
     fan::{self, Fan},
     page::{self, Command, Founding, Page, PageStanding, StaffAct, StaffRole},
     username::{self, Username},
 };
 use circolo_events::{ExecuteError, execute};
-use circolo_projections::pages::{self, PageDetail, StaffDetail};
+use circolo_projections::{
+    pages::{self, PageDetail, StaffDetail},
+    staff_offers,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -27,7 +31,6 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_pages, create_page))
         .routes(routes!(find_page, change_page))
-        .routes(routes!(give_staff_role, withdraw_staff_role))
         .routes(routes!(follow_page, unfollow_page))
         .routes(routes!(block_page, unblock_page))
 }
@@ -36,7 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[schema(as = StaffRole)]
 #[serde(rename_all = "snake_case")]
-enum StaffRoleName {
+pub(super) enum StaffRoleName {
     Owner,
     Editor,
     CareAgent,
@@ -64,15 +67,6 @@ struct ChangePage {
     /// A new username; the page stays found by the old one.
     #[schema(value_type = Option<String>, min_length = 5, max_length = 50)]
     username: Option<username::Name>,
-}
-
-/// A role on the staff.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct GiveStaffRole {
-    /// Which.
-    #[schema(value_type = StaffRoleName)]
-    role: StaffRole,
 }
 
 /// A page in a list.
@@ -133,9 +127,16 @@ struct PageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<StaffRoleName>)]
     role: Option<StaffRole>,
+    /// What an owner offers the caller to be on its staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<StaffRoleName>)]
+    offered_role: Option<StaffRole>,
     /// Its staff; for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     staff: Option<Vec<StaffItem>>,
+    /// To whom a place on it is offered; for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offers: Option<Vec<StaffOfferItem>>,
 }
 
 /// Which pages.
@@ -167,15 +168,20 @@ async fn list_pages(State(app): State<App>, _: MaybeCaller, Query(page): Query<L
 /// Create a page; the caller becomes its first owner.
 #[utoipa::path(post, path = "/pages", tag = "pages", responses((status = 201, body = Done), Failures))]
 async fn create_page(State(app): State<App>, caller: Caller, Json(body): Json<CreatePage>) -> Result<Done, Problem> {
+    let made = app.executor().alone(caller.command_id(), claim_new(&app, &caller, body)).await;
+    made.unwrap_or_else(|| Err(ExecuteError::<username::Error>::Busy.into()))
+}
+
+async fn claim_new(app: &App, caller: &Caller, body: CreatePage) -> Result<Done, Problem> {
     let id = PageId(caller.command_id());
     let claim = username::stream(&body.username);
     // The page is named by the key, the claim by the username: the same key with another username shows here only.
-    if caller.keyed() && exists(&app, id).await? && app.store().find(&claim, caller.command_id()).await?.is_none() {
+    if caller.keyed() && exists(app, id).await? && app.store().find(&claim, caller.command_id()).await?.is_none() {
         return Err(ExecuteError::<username::Error>::KeyReused.into());
     }
     let founding = Founding { name: body.name.into_string(), owner: caller.person() };
     let command = username::Command::ClaimForNewPage { page: id, username: body.username, founding };
-    let done = app.execute::<Username>(&caller, &claim, command, None).await?;
+    let done = app.execute::<Username>(caller, &claim, command, None).await?;
     Ok(Done::created(id.0, &done, format!("/v1/pages/{id}")))
 }
 
@@ -189,10 +195,12 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
     let standing = app.page_standing(caller.call(), id).await?;
     standing.sees()?;
     let row = pages::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-    let staff = match standing.role() {
-        Some(_) => Some(pages::staff(app.db(), id).await?.into_iter().map(StaffItem::from).collect()),
-        None => None,
-    };
+    let (mut staff, mut offers) = (None, None);
+    if standing.role().is_some() {
+        staff = Some(pages::staff(app.db(), id).await?.into_iter().map(StaffItem::from).collect());
+        let open = staff_offers::of_page(app.db(), id).await?.into_iter().map(StaffOfferItem::from);
+        offers = Some(open.filter(|offer| standing.page().offer_to(offer.person()).is_some()).collect());
+    }
     let signed_in = standing.person().is_some();
     let revision = row.revision.unsigned_abs();
     let view = PageView {
@@ -200,7 +208,9 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
         following: signed_in.then(|| standing.fan().follows()),
         blocked: signed_in.then(|| standing.fan().blocks()),
         role: standing.role(),
+        offered_role: standing.person().and_then(|person| standing.page().offer_to(person)),
         staff,
+        offers,
     };
     Ok(Tagged(view, revision))
 }
@@ -243,50 +253,6 @@ async fn claim(app: &App, call: &Call, by: &PageStanding, username: username::Na
 async fn rename(app: &App, call: &Call, by: PageStanding, name: Option<Name>) -> Result<execute::Done, Problem> {
     let (stream, scope) = (page::stream(by.page_id()), by.scope());
     app.execute::<Page>(call, &stream, Command::ChangePage { by, name }, Some(scope)).await
-}
-
-/// Take somebody on the staff, or change what they are there: owners.
-#[utoipa::path(
-    put,
-    path = "/pages/{id}/staff/{person}",
-    tag = "pages",
-    params(("id" = Uuid, Path,), ("person" = Uuid, Path,)),
-    responses((status = 200, body = Done), Failures)
-)]
-async fn give_staff_role(
-    State(app): State<App>,
-    caller: Caller,
-    Path((id, person)): Path<(PageId, PersonId)>,
-    Json(body): Json<GiveStaffRole>,
-) -> Result<Done, Problem> {
-    let by = app.page_standing(Some(&caller), id).await?;
-    by.may(StaffAct::Own)?;
-    if !app.is_registered(person).await? {
-        return Err(Problem::not_found());
-    }
-    let scope = by.scope();
-    let command = Command::GiveStaffRole { by, person, role: body.role };
-    let done = app.execute::<Page>(&caller, &page::stream(id), command, Some(scope)).await?;
-    Ok(Done::new(id.0, &done))
-}
-
-/// Take somebody off the staff: owners, or the person. The last owner stays.
-#[utoipa::path(
-    delete,
-    path = "/pages/{id}/staff/{person}",
-    tag = "pages",
-    params(("id" = Uuid, Path,), ("person" = Uuid, Path,)),
-    responses((status = 200, body = Done), Failures)
-)]
-async fn withdraw_staff_role(
-    State(app): State<App>,
-    caller: Caller,
-    Path((id, person)): Path<(PageId, PersonId)>,
-) -> Result<Done, Problem> {
-    let by = app.page_standing(Some(&caller), id).await?;
-    let scope = by.scope();
-    let done = app.execute::<Page>(&caller, &page::stream(id), Command::WithdrawStaffRole { by, person }, Some(scope)).await?;
-    Ok(Done::new(id.0, &done))
 }
 
 /// Executes a command on the caller's stream with the page.

@@ -59,11 +59,16 @@ impl Group {
         let (Some(person), Some(episode)) = (to.person(), to.membership().present().map(|episode| episode.number)) else {
             return Err(Error::NotAMember);
         };
+        if self.departed.get(&person) == Some(&episode) {
+            return Err(Error::NotAMember);
+        }
         let held = self.role_of(person, episode).unwrap_or(Role::Member);
         match role {
             _ if role == held => Ok(vec![]),
             _ if held == Role::Admin && self.is_last_admin(person) => Err(Error::LastAdmin),
             Role::Member => Ok(vec![Event::RoleWithdrawn { person, episode, departure: None }]),
+            // Else they could be gone by now, and the other admins leave because of them.
+            _ if role > held && !to.membership().is_bound() => Err(Error::NotBound),
             Role::Moderator | Role::Admin => Ok(vec![Event::RoleGiven { person, role, episode }]),
         }
     }
@@ -88,9 +93,26 @@ impl Group {
             return Err(Error::UntilInPast);
         }
         match held {
-            None => Ok(vec![]),
+            None if !who.membership().is_bound() || self.departed.get(&person) == Some(&episode) => Ok(vec![]),
             Some(_) if self.is_last_admin(person) => Err(Error::LastAdmin),
-            Some(_) => Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure.clone()) }]),
+            _ => Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure.clone()) }]),
         }
+    }
+
+    /// Takes the role of admins who are none, and gives it to whoever is a member for longest, if nobody else has it.
+    pub(super) fn appoint(&self, members: &[Standing]) -> Vec<Event> {
+        let present = |who: &&Standing| {
+            who.membership()
+                .present()
+                .is_some_and(|episode| who.person().is_some_and(|person| self.departed.get(&person) != Some(&episode.number)))
+        };
+        if members.iter().filter(present).any(|who| who.role() == Some(Role::Admin)) {
+            return vec![];
+        }
+        let bound = members.iter().filter(present).filter(|who| who.membership().is_bound());
+        let candidates = bound.filter_map(|who| Some((who.membership().present()?, who.person()?)));
+        let Some((episode, person)) = candidates.min_by_key(|(episode, person)| (episode.from, *person)) else { return vec![] };
+        let gone = self.admins().map(|(person, episode)| Event::RoleWithdrawn { person, episode, departure: None });
+        gone.chain([Event::RoleGiven { person, role: Role::Admin, episode: episode.number }]).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! How each wish about a membership is decided.
 
-use super::{Ban, Error, Event, Membership, Way};
+use super::{Ban, Error, Event, Invitation, Membership, Way};
 use crate::access::{Action, Role, Standing};
 use crate::group::{Departure, Policy};
 use crate::{Context, PersonId, Personal, Reason, Timestamp};
@@ -19,29 +19,43 @@ impl Membership {
         Event::Joined { episode, era, way, admitted_by }
     }
 
-    pub(super) fn invite(&self, by: &Standing, context: &Context) -> Result<Vec<Event>, Error> {
+    /// What an invitation does. Of several the one with most weight stands, of equal ones the last; to whoever is banned it does
+    /// nothing, then or later.
+    pub(super) fn invited(&mut self, invitation: Invitation, at: Timestamp) {
+        let stands = self.invitation.filter(|first| first.may_approve && !invitation.may_approve);
+        if !self.banned(at) {
+            self.invitation = stands.or(Some(invitation));
+        }
+    }
+
+    /// Who may not see the queues does not learn of them by inviting: whatever stands there, they have invited.
+    pub(super) fn invite(&self, by: &Standing, who: &Standing, context: &Context) -> Result<Vec<Event>, Error> {
         let inviter = by.may(Action::Invite)?;
         // In a secret group only admins invite, and they may approve: so whoever moderates may.
         let may_approve = by.allows(Action::Moderate).is_ok();
         if self.present().is_some() {
             return Err(Error::AlreadyMember);
         }
+        let stands = who.invitation();
+        let void = (self.invitation.is_some() && stands.is_none()).then_some(Event::InvitationRevoked);
+        let events = void.into_iter().chain([Event::Invited { inviter, may_approve }]).collect();
+        if !may_approve {
+            let again = stands.is_some_and(|first| first.inviter == inviter && !first.may_approve);
+            return Ok(if again { vec![] } else { events });
+        }
         if self.banned(context.now) {
             return Err(Error::PersonBanned);
         }
-        if self.requested && may_approve {
+        if self.requested {
             return Ok(vec![self.joined(by.group().era(), Way::Invitation, Some(inviter))]);
         }
-        match self.invitation {
-            // A second invitation counts only if it carries more weight than the first.
-            Some(first) if first.may_approve || !may_approve => Ok(vec![]),
-            _ => Ok(vec![Event::Invited { inviter, may_approve }]),
-        }
+        // A second invitation counts only if it carries more weight than the first.
+        Ok(if stands.is_some_and(|first| first.may_approve) { vec![] } else { events })
     }
 
     pub(super) fn accept(&self, by: &Standing) -> Result<Vec<Event>, Error> {
         by.may(Action::Join)?;
-        match self.invitation {
+        match by.invitation() {
             _ if self.present().is_some() => Ok(vec![]),
             Some(invitation) => Ok(vec![self.joined(by.group().era(), Way::Invitation, Some(invitation.inviter))]),
             None => Err(Error::NoInvitation),
@@ -54,7 +68,7 @@ impl Membership {
         if self.present().is_some() {
             return Ok(vec![]);
         }
-        match (by.group().settings().membership, self.invitation) {
+        match (by.group().settings().membership, by.invitation()) {
             (Policy::InviteOnly, None) => Err(Error::InviteOnly),
             (Policy::Open, None) => Ok(vec![self.joined(era, Way::Joining, None)]),
             (Policy::Request, None) if self.requested => Ok(vec![]),
@@ -64,6 +78,17 @@ impl Membership {
             }
             (_, Some(invitation)) => Ok(vec![self.joined(era, Way::Invitation, Some(invitation.inviter))]),
         }
+    }
+
+    /// The group's stream decides on those who hold a role, by `Depart`: it alone knows who is the last admin.
+    pub(super) fn role_first(&self, who: &Standing) -> Result<(), Error> {
+        if self.is_bound() || who.role() > Some(Role::Member) { Err(Error::HoldsRole) } else { Ok(()) }
+    }
+
+    pub(super) fn bind(&self, by: Option<&Standing>) -> Result<Vec<Event>, Error> {
+        by.map(|by| by.may(Action::Administer)).transpose()?;
+        let episode = self.present().ok_or(Error::NotAMember)?.number;
+        Ok(if self.is_bound() { vec![] } else { vec![Event::Bound { episode }] })
     }
 
     pub(super) fn decide_request(&self, by: Option<&Standing>, approved: bool, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
@@ -85,34 +110,40 @@ impl Membership {
     pub(super) fn remove(&self, by: &Standing, who: &Standing, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
         let episode = self.present().ok_or(Error::NotAMember)?.number;
-        role_first(who)?;
+        self.role_first(who)?;
         Ok(vec![Event::Removed { episode, reason: personal(reason) }])
     }
 
     pub(super) fn ban(
         &self,
-        by: &Standing,
-        who: &Standing,
+        (by, who): (&Standing, &Standing),
         reason: &Reason,
-        until: Option<Timestamp>,
+        ban: Ban,
+        replace: bool,
         now: Timestamp,
     ) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
-        if until.is_some_and(|until| until <= now) {
+        if ban.until.is_some_and(|until| until <= now) {
             return Err(Error::UntilInPast);
         }
-        if self.banned(now) && self.ban == Some(Ban { until }) {
+        if self.outlasts(ban, now) && (!replace || self.ban == Some(ban)) {
             return Ok(vec![]);
         }
-        role_first(who)?;
+        self.role_first(who)?;
         let episode = self.present().map(|episode| episode.number);
-        Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until }])
+        Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until: ban.until }])
     }
 
-    pub(super) fn end(&self, of: u32, departure: &Departure) -> Vec<Event> {
+    /// Whether a ban is in force that ends no sooner than `other`.
+    fn outlasts(&self, other: Ban, now: Timestamp) -> bool {
+        let end = |ban: Ban| ban.until.map_or(i64::MAX, Timestamp::micros);
+        self.banned(now) && self.ban.is_some_and(|ban| end(ban) >= end(other))
+    }
+
+    pub(super) fn end(&self, of: u32, departure: &Departure, now: Timestamp) -> Vec<Event> {
         let present = self.present().map(|episode| episode.number);
         match departure {
-            Departure::Banned { until, .. } if present.is_none() && self.ban == Some(Ban { until: *until }) => vec![],
+            Departure::Banned { until, .. } if present.is_none() && self.outlasts(Ban { until: *until }, now) => vec![],
             Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
             _ if present != Some(of) => vec![],
             Departure::Left => vec![Event::Left { episode: of }],
@@ -128,11 +159,6 @@ fn may_act_against(by: &Standing, who: &Standing) -> Result<(), Error> {
         Some(Role::Admin) if by.role() != Some(Role::Admin) => Err(Error::NotAgainstAdmins),
         _ => Ok(()),
     }
-}
-
-/// The group's stream decides on those who hold a role, by `Depart`: it alone knows who is the last admin.
-pub(super) fn role_first(who: &Standing) -> Result<(), Error> {
-    if who.role() > Some(Role::Member) { Err(Error::HoldsRole) } else { Ok(()) }
 }
 
 fn personal(reason: Option<&Reason>) -> Option<Personal<String>> {

@@ -5,6 +5,7 @@ use crate::access::{Privacy, Role, Standing};
 use crate::flow::{FollowUp, follow_ups};
 use crate::group::{self, Group, Policy};
 use crate::membership::{self, Membership, Way};
+use crate::stance::Rights;
 use crate::testing::{Given, NOON, person};
 use crate::{Context, Decider, Event, GroupId, PersonId, Rejection, Span, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
@@ -65,10 +66,18 @@ impl Community {
         self.about(person, membership::Event::Joined { episode, era, way: Way::Joining, admitted_by: None })
     }
 
+    /// The same with `person` as a member who may be given a role.
+    #[must_use]
+    pub fn with_bound(self, person: PersonId) -> Self {
+        let joined = self.with_member(person);
+        let episode = joined.membership(person).present().map_or(0, |episode| episode.number);
+        joined.about(person, membership::Event::Bound { episode })
+    }
+
     /// The same with `person` as a member who holds a role.
     #[must_use]
     pub fn with(self, person: PersonId, role: Role) -> Self {
-        let joined = self.with_member(person);
+        let joined = self.with_bound(person);
         let episode = joined.membership(person).present().map_or(0, |episode| episode.number);
         joined.in_group(group::Event::RoleGiven { person, role, episode })
     }
@@ -80,7 +89,13 @@ impl Community {
 
     /// The standing of `person` now.
     pub fn standing(&self, person: PersonId) -> Standing {
-        Standing::new(Some(person), GROUP, Arc::new(self.group.clone()), Arc::new(self.membership(person)), self.now)
+        let membership = self.membership(person);
+        let inviter = membership.invitation().map(|invitation| self.membership(invitation.inviter));
+        let standing = Standing::new(Some(person), GROUP, Arc::new(self.group.clone()), Arc::new(membership), self.now);
+        match inviter {
+            Some(inviter) => standing.invited_by(Arc::new(inviter)),
+            None => standing,
+        }
     }
 
     /// The standing of somebody who is not signed in.
@@ -100,7 +115,9 @@ impl Community {
 
     /// Runs a command and what follows from its events; the events of its own stream, or the code of the refusal.
     pub fn ask(&mut self, asked: &FollowUp) -> Result<Vec<Event>, &'static str> {
-        let (stream, events): (_, Vec<Event>) = match asked {
+        let mut asked = asked.clone();
+        self.renew(&mut asked);
+        let (stream, events): (_, Vec<Event>) = match &asked {
             FollowUp::Group(id, command) => {
                 let events = self.group.decide(command, &self.context(Some(FOUNDER))).map_err(|refusal| refusal.code())?;
                 self.group = events.iter().fold(std::mem::take(&mut self.group), |group, event| group.evolve(event, self.now));
@@ -119,6 +136,22 @@ impl Community {
             assert!(followed.is_ok(), "{next:?} follows from what was decided and is refused: {followed:?}");
         }
         Ok(events)
+    }
+
+    /// As the executor does before every decision.
+    fn renew(&self, asked: &mut FollowUp) {
+        let rights = match asked {
+            FollowUp::Group(_, command) => Group::rights(command),
+            FollowUp::Membership(_, _, command) => Membership::rights(command),
+            FollowUp::Page(..) => vec![],
+        };
+        for rights in rights {
+            if let Rights::Group(standing) = rights
+                && let Some(person) = standing.person()
+            {
+                *standing = self.standing(person);
+            }
+        }
     }
 
     fn context(&self, actor: Option<PersonId>) -> Context {

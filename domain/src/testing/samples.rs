@@ -118,11 +118,14 @@ one_of_each! {
         Removed { episode: 2, reason: Some(text("never came")) }
         Banned { episode: Some(2), reason: text("threw stones"), until: Some(NOON) }
         Unbanned {}
+        Bound { episode: 2 }
     }
     page {
         Created { name: "Forno".to_owned(), username: "forno.roma".to_owned(), owner: person(1) }
         Renamed { name: "Forno Vecchio".to_owned() }
         UsernameChanged { username: "forno.vecchio".to_owned(), previous: "forno.roma".to_owned() }
+        StaffOffered { person: person(2), role: StaffRole::CareAgent, by: person(1) }
+        StaffOfferEnded { person: person(2) }
         StaffGiven { person: person(2), role: StaffRole::CareAgent }
         StaffWithdrawn { person: person(2) }
     }

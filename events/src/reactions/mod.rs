@@ -3,8 +3,11 @@
 //! A reaction sees every event at least once. Its commands have ids derived from the event, so seeing one twice changes
 //! nothing.
 
+mod appoint_admins;
+mod members;
 mod refuse_requests;
 
+pub use appoint_admins::AppointAdmins;
 pub use refuse_requests::RefuseRequests;
 
 use crate::execute::{ExecuteError, Executor, Request};
@@ -45,7 +48,7 @@ pub trait Reaction: Send + Sync + 'static {
 
 /// All reactions: one line each, sorted.
 pub fn all() -> Vec<Arc<dyn Reaction>> {
-    vec![Arc::new(CompleteFlows), Arc::new(RefuseRequests)]
+    vec![Arc::new(AppointAdmins), Arc::new(CompleteFlows), Arc::new(RefuseRequests)]
 }
 
 /// Where reactions keep how far they have come.

@@ -1,19 +1,19 @@
-//! A group that becomes secret grows by invitation alone: the requests that were open are refused.
+//! A group that becomes secret grows by its admins' invitations alone: the requests that were open are refused, and invitations that
+//! could not be made today revoked.
 //!
 //! The event may be seen again years later, when read models and with them the checkpoint were thrown away, or the log was copied:
 //! so only requests count that were made before the group's privacy changed once more.
 
-use super::{Reaction, ReactionError, following, refusable};
+use super::{Reaction, ReactionError, following, members, refusable};
 use crate::{Executor, Position, Recorded};
 use async_trait::async_trait;
 use circolo_domain::access::Privacy;
-use circolo_domain::{Decider, Event, GroupId, PersonId, StreamName, group, group::Group, membership, membership::Membership};
-use std::collections::BTreeMap;
+use circolo_domain::{Decider, Event, GroupId, group, group::Group, membership, membership::Membership};
 
 /// Events read at once.
 const PAGE: usize = 1_000;
 
-/// Refuses the open requests of a group that became secret.
+/// Refuses the open requests of a group that became secret, and revokes its void invitations.
 pub struct RefuseRequests;
 
 #[async_trait]
@@ -32,10 +32,16 @@ impl Reaction for RefuseRequests {
         };
         let group = GroupId(id);
         let until = until_changed_again(executor, event).await?;
-        for person in requesting(executor, group, until).await? {
+        let people = members::of_group(executor, group).await?;
+        for (person, _) in people.iter().filter(|(_, known)| known.state.requested() && known.asked < until) {
             let command = membership::Command::RefuseRequest { by: None, reason: None };
             let request = following(event, &person.to_string());
-            refusable(executor.execute::<Membership>(&membership::stream(group, person), command, &request).await)?;
+            refusable(executor.execute::<Membership>(&membership::stream(group, *person), command, &request).await)?;
+        }
+        for (person, _) in people.iter().filter(|(_, known)| known.state.invitation().is_some()) {
+            let command = membership::Command::RevokeVoidInvitation { who: executor.standing(Some(*person), group).await? };
+            let request = following(event, &format!("{person} invited"));
+            refusable(executor.execute::<Membership>(&membership::stream(group, *person), command, &request).await)?;
         }
         Ok(())
     }
@@ -58,34 +64,4 @@ async fn until_changed_again(executor: &Executor, event: &Recorded) -> Result<Po
             None => return Ok(Position(i64::MAX)),
         }
     }
-}
-
-/// Who has a request that is open still and was made before `until`, folded from the group's membership streams: reactions know
-/// no read model.
-async fn requesting(executor: &Executor, group: GroupId, until: Position) -> Result<Vec<PersonId>, ReactionError> {
-    let store = executor.store();
-    let prefix = StreamName::new(Membership::CATEGORY, format_args!("{group}."));
-    let head = store.head().await?;
-    let mut states = BTreeMap::<StreamName, (Membership, Position)>::new();
-    let mut after = Position::START;
-    while after < head {
-        let page = store.read_prefix(prefix.as_str(), after, head, PAGE).await?;
-        for stored in &page.events {
-            let recorded = stored.decode()?;
-            if let Some(event) = Membership::own(&recorded.event) {
-                let (state, requested) = states.entry(recorded.stream.clone()).or_default();
-                let before = state.requested();
-                *state = std::mem::take(state).evolve(event, recorded.recorded_at);
-                if !before {
-                    *requested = recorded.position;
-                }
-            }
-        }
-        if page.scanned <= after {
-            break;
-        }
-        after = page.scanned;
-    }
-    let open = states.into_iter().filter(|(_, (state, requested))| state.requested() && *requested < until);
-    Ok(open.filter_map(|(stream, _)| membership::ids(&stream)).map(|(_, person)| person).collect())
 }

@@ -1,10 +1,11 @@
-//! What people and pages write to each other: messages to the page, its answers, private replies, and order in the inbox.
+//! What people and pages write to each other: messages to the page, its answers, private replies, and order in the inbox; and who
+//! comes to a page's staff.
 
 use super::{Simulation, Wish};
 use circolo_domain::comment::{self, Comment, Facts};
 use circolo_domain::conversation::{self, Command, Conversation};
 use circolo_domain::fan::{self, Fan};
-use circolo_domain::page::PageStanding;
+use circolo_domain::page::{self, Page, PageStanding, StaffRole};
 use circolo_domain::permit::{Claim, CommentedOn, Purpose};
 use circolo_domain::post::{self, Post};
 use circolo_domain::stance::Voice;
@@ -16,7 +17,7 @@ const RECENT: usize = 4_000;
 
 /// Wishes and how often they come.
 pub const WISHES: &[(u64, Wish)] =
-    &[(90, write_to_page), (60, go_on), (130, answer), (25, reply_in_private), (35, mark_done), (3, mark_spam), (4, reopen)];
+    &[(90, write_to_page), (60, go_on), (130, answer), (25, reply_in_private), (35, mark_done), (3, mark_spam), (4, reopen), (4, hire)];
 
 /// A conversation: the page, its owner, and the person.
 type Talking = (PageId, PersonId, PersonId);
@@ -39,6 +40,11 @@ impl Simulation {
         let command = command(self.page_standing(by, page));
         let request = self.request(by);
         self.offline.ask::<Conversation>(&conversation::stream(page, person), &command, &request, self.now)
+    }
+
+    fn on_page(&mut self, page: PageId, by: PersonId, command: &page::Command) -> bool {
+        let request = self.request(by).within(Some(self.page_standing(by, page).scope()));
+        self.offline.ask::<Page>(&page::stream(page), command, &request, self.now)
     }
 
     /// Somebody wrote: the conversation is the newest. The oldest is forgotten, which a page never takes up again.
@@ -115,4 +121,18 @@ fn mark_spam(simulation: &mut Simulation) {
 
 fn reopen(simulation: &mut Simulation) {
     mark(simulation, |by| Command::Reopen { by });
+}
+
+/// An owner offers somebody a place on the page's staff, who mostly takes it.
+fn hire(simulation: &mut Simulation) {
+    let at = simulation.chance.skewed(simulation.talk.pages.len());
+    let (Some((page, owner)), Some(person)) = (simulation.talk.pages.get(at).copied(), simulation.somebody()) else { return };
+    let role = if simulation.chance.happens(60) { StaffRole::CareAgent } else { StaffRole::Editor };
+    let offer = page::Command::GiveStaffRole { by: simulation.page_standing(owner, page), person, role };
+    if !simulation.on_page(page, owner, &offer) {
+        return;
+    }
+    let by = simulation.page_standing(person, page);
+    let answer = if simulation.chance.happens(80) { page::Command::AcceptStaffRole { by } } else { page::Command::DeclineStaffRole { by } };
+    simulation.on_page(page, person, &answer);
 }

@@ -179,7 +179,8 @@ fn invite(simulation: &mut Simulation) {
         inviter = simulation.community.groups[room].founder;
     }
     if let Some(person) = simulation.somebody() {
-        simulation.on_membership(room, person, inviter, |by| membership::Command::InviteMember { by });
+        let who = simulation.standing(person, room);
+        simulation.on_membership(room, person, inviter, |by| membership::Command::InviteMember { by, who });
     }
 }
 
@@ -205,10 +206,10 @@ fn decide_request(simulation: &mut Simulation) {
     }
 }
 
-/// Those who hold a role depart by way of the group's stream, as over the API.
+/// Those who hold or held a role depart by way of the group's stream, as over the API.
 fn leave(simulation: &mut Simulation) {
     let Some((room, person, standing)) = simulation.some_member() else { return };
-    if standing.group().holds_role(person) {
+    if standing.group().holds_role(person) || standing.membership().is_bound() {
         let who = standing.clone();
         simulation.on_group(room, person, |by| group::Command::Depart { by, who, departure: Departure::Left });
         simulation.place(room, person);
@@ -224,13 +225,21 @@ fn remove_or_ban(simulation: &mut Simulation) {
     if simulation.chance.happens(60) {
         simulation.on_membership(room, person, founder, |by| membership::Command::RemoveMember { by, who, reason: Some(reason) });
     } else {
-        simulation.on_membership(room, person, founder, |by| membership::Command::BanMember { by, who, reason, until: None });
+        simulation.on_membership(room, person, founder, |by| membership::Command::BanMember {
+            by,
+            who,
+            reason,
+            until: None,
+            replace: false,
+        });
     }
 }
 
 fn give_role(simulation: &mut Simulation) {
-    let Some((room, _, to)) = simulation.some_member() else { return };
+    let Some((room, person, _)) = simulation.some_member() else { return };
     let founder = simulation.community.groups[room].founder;
+    simulation.on_membership(room, person, founder, |by| membership::Command::BindMember { by: Some(by) });
+    let to = simulation.standing(person, room);
     let role = if simulation.chance.happens(80) { Role::Moderator } else { Role::Admin };
     simulation.on_group(room, founder, |by| group::Command::GiveRole { by, to, role });
 }

@@ -42,7 +42,12 @@ impl Offline {
     /// What `person` is to `group` at `now`.
     pub fn standing(&self, person: PersonId, group: GroupId, now: Timestamp) -> Standing {
         let membership = self.state::<Membership>(&membership::stream(group, person));
-        Standing::new(Some(person), group, self.state::<Group>(&group::stream(group)), membership, now)
+        let inviter = membership.invitation().map(|invitation| self.state(&membership::stream(group, invitation.inviter)));
+        let standing = Standing::new(Some(person), group, self.state::<Group>(&group::stream(group)), membership, now);
+        match inviter {
+            Some(inviter) => standing.invited_by(inviter),
+            None => standing,
+        }
     }
 
     /// Decides on `command` and what follows from it. `false` if it was refused: a simulated person may want what they may not.

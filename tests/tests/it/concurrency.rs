@@ -40,6 +40,11 @@ macro_rules! stories_on_threads {
 stories_on_threads!(
     two_moderators_decide_at_once,
     two_last_admins_leave_at_once,
+    an_admin_appoints_and_leaves_while_the_other_leaves,
+    two_admins_demote_each_other_at_once,
+    two_owners_take_each_other_off_at_once,
+    who_is_banned_while_joining_ends_as_banned,
+    one_key_claims_sixty_usernames_at_once,
     a_hundred_come_in_at_once,
     one_key_is_sent_a_hundred_times_at_once,
     a_hundred_answer_at_once,
@@ -107,6 +112,105 @@ async fn two_last_admins_leave_at_once(world: World) {
         let shown = up_to_date(&world, stays).await.get(&group).await.expect(200);
         shown.expect_json(json!({ "members": 1, "status": "member", "role": "admin" }));
     }
+}
+
+/// Those who are admins of `group` now, by the list of its members.
+async fn admins(world: &World, reader: &Actor, group: &str) -> Vec<Value> {
+    let members = up_to_date(world, reader).await.get(&format!("{group}/members")).await.expect(200).items();
+    members.into_iter().filter(|member| member["role"] == "admin").map(|member| member["person_id"].clone()).collect()
+}
+
+async fn an_admin_appoints_and_leaves_while_the_other_leaves(world: World) {
+    let (ann, bea, guest) = (world.person("Ann").await, world.person("Bea").await, world.person("Guest").await);
+    for round in 0..50 {
+        let group = found(&ann, "public", "open").await;
+        for person in [&bea, &guest] {
+            person.post(&format!("{group}/join"), ()).await.expect(200);
+        }
+        let leave = |who: &Actor| (who.clone(), format!("{group}/leave"), Value::Null);
+        let appoint = ann.clone();
+        let role = format!("{group}/members/{}/role", bea.id());
+        let appointed = tokio::spawn(async move {
+            drop(appoint.put(&role, json!({ "role": "admin" })).await);
+            appoint
+        });
+        if round % 2 == 0 {
+            // In the order of the story: appointed, then both go.
+            drop(appointed.await.unwrap());
+            at_once(vec![leave(&ann), leave(&bea)]).await;
+        } else {
+            at_once(vec![leave(&bea), leave(&ann)]).await;
+            let ann = appointed.await.unwrap();
+            drop(ann.post(&format!("{group}/leave"), ()).await);
+        }
+        assert!(!admins(&world, &guest, &group).await.is_empty(), "round {round}: nobody is admin");
+    }
+}
+
+async fn two_admins_demote_each_other_at_once(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    for round in 0..20 {
+        let group = found(&ann, "public", "open").await;
+        bea.post(&format!("{group}/join"), ()).await.expect(200);
+        promote(&ann, &group, &bea, "admin").await;
+        let demote = |by: &Actor, whom: &Actor| {
+            let (by, role) = (by.clone(), format!("{group}/members/{}/role", whom.id()));
+            tokio::spawn(async move { by.put(&role, json!({ "role": "member" })).await })
+        };
+        let (one, other) = (demote(&ann, &bea), demote(&bea, &ann));
+        let mut statuses = [one.await.unwrap().status, other.await.unwrap().status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403], "round {round}");
+        assert_eq!(admins(&world, &ann, &group).await.len(), 1);
+    }
+}
+
+async fn two_owners_take_each_other_off_at_once(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    for round in 0..15 {
+        let page = crate::pages::open_page(&ann, &format!("forno.{round}")).await;
+        crate::pages::hire(&ann, &page, &bea, "owner").await.expect(200);
+        let off = |by: &Actor, whom: &Actor| {
+            let (by, path) = (by.clone(), format!("{page}/staff/{}", whom.id()));
+            tokio::spawn(async move { by.delete(&path).await })
+        };
+        let (one, other) = (off(&ann, &bea), off(&bea, &ann));
+        let mut statuses = [one.await.unwrap().status, other.await.unwrap().status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403], "round {round}");
+    }
+}
+
+async fn who_is_banned_while_joining_ends_as_banned(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    for round in 0..15 {
+        let group = found(&ann, "public", "open").await;
+        let joiner = (bea.clone(), format!("{group}/join"));
+        let joining = tokio::spawn(async move {
+            let (bea, join) = joiner;
+            while bea.post(&join, ()).await.status == 200 {}
+        });
+        tokio::task::yield_now().await;
+        let banned = crate::community::ban(&ann, &group, &bea).await.expect(200);
+        banned.expect_json(json!({ "status": "banned" }));
+        joining.await.unwrap();
+        up_to_date(&world, &bea).await.get(&group).await.expect(200).expect_json(json!({ "status": "banned" }));
+        assert_eq!(listed(&world, &ann, &group, &bea).await, ["banned"], "round {round}");
+    }
+}
+
+async fn one_key_claims_sixty_usernames_at_once(world: World) {
+    let ann = world.person("Ann").await;
+    let keyed = ann.with("idempotency-key", "my-page");
+    let claim = |n: usize| (keyed.clone(), "/v1/pages".to_owned(), json!({ "name": "Forno", "username": format!("forno{n}") }));
+    let replies = at_once((0..60).map(claim).collect()).await;
+    let (made, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 201);
+    assert_eq!(made.len(), 1, "{replies:#?}");
+    for reply in refused {
+        assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (409, Some("key_reused")), "{reply}");
+    }
+    world.settled().await;
+    assert_eq!(ann.get("/v1/pages").await.expect(200).items().len(), 1);
 }
 
 async fn a_hundred_come_in_at_once(world: World) {

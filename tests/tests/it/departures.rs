@@ -11,6 +11,7 @@ stories!(
     moderators_do_not_act_against_admins,
     a_ban_closes_every_way_in,
     a_ban_ends_by_the_clock,
+    of_two_bans_the_longer_stands,
     a_role_ends_with_the_membership,
     a_repeat_does_not_end_a_later_membership,
 );
@@ -157,4 +158,28 @@ async fn a_repeat_does_not_end_a_later_membership(world: World) {
         up_to_date(&world, &bea).await.get(&group).await.expect(200).expect_json(json!({ "status": "member", "role": role }));
         bea.post(&leave, ()).await.expect(200);
     }
+}
+
+async fn of_two_bans_the_longer_stands(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "public", "open").await;
+    let bans = format!("{group}/bans/{}", bea.id());
+    let until = |hours| world.clock().now().plus(Span::hours(hours)).to_string();
+    ann.put(&bans, json!({ "reason": "threw stones", "until": until(48) })).await.expect(200).expect_json(json!({ "revision": 0 }));
+    // Shorter: the first stands, and nothing is appended. Longer: the second does.
+    ann.put(&bans, json!({ "reason": "again", "until": until(24) })).await.expect(200).expect_json(json!({ "revision": 0 }));
+    ann.put(&bans, json!({ "reason": "again", "until": until(72) })).await.expect(200).expect_json(json!({ "revision": 1 }));
+    ann.put(&bans, json!({ "reason": "for good" })).await.expect(200).expect_json(json!({ "revision": 2 }));
+    ann.put(&bans, json!({ "reason": "a day", "until": until(24) })).await.expect(200).expect_json(json!({ "revision": 2 }));
+    ann.put(&bans, json!({ "reason": "a day", "until": until(24), "replace": true }))
+        .await
+        .expect(200)
+        .expect_json(json!({ "revision": 3 }));
+    ann.put(&bans, json!({ "reason": "a day", "until": until(24), "replace": true }))
+        .await
+        .expect(200)
+        .expect_json(json!({ "revision": 3 }));
+    ann.put(&bans, json!({ "reason": "a day", "replace": 1 })).await.expect_problem(422, "invalid_request");
+    world.clock().advance(Span::hours(24));
+    bea.post(&format!("{group}/join"), ()).await.expect(200).expect_json(json!({ "status": "member" }));
 }

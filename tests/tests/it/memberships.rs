@@ -14,6 +14,9 @@ stories!(
     a_request_is_approved,
     a_request_is_refused_or_withdrawn,
     invitation_and_request_meet_halfway,
+    inviting_tells_a_member_nothing_of_the_queues,
+    an_invitation_is_worth_what_its_maker_could_do_today,
+    a_repeat_tells_what_the_first_time_told,
     the_queues_are_for_moderators,
     the_member_list_is_public_or_not,
 );
@@ -167,7 +170,7 @@ async fn invitation_and_request_meet_halfway(world: World) {
     // A member's invitation does not: both stay open until somebody who may approve decides.
     let dora = world.person("Dora").await;
     dora.post(&join, ()).await.expect(200);
-    invite(&member, &group, &dora).await.expect(200).expect_json(json!({ "status": "requested" }));
+    invite(&member, &group, &dora).await.expect(200).expect_json(json!({ "status": "invited", "revision": null }));
     assert_eq!(listed(&world, &ann, &group, &dora).await, ["invited", "requested"]);
     ann.post(&format!("{group}/requests/{}/approve", dora.id()), ()).await.expect(200).expect_json(json!({ "status": "member" }));
 
@@ -181,6 +184,90 @@ async fn invitation_and_request_meet_halfway(world: World) {
     invite(&member, &group, &flora).await.expect(200);
     flora.post(&join, ()).await.expect(200).expect_json(json!({ "status": "requested" }));
     assert_eq!(listed(&world, &ann, &group, &flora).await, ["invited", "requested"]);
+}
+
+async fn inviting_tells_a_member_nothing_of_the_queues(world: World) {
+    let (ann, member) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "closed", "request").await;
+    admit(&ann, &group, &member).await;
+    let join = format!("{group}/join");
+    let mut answers = vec![];
+    for state in ["unknown", "requested", "refused", "invited", "banned"] {
+        let guest = world.person(state).await;
+        match state {
+            "requested" => drop(guest.post(&join, ()).await.expect(200)),
+            "refused" => {
+                guest.post(&join, ()).await.expect(200);
+                ann.post(&format!("{group}/requests/{}/refuse", guest.id()), ()).await.expect(200);
+            }
+            "invited" => drop(invite(&ann, &group, &guest).await.expect(200)),
+            "banned" => drop(ban(&ann, &group, &guest).await.expect(200)),
+            _ => {}
+        }
+        for _ in 0..2 {
+            let answer = invite(&member, &group, &guest).await.expect(200);
+            let answer = answer.expect_json(json!({ "id": guest.id(), "status": "invited", "revision": null }));
+            assert!(answer.headers.get("etag").is_none(), "{answer}");
+            let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
+            answers.push((answer.status, names));
+        }
+        member
+            .with("if-match", "\"0\"")
+            .post(&format!("{group}/invitations"), json!({ "person_id": guest.id() }))
+            .await
+            .expect_problem(412, "revision_changed");
+        // Nothing came of it for whoever is banned, now or later.
+        if state == "banned" {
+            guest.get(&group).await.expect(200).expect_json(json!({ "status": "banned" }));
+            ann.delete(&format!("{group}/bans/{}", guest.id())).await.expect(200);
+            guest.get(&group).await.expect(200).expect_json(json!({ "status": "none" }));
+            assert!(guest.get("/v1/me/invitations").await.expect(200).items().is_empty());
+        }
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:#?}");
+}
+
+async fn an_invitation_is_worth_what_its_maker_could_do_today(world: World) {
+    let (ann, member) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "closed", "request").await;
+    admit(&ann, &group, &member).await;
+    let (cleo, dora) = (world.person("Cleo").await, world.person("Dora").await);
+    for guest in [&cleo, &dora] {
+        invite(&member, &group, guest).await.expect(200);
+    }
+    ann.patch(&group, json!({ "members_invite": false })).await.expect(200);
+    cleo.post(&format!("{group}/invitations/{}/accept", cleo.id()), ()).await.expect_problem(404, "no_invitation");
+    world.settled().await;
+    assert!(cleo.get("/v1/me/invitations").await.expect(200).items().is_empty());
+    ann.patch(&group, json!({ "members_invite": true })).await.expect(200);
+    cleo.post(&format!("{group}/invitations/{}/accept", cleo.id()), ()).await.expect(200).expect_json(json!({ "status": "member" }));
+    // In a secret group only admins invite: who was invited by a member knows of it no longer.
+    ann.patch(&group, json!({ "privacy": "secret" })).await.expect(200);
+    let made_up = dora.get(&format!("/v1/groups/{UNKNOWN}")).await.expect_problem(404, "not_found");
+    world.settled().await;
+    assert!(dora.get("/v1/groups").await.expect(200).items().is_empty());
+    assert!(dora.get("/v1/me/invitations").await.expect(200).items().is_empty());
+    assert_eq!(dora.get(&group).await.visible(), made_up.visible());
+    for action in ["join".to_owned(), format!("invitations/{}/accept", dora.id()), format!("invitations/{}/decline", dora.id())] {
+        assert_eq!(dora.post(&format!("{group}/{action}"), ()).await.visible(), made_up.visible(), "{action}");
+    }
+    invite(&ann, &group, &dora).await.expect(200).expect_json(json!({ "status": "invited" }));
+    dora.get(&group).await.expect(200).expect_json(json!({ "status": "invited" }));
+}
+
+async fn a_repeat_tells_what_the_first_time_told(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "secret", "invite_only").await;
+    invite(&ann, &group, &bea).await.expect(200);
+    let join = bea.with("idempotency-key", "join");
+    let first = join.post(&format!("{group}/join"), ()).await.expect(200);
+    let leave = bea.with("idempotency-key", "leave");
+    let left = leave.post(&format!("{group}/leave"), ()).await.expect(200);
+    ban(&ann, &group, &bea).await.expect(200);
+    // Of a secret group they are banned from they learn nothing new.
+    bea.get(&group).await.expect_problem(404, "not_found");
+    assert_eq!(join.post(&format!("{group}/join"), ()).await.visible(), first.visible());
+    assert_eq!(leave.post(&format!("{group}/leave"), ()).await.visible(), left.visible());
 }
 
 async fn the_queues_are_for_moderators(world: World) {

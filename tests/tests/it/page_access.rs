@@ -22,6 +22,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("PATCH", "page", OWNERS),
     ("PUT", "page/staff/{new}", OWNERS),
     ("DELETE", "page/staff/{agent}", OWNERS),
+    ("POST", "page/staff/{new}/accept", OTHERS),
+    ("POST", "page/staff/{new}/decline", OTHERS),
     ("PUT", "page/followers/me", FANS),
     ("DELETE", "page/followers/me", FANS),
     ("PUT", "page/blocks/me", FANS),
@@ -59,6 +61,8 @@ const EVERYONE: &str = "200 200 200 200 200 200 200 200";
 const FANS: &str = "401 403 200 200 200 200 200 200";
 const CARE: &str = "401 403 403 403 403 200 403 200";
 const STAFF: &str = "401 403 403 403 403 200 200 200";
+/// What only the person in the address may do, who is none of these.
+const OTHERS: &str = "401 403 403 403 403 403 403 403";
 const OWNERS: &str = "401 403 403 403 403 403 403 200";
 
 fn whose<'a>(cast: &'a Cast, name: &str) -> &'a Actor {

@@ -16,6 +16,7 @@ stories!(
     the_same_key_creates_one_page,
     a_stale_change_is_refused_as_a_whole,
     staff_come_and_go_and_the_last_owner_stays,
+    a_place_on_the_staff_is_offered_and_taken_or_not,
     people_follow_and_block,
     what_does_not_exist_is_unknown,
 );
@@ -26,9 +27,18 @@ pub async fn open_page(owner: &Actor, username: &str) -> String {
     owner.post("/v1/pages", body).await.expect(201).location().to_owned()
 }
 
-/// Takes somebody on a page's staff.
-pub async fn hire(owner: &Actor, page: &str, person: &Actor, role: &str) -> Reply {
+/// Offers somebody a place on a page's staff, or changes what they are there.
+pub async fn offer(owner: &Actor, page: &str, person: &Actor, role: &str) -> Reply {
     owner.put(&format!("{page}/staff/{}", person.id()), json!({ "role": role })).await
+}
+
+/// Takes somebody on a page's staff, who is glad to come.
+pub async fn hire(owner: &Actor, page: &str, person: &Actor, role: &str) -> Reply {
+    let offered = offer(owner, page, person, role).await;
+    if offered.status == 200 && offered.json()["status"] == "offered" {
+        return person.post(&format!("{page}/staff/{}/accept", person.id()), ()).await;
+    }
+    offered
 }
 
 async fn found(reader: &Actor, username: &str) -> Vec<Value> {
@@ -141,8 +151,8 @@ async fn staff_come_and_go_and_the_last_owner_stays(world: World) {
     hire(&bob, &page, &cy, "editor").await.expect_problem(403, "owners_only");
     hire(&ann, &page, &bob, "boss").await.expect_problem(422, "invalid_request");
     hire(&ann, &page, &world.stranger("dee"), "editor").await.expect_problem(404, "not_found");
-    hire(&ann, &page, &bob, "editor").await.expect(200).expect_json(json!({ "revision": 1 }));
-    hire(&ann, &page, &bob, "editor").await.expect(200).expect_json(json!({ "revision": 1 }));
+    hire(&ann, &page, &bob, "editor").await.expect(200).expect_json(json!({ "revision": 2, "status": "staff" }));
+    hire(&ann, &page, &bob, "editor").await.expect(200).expect_json(json!({ "revision": 2, "status": "staff" }));
     hire(&bob, &page, &cy, "editor").await.expect_problem(403, "owners_only");
     hire(&ann, &page, &cy, "care_agent").await.expect(200);
     world.settled().await;
@@ -160,6 +170,41 @@ async fn staff_come_and_go_and_the_last_owner_stays(world: World) {
     ann.delete(&off(&ann)).await.expect(200);
     world.settled().await;
     cy.get(&page).await.expect(200).expect_json(json!({ "staff": [{ "person_id": cy.id(), "display_name": "cy", "role": "owner" }] }));
+}
+
+async fn a_place_on_the_staff_is_offered_and_taken_or_not(world: World) {
+    let (ann, bob, cy) = (world.person("ann").await, world.person("bob").await, world.person("cy").await);
+    let page = open_page(&ann, "forno").await;
+    let id = page.rsplit('/').next().unwrap();
+    let of = |who: &Actor, what: &str| format!("{page}/staff/{}/{what}", who.id());
+    offer(&ann, &page, &bob, "owner").await.expect(200).expect_json(json!({ "status": "offered", "revision": 1 }));
+    offer(&ann, &page, &bob, "owner").await.expect(200).expect_json(json!({ "status": "offered", "revision": 1 }));
+    world.settled().await;
+    // An offer gives no right.
+    bob.patch(&page, json!({ "name": "Mine" })).await.expect_problem(403, "owners_only");
+    let mine = bob.get("/v1/me/staff-offers").await.expect(200).items();
+    assert_eq!(mine.len(), 1, "{mine:?}");
+    assert_eq!((&mine[0]["page_id"], &mine[0]["role"], &mine[0]["page_name"]), (&json!(id), &json!("owner"), &json!("Forno")));
+    bob.get(&page).await.expect(200).expect_json(json!({ "offered_role": "owner" }));
+    let shown = ann.get(&page).await.expect(200).json();
+    assert_eq!((shown["offers"].as_array().unwrap().len(), shown["staff"].as_array().unwrap().len()), (1, 1));
+    assert_eq!(cy.get(&page).await.expect(200).json().get("offers"), None);
+    cy.post(&of(&bob, "accept"), ()).await.expect_problem(403, "not_yours");
+    cy.post(&of(&cy, "accept"), ()).await.expect_problem(404, "no_offer");
+    bob.post(&of(&bob, "decline"), ()).await.expect(200).expect_json(json!({ "status": "none" }));
+    bob.post(&of(&bob, "accept"), ()).await.expect_problem(404, "no_offer");
+    // Taken back, by the owner.
+    offer(&ann, &page, &bob, "editor").await.expect(200);
+    ann.delete(&format!("{page}/staff/{}", bob.id())).await.expect(200);
+    bob.post(&of(&bob, "accept"), ()).await.expect_problem(404, "no_offer");
+    // What an owner offered who is none any more is void.
+    offer(&ann, &page, &bob, "owner").await.expect(200);
+    hire(&ann, &page, &cy, "owner").await.expect(200);
+    cy.put(&format!("{page}/staff/{}", ann.id()), json!({ "role": "editor" })).await.expect(200).expect_json(json!({ "status": "staff" }));
+    world.settled().await;
+    bob.post(&of(&bob, "accept"), ()).await.expect_problem(404, "no_offer");
+    assert!(bob.get("/v1/me/staff-offers").await.expect(200).items().is_empty());
+    assert!(cy.get(&page).await.expect(200).json()["offers"].as_array().unwrap().is_empty());
 }
 
 async fn people_follow_and_block(world: World) {

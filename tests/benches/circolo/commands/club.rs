@@ -82,7 +82,7 @@ impl Club {
             self.enter(person, membership::Command::JoinGroup { by }).await?;
             while !other.posts(person).await? {}
             let (by, who) = (self.standing(self.members[0]).await?, self.standing(person).await?);
-            let command = membership::Command::BanMember { by, who, reason: Text::parse("Noise")?, until: None };
+            let command = membership::Command::BanMember { by, who, reason: Text::parse("Noise")?, until: None, replace: false };
             self.enter(person, command).await?;
             let banned = Instant::now();
             while other.posts(person).await? {}

@@ -1,0 +1,69 @@
+//! A group that has no admin gets one: the member of longest standing.
+//!
+//! No order of commands leads there any more, for whoever is given a role is bound first. Older versions of the program let it
+//! happen: an admin was appointed while they were leaving. Those logs are mended as this reaction comes by.
+
+use super::{Reaction, ReactionError, following, members, refusable};
+use crate::{Executor, Recorded};
+use async_trait::async_trait;
+use circolo_domain::access::Role;
+use circolo_domain::{Decider, Event, GroupId, group, group::Group, membership, membership::Membership};
+
+/// Gives an admin to groups that have none.
+pub struct AppointAdmins;
+
+#[async_trait]
+impl Reaction for AppointAdmins {
+    fn name(&self) -> &'static str {
+        "appoint_admins"
+    }
+
+    fn reads(&self, category: &str) -> bool {
+        category == Group::CATEGORY || category == Membership::CATEGORY
+    }
+
+    async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
+        let Some(group) = lost_an_admin(event, executor).await? else { return Ok(()) };
+        let state = executor.load::<Group>(&group::stream(group)).await?.state;
+        let mut members = vec![];
+        for (person, _) in state.admins() {
+            members.push(executor.standing(Some(person), group).await?);
+        }
+        if members.iter().any(|member| member.role() == Some(Role::Admin)) {
+            return Ok(());
+        }
+        let people = members::of_group(executor, group).await?;
+        let present = people.iter().filter_map(|(person, known)| Some((known.state.present()?.from, *person)));
+        let Some((_, longest)) = present.min() else { return Ok(()) };
+        let stream = membership::stream(group, longest);
+        let bind = membership::Command::BindMember { by: None };
+        refusable(executor.execute::<Membership>(&stream, bind, &following(event, "bind")).await)?;
+        members.push(executor.standing(Some(longest), group).await?);
+        let appoint = group::Command::AppointAdmin { members };
+        refusable(executor.execute::<Group>(&group::stream(group), appoint, &following(event, "appoint")).await)?;
+        Ok(())
+    }
+}
+
+/// The group that may have lost its last admin by `event`: whose role outlived their membership, for want of another admin, or
+/// where nobody is left who has that role.
+async fn lost_an_admin(event: &Recorded, executor: &Executor) -> Result<Option<GroupId>, ReactionError> {
+    let state = async |group| executor.load::<Group>(&group::stream(group)).await.map(|loaded| loaded.state);
+    match &event.event {
+        Event::Membership(
+            membership::Event::Left { episode }
+            | membership::Event::Removed { episode, .. }
+            | membership::Event::Banned { episode: Some(episode), .. },
+        ) => {
+            let Some((group, person)) = membership::ids(&event.stream) else { return Ok(None) };
+            let outlived = state(group).await?.role_of(person, *episode) == Some(Role::Admin);
+            Ok(outlived.then_some(group))
+        }
+        Event::Group(group::Event::RoleWithdrawn { .. }) => {
+            let Some(group) = event.stream.id().map(GroupId) else { return Ok(None) };
+            let nobody = state(group).await?.admins().next().is_none();
+            Ok(nobody.then_some(group))
+        }
+        _ => Ok(None),
+    }
+}
