@@ -160,7 +160,8 @@ proptest! {
             let (people, waiting) = (askers.len(), follow.len());
             match pick % (people + waiting).max(1) {
                 n if n < people => {
-                    if !askers[n].go_on(&mut club, &mut follow) {
+                    let more = askers[n].go_on(&mut club, &mut follow);
+                    if !more {
                         askers.remove(n);
                     }
                 }

@@ -109,12 +109,13 @@ impl Scene {
 
     /// All that is known of group and page.
     async fn state(&self) -> String {
-        let mut all = format!("{:?}\n", self.executor.load::<Group>(&group::stream(GROUP)).await.unwrap().state);
-        all += &format!("{:?}\n", self.executor.load::<Page>(&page::stream(PAGE)).await.unwrap().state);
+        let group = self.executor.load::<Group>(&group::stream(GROUP)).await.unwrap().state;
+        let page = self.executor.load::<Page>(&page::stream(PAGE)).await.unwrap().state;
+        let mut people = vec![];
         for who in PEOPLE {
-            all += &format!("{:?}\n", self.executor.load::<Membership>(&membership::stream(GROUP, who)).await.unwrap().state);
+            people.push(self.executor.load::<Membership>(&membership::stream(GROUP, who)).await.unwrap().state);
         }
-        all
+        format!("{group:?}\n{page:?}\n{people:#?}")
     }
 
     /// Everything that somebody may ask of one stream, with who asks.
