@@ -8,7 +8,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 FROM debian:12-slim
 # curl for the health check, certificates for what is reached over TLS.
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates curl && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 1000 circolo && mkdir /data && chown circolo /data
+    && useradd --system --uid 1000 circolo && mkdir /data && chown circolo /data && chmod 700 /data
 COPY --from=build /circolo /usr/local/bin/circolo
 USER circolo
 EXPOSE 8080

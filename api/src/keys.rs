@@ -2,12 +2,13 @@
 
 use crate::auth::{Claims, ISSUER};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use circolo_events::private;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header,
     jwk::{Jwk, ThumbprintHash},
 };
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write},
     path::Path,
 };
@@ -46,7 +47,7 @@ impl Keys {
         match fs::read(&path) {
             Ok(pem) => Self::from_pem(&pem),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(data).map_err(failed)?;
+                private::folder(data).map_err(failed)?;
                 let mut seed = [0; 32];
                 getrandom::fill(&mut seed).map_err(KeysError::Random)?;
                 match publish(data, &pem(&seed)) {
@@ -94,11 +95,7 @@ fn pem(seed: &[u8; 32]) -> String {
 /// Writes the file so that nobody ever sees a part of it, readable by its owner only, and never over another.
 fn publish(data: &Path, pem: &str) -> io::Result<()> {
     let draft = data.join(format!("{FILE}.{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
+    let mut file = private::create(&draft)?;
     file.write_all(pem.as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, data.join(FILE));

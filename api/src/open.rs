@@ -8,7 +8,7 @@ use crate::{
 use circolo_events::{
     DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
     postgres::{self, ClaimError, ConnectError},
-    sqlite,
+    private, sqlite,
 };
 #[cfg(feature = "kurrentdb")]
 use circolo_events::{KurrentDb, kurrentdb};
@@ -150,6 +150,23 @@ impl Storage {
         Ok(Opened { store, db: open_views(&views).await?, held })
     }
 
+    /// Tells whoever reads the server's log that others of this machine can read what people wrote: their rights are not taken away,
+    /// somebody may have given them.
+    pub fn warn_of_wide_rights(&self) {
+        let mut folders = BTreeSet::from([self.folder.data.clone()]);
+        for place in [self.log_place(), self.views_place()] {
+            if let Ok(Place::Sqlite(path)) = place {
+                folders.extend(path.parent().map(Path::to_owned));
+            }
+        }
+        for folder in folders {
+            let open = private::open_to_others(&folder).len();
+            if open > 0 {
+                tracing::warn!(folder = %folder.display(), files = open - 1, "others than the owner may look into this folder and so many of its files: take their rights away (chmod -R go=)");
+            }
+        }
+    }
+
     /// Opens the log alone for writing and keeps others out.
     pub async fn open_log(&self, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
         let (new_log_id, log) = (ids(), self.log_place()?);
@@ -268,7 +285,7 @@ fn make_folder_of(file: &Path) -> Result<&Path, OpenError> {
 }
 
 fn make_folder(folder: &Path) -> Result<(), OpenError> {
-    std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder(folder.display().to_string(), error))
+    private::folder(folder).map_err(|error| OpenError::Folder(folder.display().to_string(), error))
 }
 
 fn canonical(folder: &Path) -> Result<PathBuf, OpenError> {

@@ -2,7 +2,7 @@
 //!
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
 //! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
-//! - [`lock`]: who may write to a data folder
+//! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
 //! - [`execute`]: a command on its way from state to decision to append; [`others`]: where other nodes write, too
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
@@ -19,6 +19,7 @@ pub mod lock;
 pub mod memory;
 pub mod others;
 pub mod postgres;
+pub mod private;
 pub mod reactions;
 mod rules;
 pub mod simulate;

@@ -1,5 +1,6 @@
 //! The lock of a data folder: one server or log writer at a time.
 
+use crate::private;
 use std::{
     fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
@@ -63,7 +64,7 @@ impl DataLock {
     /// beside it holds these.
     pub fn turn(dir: &Path, name: &str) -> Result<Self, LockError> {
         let turns = dir.join("circolo.turns");
-        std::fs::create_dir_all(&turns).map_err(|source| LockError::Io { path: turns.clone(), source })?;
+        private::folder(&turns).map_err(|source| LockError::Io { path: turns.clone(), source })?;
         Self::lock_file(turns.join(name), File::try_lock)?.ok_or_else(|| LockError::Turn { name: name.to_owned(), dir: dir.to_owned() })
     }
 
@@ -74,7 +75,7 @@ impl DataLock {
     /// `None` if somebody else has locked it.
     fn lock_file(path: PathBuf, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Option<Self>, LockError> {
         let broken = |source| LockError::Io { path: path.clone(), source };
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(broken)?;
+        let file = private::options().truncate(false).read(true).open(&path).map_err(broken)?;
         match lock(&file) {
             Ok(()) => Ok(Some(Self { file, path })),
             Err(TryLockError::WouldBlock) => Ok(None),

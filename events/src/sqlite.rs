@@ -4,6 +4,7 @@
 //! beside it ([`Sqlite::open_read_only`]).
 
 mod id_index;
+mod library;
 mod reader;
 mod schema;
 mod write_back;
@@ -25,7 +26,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use writer::Writer;
 
-pub use schema::{OpenError, keep_plans};
+pub use library::{ConnectError, connect};
+pub use schema::OpenError;
 pub use write_back::{LEFTOVER, WriteBack};
 
 /// How a log is opened.

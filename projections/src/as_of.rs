@@ -8,7 +8,11 @@ use crate::{
     row::Table,
     value::{FromValues, Kind},
 };
-use circolo_events::{EventStore, LogId, Position, transfer::lens::Lens};
+use circolo_events::{
+    EventStore, LogId, Position, private,
+    sqlite::{ConnectError, connect},
+    transfer::lens::Lens,
+};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     fs, io,
@@ -28,7 +32,10 @@ pub enum AsOfError {
     /// The database that is folded into.
     #[error(transparent)]
     Db(#[from] DbError),
-    /// The file that is made.
+    /// The file that is made, or read.
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    /// What is done with it.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A file.
@@ -64,7 +71,7 @@ pub async fn write(wanted: Wanted<'_>, options: Options, out: &Path) -> Result<(
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(failed(&folder))?;
     }
-    fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    private::folder(&folder).map_err(failed(&folder))?;
     let (build, plain) = (folder.join("build.sqlite"), folder.join("plain.sqlite"));
     let Wanted { lens, position, projections, masked, version } = wanted;
     let projections: Vec<Projection> = projections.into_iter().map(bare).collect();
@@ -112,8 +119,8 @@ pub fn plain_name(table: &Table, version: i64) -> &'static str {
     table.name.strip_suffix(&format!("_v{version}")).unwrap_or(table.name)
 }
 
-fn copy(build: &Path, plain: &Path, tables: &[(Table, i64)], about: &About<'_>) -> Result<(), rusqlite::Error> {
-    let connection = Connection::open(plain)?;
+fn copy(build: &Path, plain: &Path, tables: &[(Table, i64)], about: &About<'_>) -> Result<(), AsOfError> {
+    let connection = connect(plain, OpenFlags::default())?;
     // If this dies, it is begun anew.
     connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     connection.execute("ATTACH ?1 AS build", [build.to_string_lossy()])?;
@@ -140,7 +147,7 @@ fn copy(build: &Path, plain: &Path, tables: &[(Table, i64)], about: &About<'_>) 
     let time = last.map(|(_, time)| time.to_string());
     connection
         .execute(&format!("INSERT INTO {ABOUT} VALUES (?1, ?2, ?3, ?4, ?5)"), (log.to_string(), position.0, time, masked, version))?;
-    connection.execute_batch("COMMIT; DETACH build")
+    Ok(connection.execute_batch("COMMIT; DETACH build")?)
 }
 
 const fn sql_type(kind: Kind) -> &'static str {
@@ -157,7 +164,7 @@ pub struct Snapshot(Connection);
 impl Snapshot {
     /// Opens it; nothing can be changed.
     pub fn open(path: &Path) -> Result<Self, AsOfError> {
-        Ok(Self(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?))
+        Ok(Self(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?))
     }
 
     /// The names of the columns of a query; `row` is given its rows.
@@ -176,7 +183,7 @@ impl Snapshot {
     /// Writes each table as a Parquet file of its name into `folder`.
     #[cfg(feature = "parquet")]
     pub fn to_parquet(&self, folder: &Path) -> Result<(), AsOfError> {
-        fs::create_dir_all(folder).map_err(|error| AsOfError::File(folder.to_owned(), error))?;
+        private::folder(folder).map_err(|error| AsOfError::File(folder.to_owned(), error))?;
         let mut tables = Vec::new();
         self.query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", |mut values| {
             tables.extend(values.pop());

@@ -5,10 +5,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Child,
+    sync::watch,
 };
 
 /// Where the binary is: beside the test that asks.
@@ -86,10 +88,16 @@ impl Storage {
     }
 }
 
+fn holds(said: &[String], words: &str) -> bool {
+    said.iter().any(|line| line.contains(words))
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
     url: String,
+    /// What it has told the operator, line by line.
+    said: watch::Receiver<Vec<String>>,
 }
 
 impl Server {
@@ -111,17 +119,33 @@ impl Server {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
         let Some(stderr) = child.stderr.take() else { panic!("no standard error") };
         let mut lines = BufReader::new(stderr).lines();
-        let mut said = vec![];
+        let (tell, said) = watch::channel(vec![]);
         while let Ok(Some(line)) = lines.next_line().await {
-            if let Some((_, url)) = line.split_once(" serves ") {
-                let url = url.trim().to_owned();
-                // What it says later is read and dropped, so that it never waits for a reader.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { child, url };
+            let url = line.split_once(" serves ").map(|(_, url)| url.trim().to_owned());
+            tell.send_modify(|said: &mut Vec<String>| said.push(line));
+            if let Some(url) = url {
+                // What it says later is read, too, so that it never waits for a reader.
+                tokio::spawn(async move {
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        tell.send_modify(|said| said.push(line));
+                    }
+                });
+                return Self { child, url, said };
             }
-            said.push(line);
         }
-        panic!("the server ended before it served:\n{}", said.join("\n"));
+        panic!("the server ended before it served:\n{}", said.borrow().join("\n"));
+    }
+
+    /// Whether a line that it has told the operator holds these words.
+    pub fn said_so_far(&self, words: &str) -> bool {
+        holds(&self.said.borrow(), words)
+    }
+
+    /// Waits until it tells the operator a line with these words.
+    pub async fn says(&self, words: &str) {
+        let mut said = self.said.clone();
+        let told = tokio::time::timeout(Duration::from_mins(1), said.wait_for(|said| holds(said, words))).await;
+        assert!(told.is_ok_and(|told| told.is_ok()), "it never said {words}, but {:#?}", self.said.borrow());
     }
 
     /// Where it serves: `http://127.0.0.1:12345`.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use circolo::clock;
 use circolo_domain::{Timestamp, unmasking::Reading};
 use circolo_events::{
-    Position,
+    Position, private,
     transfer::{Filter, Lens, Moments, text},
 };
 use circolo_projections::{
@@ -131,7 +131,7 @@ impl Scratch {
         // Large things are made where there is room for them: beside what is wanted.
         let parent = beside.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
         let folder = parent.map_or_else(std::env::temp_dir, Path::to_owned).join(format!("circolo-as-of-{}", clock::fresh_ids()()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        private::folder(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         Ok(Self { file: folder.join("as-of.sqlite"), folder: Some(folder) })
     }
 }

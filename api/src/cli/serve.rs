@@ -13,6 +13,7 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let first_start = !config.storage.folder.data.exists();
     let opened = config.storage.open(&ids).await?;
     let keys = Keys::open(&config.storage.folder.data)?;
+    config.storage.warn_of_wide_rights();
     let foreign = config.foreign.issuer().map(Foreign::new).transpose()?;
     // Before anything is folded, so that a wrong address is told at once.
     let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("cannot listen on {}", config.http.listen))?;

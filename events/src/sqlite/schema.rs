@@ -1,9 +1,15 @@
 //! The file: its tables, its settings, its version.
 
-use super::{LEFTOVER, Options, id_index};
-use crate::store::LogId;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
-use std::path::{Path, PathBuf};
+use super::{
+    LEFTOVER, Options, id_index,
+    library::{ConnectError, connect},
+};
+use crate::{private, store::LogId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Version of the tables below. A newer one is refused: this binary cannot know what it means.
 const VERSION: u32 = 1;
@@ -48,6 +54,9 @@ pub enum OpenError {
         /// What is missing.
         what: &'static str,
     },
+    /// The file, or the library.
+    #[error("the log cannot be opened: {0}")]
+    Connect(#[from] ConnectError),
     /// SQLite refused.
     #[error("the log cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -61,8 +70,7 @@ pub enum OpenError {
 
 /// Opens or creates the file with the writer's settings.
 pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, OpenError> {
-    let connection = Connection::open(path)?;
-    keep_plans(&connection)?;
+    let connection = connect(path, OpenFlags::default())?;
     connection.busy_timeout(options.patience)?;
     // FULL: a commit is on the disk before it is acknowledged; group commit makes that affordable. The WAL is copied into the file
     // beside the commits (see WriteBack); what one huge transaction leaves of it is cut. The cache is small because SQLite walks over all of it
@@ -79,16 +87,9 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
     Ok(connection)
 }
 
-/// Compiles each statement of `connection` once. SQLite would else do it again for every other value that is bound to a `LIMIT`,
-/// to plan for that value: for a lookup of one row this takes longer than the lookup.
-pub fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
-}
-
 /// Opens the file with the readers' settings.
 pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, OpenError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    keep_plans(&connection)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(options.patience)?;
     // The file is not mapped into memory: whoever reads all of it would seem to hold all of it.
     connection.execute_batch(
@@ -105,11 +106,11 @@ pub fn try_to_write(path: &Path) -> Result<(), OpenError> {
     const ROOM: usize = 1 << 20;
     let mut beside = path.as_os_str().to_owned();
     beside.push("-room");
-    let written = std::fs::write(&beside, vec![0; ROOM]);
+    let written = private::create(beside.as_ref()).and_then(|mut file| file.write_all(&vec![0; ROOM]));
     // Another may have removed it, or it was never made.
     let _ = std::fs::remove_file(&beside);
     written.map_err(OpenError::Room)?;
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.busy_timeout(std::time::Duration::from_secs(1))?;
     connection.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET value = value")?;
     Ok(())

@@ -5,8 +5,9 @@
 //! nobody and stops nobody. It can come to the end only in a pause between two commits; where there is none, the writer does the rest
 //! when the write-ahead log is [`LONGEST`] pages long, which is what was written since the thread was last there.
 
+use super::connect;
 use crate::threads::give_way;
-use rusqlite::{Connection, hooks::Wal};
+use rusqlite::{Connection, OpenFlags, hooks::Wal};
 use std::{
     cell::Cell,
     ffi::c_int,
@@ -47,7 +48,7 @@ pub struct WriteBack {
 impl WriteBack {
     /// Begins for the database at `path`, whose one writer is `writer`: its commits do not copy from now on.
     pub fn start(writer: &Connection, path: &Path) -> io::Result<Self> {
-        let copier = Connection::open(path).map_err(io::Error::other)?;
+        let copier = connect(path, OpenFlags::default()).map_err(io::Error::other)?;
         copier.busy_timeout(Duration::ZERO).map_err(io::Error::other)?;
         // Only who has read from the database knows that it has a write-ahead log.
         copier.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(io::Error::other)?;

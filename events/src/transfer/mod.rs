@@ -25,10 +25,11 @@ pub use lens::Lens;
 pub use line::Line;
 pub use moment::Moments;
 
-use crate::{EventStore, LogId, Position, StoreError};
+use crate::{EventStore, LogId, Position, StoreError, private};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -110,8 +111,9 @@ fn write_json(path: &Path, content: &impl Serialize) -> Result<(), ExportError> 
     let write = || {
         let mut text = serde_json::to_vec_pretty(content)?;
         text.push(b'\n');
-        fs::write(&temporary, text)?;
-        fs::File::open(&temporary)?.sync_all()?;
+        let mut file = private::create(&temporary)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
         fs::rename(&temporary, path)
     };
     write().map_err(ExportError::file(path))

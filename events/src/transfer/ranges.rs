@@ -7,7 +7,7 @@ use super::{
     text::Fields,
     write_json,
 };
-use crate::Position;
+use crate::{Position, private};
 use parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,7 +48,7 @@ pub struct RangeFile {
 /// Brings the folder up to the end of `job`, with `per_file` events in each file but the last.
 pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summary, ExportError> {
     let Job { store, subject, end, progress } = job;
-    fs::create_dir_all(folder).map_err(ExportError::file(folder))?;
+    private::folder(folder).map_err(ExportError::file(folder))?;
     let path = folder.join(MANIFEST);
     let known: Option<Manifest> = read_json(&path)?;
     let mut manifest = match known {

@@ -2,6 +2,7 @@
 
 pub use parquet::errors::ParquetError;
 
+use crate::private;
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical},
     column::writer::ColumnWriter,
@@ -75,7 +76,7 @@ impl Sheet {
     /// Makes the file, or empties it.
     pub fn create(path: &Path, columns: &[Column<'_>]) -> Result<Self> {
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let file = SerializedFileWriter::new(File::create(path)?, schema(columns)?, Arc::new(properties))?;
+        let file = SerializedFileWriter::new(private::create(path)?, schema(columns)?, Arc::new(properties))?;
         let nullable = columns.iter().map(|column| column.nullable).collect();
         Ok(Self { file, nullable, cells: vec![Vec::new(); columns.len()], rows: 0, bytes: 0 })
     }

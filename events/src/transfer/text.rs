@@ -3,11 +3,11 @@
 //! Files are written where the caller stands: this is for programs of their own, not for a server's threads.
 
 use super::{ExportError, Job, Line, Pages, Subject, Summary, beside, read_json, write_json};
-use crate::{Metadata, Position, Stored};
+use crate::{Metadata, Position, Stored, private};
 use circolo_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -114,7 +114,7 @@ impl Out {
             return Err(ExportError::Other(partial));
         }
         let open = || {
-            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&partial)?;
+            let mut file = private::options().truncate(false).open(&partial)?;
             let bytes = match &begun {
                 Some(mark) if file.metadata()?.len() >= mark.bytes => mark.bytes,
                 _ => 0,

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::value::Value;
 use circolo_events::{
-    sqlite::{LEFTOVER, WriteBack, keep_plans},
+    sqlite::{ConnectError, LEFTOVER, WriteBack, connect as open},
     threads::give_way,
 };
-use rusqlite::{Connection, ErrorCode, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter, types::ToSqlOutput, types::ValueRef};
 use std::{
     borrow::Cow,
     num::NonZero,
@@ -266,9 +266,8 @@ fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(
     }
 }
 
-fn connect(path: &Path, role: Role) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    keep_plans(&connection)?;
+fn connect(path: &Path, role: Role) -> Result<Connection, ConnectError> {
+    let connection = open(path, OpenFlags::default())?;
     // Another process may prepare its own tables in short transactions. A lookup waits on a thread that others need.
     connection.busy_timeout(if role == Role::Lookups { Duration::ZERO } else { Duration::from_secs(30) })?;
     connection.set_prepared_statement_cache_capacity(512);

@@ -56,6 +56,7 @@ mod plans;
 mod poison;
 mod postgres_hardened;
 mod posts;
+mod private_files;
 mod questions;
 mod response_rates;
 mod secrecy;

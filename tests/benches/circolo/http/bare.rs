@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use serde::Deserialize;
 use serde_json::{Map, Value as JsonValue, json};
 use sqlx::{AssertSqlSafe, Column, PgPool, Row, TypeInfo, postgres::PgPoolOptions};
-use std::{cell::OnceCell, collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeMap, path::Path as File, sync::Arc};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// A statement that a query of ours ran, with what it was given.
@@ -129,8 +129,7 @@ fn on_sqlite(file: &str, statement: &Statement) -> Result<Vec<JsonValue>> {
     CONNECTION.with(|cell| {
         if cell.get().is_none() {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let opened = Connection::open_with_flags(PathBuf::from(file), flags)?;
-            circolo_events::sqlite::keep_plans(&opened)?;
+            let opened = circolo_events::sqlite::connect(File::new(file), flags).map_err(|error| error.to_string())?;
             opened.set_prepared_statement_cache_capacity(64);
             drop(cell.set(opened));
         }
