@@ -6,8 +6,10 @@ use crate::{
     caller::Analyst,
     clock::{Clock, Ids},
     config::Http,
+    health::Telling,
+    listeners::{Listeners, Place},
     problem::Problem,
-    rate::RateLimit,
+    rate::{Asker, RateLimit},
 };
 use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
@@ -22,7 +24,7 @@ use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, e
 use circolo_projections::{Db, Projector, past::Past};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -30,8 +32,6 @@ use uuid::Uuid;
 const OWN_WRITES: Span = Span::seconds(5);
 /// Whose last writes are remembered.
 const WRITERS: usize = 10_000;
-/// How many may wait for changes at a time.
-const LISTENERS: usize = 1_000;
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -63,7 +63,9 @@ struct Inner {
     /// Where a person's last write stands, and when it was.
     writes: Cache<PersonId, (Position, Timestamp)>,
     /// Places for those who wait for changes.
-    listeners: Arc<Semaphore>,
+    listeners: Arc<Listeners>,
+    /// What is told of the server itself.
+    telling: Telling,
     /// Turns true when the server stops.
     stopping: watch::Sender<bool>,
     /// Which position a time stands for.
@@ -81,8 +83,8 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
-        let (listeners, stopping) = (Arc::new(Semaphore::new(LISTENERS)), watch::Sender::new(false));
-        Self(Arc::new(Inner { parts, rate, writes, listeners, stopping, moments: Moments::default() }))
+        let (listeners, stopping) = (Listeners::new(parts.http.listeners.get()), watch::Sender::new(false));
+        Self(Arc::new(Inner { parts, rate, writes, listeners, telling: Telling::default(), stopping, moments: Moments::default() }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -230,10 +232,14 @@ impl App {
         self.0.stopping.subscribe()
     }
 
-    /// A place among those who wait for changes, kept until it is dropped.
-    pub(crate) fn listener(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let full = |_| Problem::try_later("busy", "too many are waiting for changes");
-        self.0.listeners.clone().try_acquire_owned().map_err(full)
+    /// A place for `asker` among those who wait for changes, kept until it is dropped.
+    pub(crate) fn listener(&self, asker: Asker) -> Result<Place, Problem> {
+        self.0.listeners.enter(asker)
+    }
+
+    /// What is told of the server itself.
+    pub(crate) fn telling(&self) -> &Telling {
+        &self.0.telling
     }
 
     pub(crate) fn rate(&self) -> Option<&RateLimit> {

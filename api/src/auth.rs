@@ -75,6 +75,14 @@ pub struct Claims {
     /// Human or bot.
     #[serde(default)]
     pub kind: CallerKind,
+    /// Whether it has what only ID tokens have (`OpenID` Connect Core, 2 and 3.1.3.6): those tell an application who has signed in, and
+    /// stand for nobody elsewhere. With more than one of these, a token cannot be read.
+    #[serde(default, rename = "nonce", alias = "at_hash", alias = "c_hash", deserialize_with = "is_there", skip_serializing)]
+    pub id_token: bool,
+}
+
+fn is_there<'de, D: serde::Deserializer<'de>>(claim: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(claim).map(|_| true)
 }
 
 /// Who is asking.
@@ -106,6 +114,9 @@ pub enum AuthError {
     /// It is not a token that holds here and now.
     #[error("the token is refused: {0}")]
     Refused(&'static str),
+    /// Whoever sent it may not ask to have it checked now.
+    #[error("too many tokens come from there")]
+    NotNow,
     /// The issuer's keys are not at hand.
     #[error(transparent)]
     Unavailable(#[from] ForeignError),
@@ -137,6 +148,11 @@ impl Auth {
 
     /// Who `token` stands for. Verified tokens are remembered until they expire.
     pub async fn verify(&self, token: &str) -> Result<Arc<Principal>, AuthError> {
+        self.verify_if(token, || true).await
+    }
+
+    /// The same, where a token that is not remembered is checked only if `allowed` says so.
+    pub(crate) async fn verify_if(&self, token: &str, allowed: impl FnOnce() -> bool) -> Result<Arc<Principal>, AuthError> {
         if token.len() > LONGEST {
             return Err(AuthError::Refused("too long"));
         }
@@ -148,6 +164,9 @@ impl Auth {
             }
             self.verified.remove(&digest);
             return Err(AuthError::Refused("expired"));
+        }
+        if !allowed() {
+            return Err(AuthError::NotNow);
         }
         let principal = Arc::new(self.check(token, now).await?);
         self.verified.insert(digest, principal.clone());
@@ -196,6 +215,9 @@ fn verified(token: &str, algorithm: Algorithm, key: &DecodingKey, issuer: &str, 
 }
 
 fn principal(claims: Claims, allowed: &[Scope], now: i64) -> Result<Principal, AuthError> {
+    if claims.id_token {
+        return Err(AuthError::Refused("an ID token"));
+    }
     if claims.exp <= now {
         return Err(AuthError::Refused("expired"));
     }

@@ -107,6 +107,23 @@ async fn expired_early_foreign_and_nameless_tokens_are_refused() {
     assert_eq!(refused(&auth, &signed(&critical, &body, &pem(1))).await, "critical extensions");
 }
 
+#[tokio::test]
+async fn an_id_token_is_no_bearer_token() {
+    let auth = auth(None);
+    let key = EncodingKey::from_ed_der(&[&[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20][..], &[1; 32]].concat());
+    let header = Header { kid: Some(auth.keys().kid().to_owned()), ..Header::new(Algorithm::EdDSA) };
+    let with = |more: Value| {
+        let mut claims = json!({ "iss": ISSUER, "sub": "ann", "exp": NOW + 60 });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        signed(&header, &claims, &key)
+    };
+    auth.verify(&with(json!({ "azp": "app", "sid": "1" }))).await.unwrap();
+    for claims in [json!({ "nonce": "n" }), json!({ "nonce": null }), json!({ "at_hash": "h" }), json!({ "c_hash": [1] })] {
+        assert_eq!(refused(&auth, &with(claims)).await, "an ID token");
+    }
+    refused(&auth, &with(json!({ "nonce": "n", "at_hash": "h" }))).await;
+}
+
 /// Answers every connection with `body`, and counts them.
 async fn serve(body: String) -> (String, Arc<std::sync::atomic::AtomicUsize>) {
     use std::sync::atomic::{AtomicUsize, Ordering};

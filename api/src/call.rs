@@ -1,6 +1,6 @@
 //! One request to change something: who asks, under which command id, and what it must find.
 
-use crate::{App, Problem, auth::Principal, headers, layers::RequestId};
+use crate::{App, Problem, auth::Principal, headers, layers::Correlation};
 use axum::{extract::MatchedPath, http::request::Parts};
 use circolo_domain::{PersonId, access::Scope};
 use circolo_events::{Revision, execute::Request};
@@ -77,7 +77,7 @@ impl Call {
     /// without one it is fresh.
     pub(crate) fn read(parts: &mut Parts, app: &App, principal: Arc<Principal>) -> Result<Self, Problem> {
         let if_match = headers::if_match(&parts.headers)?;
-        let correlation = parts.extensions.get::<RequestId>().map_or_else(|| app.fresh_id(), RequestId::uuid);
+        let correlation = parts.extensions.get().map_or_else(|| app.fresh_id(), |Correlation(id)| *id);
         let (command_id, fingerprint) = match headers::idempotency_key(&parts.headers)? {
             None => (app.fresh_id(), None),
             Some(key) => {

@@ -5,14 +5,15 @@ use crate::{
     auth::{Principal, Scope},
     call::Call,
     headers,
-    layers::RequestId,
+    layers::{self, Correlation},
+    rate::Asker,
 };
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{Method, request::Parts},
 };
 use circolo_domain::PersonId;
-use std::{net::IpAddr, ops::Deref, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, ops::Deref, sync::Arc};
 use uuid::Uuid;
 
 /// Put into the request by [`crate::layers::authenticate`] when a valid token came with it.
@@ -195,8 +196,20 @@ where
         let app = App::from_ref(state);
         let principal = with_scope(parts, Scope::Unmask).or_else(|_| with_scope(parts, Scope::Analyst))?;
         let address = parts.extensions.get().map(|CameFrom(address)| *address);
-        let correlation = parts.extensions.get::<RequestId>().map_or_else(|| app.fresh_id(), RequestId::uuid);
+        let correlation = parts.extensions.get().map_or_else(|| app.fresh_id(), |Correlation(id)| *id);
         Ok(Self { principal, address, correlation })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asker
+where
+    App: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let at = || Self::at(layers::address(&App::from_ref(state), &parts.headers, &parts.extensions));
+        Ok(signed_in(parts).map_or_else(at, |principal| Self::Person(principal.person.0)))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Everything that can be set, on the command line or in the environment. The doc comments are the reference (`--help`).
 
-use crate::{auth::Scope, jwks::Issuer};
+use crate::{auth::Scope, connections::Limits, jwks::Issuer};
 use clap::{Args, ValueEnum};
 use jsonwebtoken::Algorithm;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// What `circolo serve` takes.
 #[derive(Debug, Clone, Args)]
@@ -87,6 +87,30 @@ pub struct Http {
     /// Longest time for running requests when the server stops, in seconds
     #[arg(long, env = "CIRCOLO_DRAIN", value_name = "SECONDS", default_value_t = 10)]
     pub drain: u64,
+    /// Connections at a time; fewer where the system allows fewer open files (`ulimit -n`). When all are taken, whoever comes gets the
+    /// place of whoever has said nothing for longest; a few more are kept for `/health`
+    #[arg(long, env = "CIRCOLO_MAX_CONNECTIONS", value_name = "COUNT", default_value = "4096")]
+    pub max_connections: NonZeroUsize,
+    /// Connections at a time from one address, or one /64 of IPv6; 0 for no such bound. Behind a proxy, from where all come, it does
+    /// not apply: let the proxy bound its callers
+    #[arg(long, env = "CIRCOLO_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", default_value_t = 256)]
+    pub max_connections_per_address: usize,
+    /// Longest time from the first byte of a request to the end of its head, in seconds
+    #[arg(long, env = "CIRCOLO_HEADER_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    pub header_timeout: u64,
+    /// Longest time that a connection stays without a request, or takes nothing of an answer, in seconds
+    #[arg(long, env = "CIRCOLO_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..))]
+    pub idle_timeout: u64,
+    /// How many may wait for changes at a time. At most half of the places are for callers without a token, a tenth for one address,
+    /// a fiftieth for one person
+    #[arg(long, env = "CIRCOLO_LISTENERS", value_name = "COUNT", default_value = "1000")]
+    pub listeners: NonZeroUsize,
+    /// Address on which nothing but `/metrics` and `/health` is served, for who may know them: keep it from the world
+    #[arg(long, env = "CIRCOLO_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// A token for `/metrics`, which is then told to whoever has it; without one, to callers on this machine alone
+    #[arg(long, env = "CIRCOLO_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub metrics_token: Option<String>,
 }
 
 impl Http {
@@ -103,6 +127,13 @@ impl Http {
     /// Longest time a request waits for the read models.
     pub const fn catch_up(&self) -> Duration {
         Duration::from_millis(self.catch_up)
+    }
+
+    /// What connections are held to.
+    pub(crate) fn limits(&self) -> Limits {
+        let per_address = (!self.behind_proxy && self.max_connections_per_address > 0).then_some(self.max_connections_per_address);
+        let (head, idle) = (Duration::from_secs(self.header_timeout), Duration::from_secs(self.idle_timeout));
+        Limits { all: self.max_connections.get(), per_address, head, idle }
     }
 
     /// Longest time for running requests when the server stops.

@@ -1,17 +1,12 @@
 //! `/console`: the operator's page. Its files are part of the binary; it speaks to the API like any other client.
 
-use crate::{App, Problem, extract::Path};
-use axum::{
-    Router,
-    http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
-    routing::get,
-};
+use crate::{App, docs::nowhere, extract::Path, fixed::Fixed};
+use axum::{Router, body::Bytes, http::HeaderMap, response::Response, routing::get};
+use std::sync::LazyLock;
 
-const PAGE: &str = include_str!("console/console.html");
-
-/// Scripts and styles: name, media type, text.
-const FILES: [(&str, &str, &str); 8] = [
+/// The page, which has no name, its scripts and styles: name, media type, text.
+const FILES: [(&str, &str, &str); 9] = [
+    ("", "text/html; charset=utf-8", include_str!("console/console.html")),
     ("api.js", SCRIPT, include_str!("console/api.js")),
     ("console.css", "text/css; charset=utf-8", include_str!("console/console.css")),
     ("console.js", SCRIPT, include_str!("console/console.js")),
@@ -29,15 +24,17 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 
 /// The routes of this file. They are not part of the API's description.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/console", get(page)).route("/console/", get(page)).route("/console/{file}", get(file))
+    let page = get(async |request: HeaderMap| file("", &request));
+    Router::new()
+        .route("/console", page.clone())
+        .route("/console/", page)
+        .route("/console/{file}", get(async |Path(name): Path<String>, request: HeaderMap| file(&name, &request)))
 }
 
-async fn page() -> Html<&'static str> {
-    Html(PAGE)
-}
-
-async fn file(Path(name): Path<String>) -> Result<Response, Problem> {
-    let found = FILES.iter().find(|(file, ..)| *file == name);
-    let (_, media_type, text) = found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such address"))?;
-    Ok(([(header::CONTENT_TYPE, *media_type)], *text).into_response())
+fn file(name: &str, request: &HeaderMap) -> Response {
+    static MADE: LazyLock<Vec<(&str, Fixed)>> = LazyLock::new(|| {
+        let made = |(name, media_type, text): (_, _, &'static str)| Some((name, Fixed::new(media_type, "no-cache", Bytes::from(text))?));
+        FILES.into_iter().filter_map(made).collect()
+    });
+    MADE.iter().find(|(file, _)| *file == name).map_or_else(nowhere, |(_, file)| file.answer(request))
 }

@@ -1,18 +1,23 @@
-//! `/health/live`, `/health/ready` and `/metrics`: for those who run the server.
+//! `/health/live`, `/health/ready` and `/metrics`: for those who run the server. They are not counted by address, so that no load
+//! balancer is ever shut out: whoever asks too often is given the last answer again.
 
-use crate::{App, Problem, extract::Json, telemetry};
+use crate::{App, Problem, extract::Json, layers::bearer, rate::Seldom, telemetry};
 use axum::{
     Router,
-    extract::State,
-    http::header,
+    body::Bytes,
+    extract::{ConnectInfo, State},
+    http::{Extensions, HeaderMap, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use circolo_events::StoreError;
 use circolo_projections::Status;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::{
     fmt::{Display, Write as _},
+    net::SocketAddr,
+    num::NonZeroU32,
     time::Duration,
 };
 use tokio::time::timeout;
@@ -20,18 +25,69 @@ use tokio::time::timeout;
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Answers that are worked out anew so often in a second, whoever asks.
+const READY_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// See [`READY_PER_SECOND`].
+const METRICS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+/// What was told last.
+pub(crate) struct Telling {
+    ready: Seldom<Result<Value, Problem>>,
+    metrics: Seldom<Result<Bytes, Problem>>,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { ready: Seldom::new(READY_PER_SECOND), metrics: Seldom::new(METRICS_PER_SECOND) }
+    }
+}
+
 /// The routes of this file. They are not part of the API's description.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics))
+    let guarded = async |State(app): State<App>, headers: HeaderMap, extensions: Extensions| {
+        may_measure(&app, &headers, &extensions)?;
+        metrics(&app).await
+    };
+    health().route("/metrics", get(guarded))
+}
+
+/// The same on a listener of its own, for whoever can reach that.
+pub(crate) fn own_routes() -> Router<App> {
+    health().route("/metrics", get(async |State(app): State<App>| metrics(&app).await))
+}
+
+fn health() -> Router<App> {
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready))
+}
+
+/// Refuses whoever has not the token, or where there is none, whoever is not on this machine: figures tell what goes on here.
+fn may_measure(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Problem> {
+    if let Some(token) = &app.config().metrics_token {
+        // Compared as digests, how long it takes tells nothing of the token.
+        let given = bearer(headers)?.ok_or_else(Problem::unauthenticated)?;
+        return if Sha256::digest(given) == Sha256::digest(token) { Ok(()) } else { Err(Problem::bad_token()) };
+    }
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    // What a proxy on this machine hands on comes from elsewhere.
+    let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name));
+    if passed_on || peer.is_some_and(|peer| !peer.is_loopback()) {
+        let detail = "metrics are told on this machine alone, on --metrics-listen, or to whoever has the token of --metrics-token";
+        return Err(Problem::forbidden("metrics_not_here", detail));
+    }
+    Ok(())
 }
 
 /// The process runs.
-async fn live() -> Json<serde_json::Value> {
+async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
 /// Log and read models can be reached, and the read models are close enough behind the log.
-async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Problem> {
+async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.telling().ready.get(readiness(&app)).await.map(Json)
+}
+
+async fn readiness(app: &App) -> Result<Value, Problem> {
     let (log, views) = tokio::join!(timeout(PATIENCE, app.store().reach()), timeout(PATIENCE, app.db().reach()));
     match log {
         Ok(Err(lost @ StoreError::Lost)) => return Err(lost.into()),
@@ -57,7 +113,7 @@ async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Proble
     if lag > app.config().ready_lag {
         return Err(Problem::try_later("not_ready", "the read models are too far behind").with_details(facts));
     }
-    Ok(Json(facts))
+    Ok(facts)
 }
 
 /// What is wrong is told to all, why only to the log of this server.
@@ -67,16 +123,16 @@ fn away(what: &'static str, why: &dyn Display) -> Problem {
 }
 
 /// Everything measured, as Prometheus reads it.
-async fn metrics(State(app): State<App>) -> Response {
-    match (telemetry::metrics(), app.projector().status().await) {
-        (Ok(handle), Ok(builds)) => {
-            handle.run_upkeep();
-            let text = handle.render() + &measured(&builds) + &leads(&app);
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
-        }
-        (Err(error), _) => Problem::internal(&error).into_response(),
-        (_, Err(error)) => Problem::from(error).into_response(),
-    }
+async fn metrics(app: &App) -> Result<Response, Problem> {
+    let text = app.telling().metrics.get(measures(app)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn measures(app: &App) -> Result<Bytes, Problem> {
+    let handle = telemetry::metrics().map_err(|error| Problem::internal(&error))?;
+    let builds = app.projector().status().await?;
+    handle.run_upkeep();
+    Ok((handle.render() + &measured(&builds) + &leads(app)).into())
 }
 
 /// A figure of a build, if it has it.

@@ -1,9 +1,10 @@
 //! A foreign issuer's public keys, fetched from its JWKS address, remembered, and fetched again within bounds.
 
 use crate::auth::Scope;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse, RSAKeyParameters},
 };
 use std::{collections::HashMap, sync::RwLock, time::Duration};
 use tokio::{sync::Mutex, time::Instant};
@@ -137,16 +138,30 @@ impl Foreign {
     }
 }
 
+/// A modulus of 2,048 bits or more, which RFC 7518 asks for (section 3.3), and an exponent that signs: with 1, every message would be
+/// its own signature.
+fn is_strong(key: &RSAKeyParameters) -> bool {
+    let (Ok(modulus), Ok(exponent)) = (BASE64_URL_SAFE_NO_PAD.decode(&key.n), BASE64_URL_SAFE_NO_PAD.decode(&key.e)) else { return false };
+    let bits = |bytes: &[u8]| {
+        let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
+        bytes.get(first).map_or(0, |byte| (bytes.len() - first) * 8 - byte.leading_zeros() as usize)
+    };
+    bits(&modulus) >= 2048 && bits(&exponent) > 1 && exponent.last().is_some_and(|last| last % 2 == 1)
+}
+
+/// A point of the curve whose multiples are not a handful: under one of the eight others, in whatever encoding, signatures of nobody
+/// hold for any message.
+fn is_of_large_order(x: &str) -> bool {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(x).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.is_some_and(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_ok_and(|key| !key.is_weak()))
+}
+
 /// Keys with a name, for signatures, that are public keys of a sound shape.
 fn usable(jwk: &Jwk) -> Option<(String, Key)> {
     let sound = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => true,
+        AlgorithmParameters::RSA(key) => is_strong(key),
         AlgorithmParameters::EllipticCurve(key) => matches!(key.curve, EllipticCurve::P256 | EllipticCurve::P384),
-        // The verifier takes the length for granted.
-        AlgorithmParameters::OctetKeyPair(key) => {
-            use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-            key.curve == EllipticCurve::Ed25519 && BASE64_URL_SAFE_NO_PAD.decode(&key.x).is_ok_and(|x| x.len() == 32)
-        }
+        AlgorithmParameters::OctetKeyPair(key) => key.curve == EllipticCurve::Ed25519 && is_of_large_order(&key.x),
         _ => false,
     };
     let signs = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
@@ -156,4 +171,67 @@ fn usable(jwk: &Jwk) -> Option<(String, Key)> {
         since: Instant::now(),
     };
     Some((jwk.common.key_id.clone()?, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn is_usable(mut jwk: Value) -> bool {
+        jwk["kid"] = json!("k");
+        usable(&serde_json::from_value(jwk).unwrap()).is_some()
+    }
+
+    fn ed25519(x: [u8; 32]) -> bool {
+        is_usable(json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64_URL_SAFE_NO_PAD.encode(x) }))
+    }
+
+    fn number(text: &str) -> [u8; 32] {
+        let byte = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+        std::array::from_fn(byte)
+    }
+
+    #[test]
+    fn a_key_of_small_order_is_none_in_whatever_encoding() {
+        // The y of all eight points of small order, and what is the same to who reduces it by 2^255 - 19.
+        const SMALL: [&str; 7] = [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ];
+        for y in SMALL.map(number) {
+            for sign in [0, 0x80] {
+                let mut point = y;
+                point[31] |= sign;
+                assert!(!ed25519(point), "{point:x?}");
+            }
+        }
+        // The base point of the curve, and the first key of RFC 8032 (7.1).
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        assert!(ed25519(base));
+        assert!(ed25519(number("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")));
+        assert!(!ed25519([2; 32]), "no point of the curve");
+    }
+
+    #[test]
+    fn a_key_of_rsa_has_2048_bits_and_an_exponent_that_signs() {
+        let rsa = |bytes: Vec<u8>, exponent: &[u8]| {
+            let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+            is_usable(json!({ "kty": "RSA", "n": part(&bytes), "e": part(exponent) }))
+        };
+        assert!(rsa([&[0x80][..], &[1; 255]].concat(), &[1, 0, 1]));
+        assert!(rsa([&[0, 0x80][..], &[1; 255]].concat(), &[3]));
+        for short in [vec![0xff; 128], [&[0x7f][..], &[0xff; 255]].concat(), [&[0; 200][..], &[0xff; 255]].concat(), vec![]] {
+            assert!(!rsa(short, &[1, 0, 1]));
+        }
+        for exponent in [&[1][..], &[0, 1], &[2], &[0], &[]] {
+            assert!(!rsa(vec![0xff; 256], exponent), "{exponent:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     App, Problem,
-    auth::AuthError,
+    auth::{AuthError, Principal},
     caller::{CameFrom, SignedIn},
     console, headers,
     listing::Next,
@@ -10,49 +10,66 @@ use crate::{
 };
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
 };
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// Names a request in logs and answers; the caller's own, or a fresh one.
-#[derive(Debug, Clone)]
-pub struct RequestId(String);
+/// What events of a request belong to. It is always fresh: a caller who could choose it could put their events among others'. What
+/// callers choose is told apart from it in logs and traces, too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Correlation(pub Uuid);
 
-impl RequestId {
-    /// The id as a UUID, for the events' correlation.
-    pub(crate) fn uuid(&self) -> Uuid {
-        self.0.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.0.as_bytes()))
+/// A method as labels and names of spans have it: what callers make up is one.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 
 /// Gives the request its id and its span, and counts it; gives the answer what every answer has.
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: middleware::Next) -> Response {
-    let id = headers::request_id(request.headers()).unwrap_or_else(|| app.fresh_id().to_string());
-    let method = request.method().clone();
+    let correlation = app.fresh_id();
+    let chosen = headers::request_id(request.headers());
+    let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "request",
         otel.name = format_args!("{method} {route}"),
-        %method,
+        method,
         route,
-        request_id = id,
+        %correlation,
+        request_id = chosen,
         command_id = tracing::field::Empty,
         person = tracing::field::Empty,
         status = tracing::field::Empty
     );
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let id = chosen.unwrap_or_else(|| correlation.to_string());
+    request.extensions_mut().insert(Correlation(correlation));
     let started = Instant::now();
     let mut response = finish(request, next).instrument(span.clone()).await;
     let (elapsed, status) = (started.elapsed(), response.status());
     span.record("status", status.as_u16());
     span.in_scope(|| tracing::debug!(elapsed_ms = elapsed.as_secs_f64() * 1e3, "answered"));
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::histogram!("circolo_http_request_duration_seconds", &labels).record(elapsed.as_secs_f64());
+    // All from closed sets: the router's own paths, and the statuses of this program.
+    metrics::histogram!(
+        "circolo_http_request_duration_seconds", "method" => method, "route" => route, "status" => status.as_u16().to_string()
+    )
+    .record(elapsed.as_secs_f64());
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(headers::REQUEST_ID, id);
     }
@@ -69,19 +86,25 @@ async fn finish(request: Request, next: middleware::Next) -> Response {
         response.headers_mut().insert(header::LINK, link);
     }
     let (docs, console) = (uri.path().starts_with("/docs"), uri.path().starts_with("/console"));
+    // What never changes says itself for how long it may be kept.
+    let kept = docs || console || uri.path() == "/openapi.json";
+    let cache = response.headers().get(header::CACHE_CONTROL).filter(|_| kept).cloned();
     let policy = match (docs, console) {
         (true, _) => DOCS_POLICY,
         (_, true) => console::POLICY,
         _ => "default-src 'none'; frame-ancestors 'none'",
     };
     for (name, value) in [
-        (header::CACHE_CONTROL, if docs { "public, max-age=3600" } else { "private, no-store" }),
+        (header::CACHE_CONTROL, "private, no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, policy),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(cache) = cache {
+        response.headers_mut().insert(header::CACHE_CONTROL, cache);
     }
     response
 }
@@ -103,30 +126,28 @@ pub(crate) async fn time_limit(State(app): State<App>, request: Request, next: m
 
 /// Checks the token, if there is one, and how often its owner asks. A token that does not hold is refused whatever is asked.
 pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: middleware::Next) -> Response {
+    let from = address(&app, request.headers(), request.extensions());
+    let by_address = || limited(&app, &Asker::at(from));
     let principal = match bearer(request.headers()) {
         Ok(None) => None,
-        Ok(Some(token)) => match app.auth().verify(token).await {
+        Ok(Some(token)) => match signed_in(&app, token, by_address).await {
             Ok(principal) => Some(principal),
-            Err(AuthError::Refused(reason)) => {
-                tracing::debug!(reason, "token refused");
-                return limited(&app, &Asker::Address(address(&app, &request))).into_answer(Problem::bad_token().into_response());
-            }
-            Err(AuthError::Unavailable(_)) => {
-                return Problem::try_later("issuer_unavailable", "the keys of the token's issuer cannot be fetched").into_response();
-            }
+            Err(refusal) => return refusal,
         },
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return by_address().into_answer(problem.into_response()),
     };
-    let asker = principal.as_ref().map_or_else(|| Asker::Address(address(&app, &request)), |known| Asker::Person(known.person.0));
-    let limited = limited(&app, &asker);
-    if limited.0.is_some_and(|allowance| allowance.refused.is_some()) {
+    let limited = match &principal {
+        Some(known) => limited(&app, &Asker::Person(known.person.0)),
+        None => by_address(),
+    };
+    if limited.is_refused() {
         return limited.into_answer(().into_response());
     }
     let known = principal.is_some();
     if let Some(principal) = principal {
         tracing::Span::current().record("person", tracing::field::display(principal.person));
         request.extensions_mut().insert(SignedIn(principal));
-        if let Some(address) = address(&app, &request) {
+        if let Some(address) = from {
             request.extensions_mut().insert(CameFrom(address));
         }
     }
@@ -137,8 +158,29 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     limited.into_answer(response)
 }
 
+/// Who `token` stands for, or what they are told. A token that is new here costs its address as much as a request does, before it is
+/// looked at: to check a signature takes as long as to answer.
+async fn signed_in(app: &App, token: &str, charge: impl Fn() -> Limited) -> Result<Arc<Principal>, Response> {
+    let mut charged = None;
+    let verified = app.auth().verify_if(token, || {
+        let limited = charged.insert(charge());
+        !limited.is_refused()
+    });
+    match verified.await {
+        Ok(principal) => Ok(principal),
+        Err(AuthError::NotNow) => Err(charged.unwrap_or(Limited(None)).into_answer(().into_response())),
+        Err(AuthError::Refused(reason)) => {
+            tracing::debug!(reason, "token refused");
+            Err(charged.unwrap_or_else(charge).into_answer(Problem::bad_token().into_response()))
+        }
+        Err(AuthError::Unavailable(_)) => {
+            Err(Problem::try_later("issuer_unavailable", "the keys of the token's issuer cannot be fetched").into_response())
+        }
+    }
+}
+
 /// The token of `Authorization: Bearer`, if the header is there at all.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -152,10 +194,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// The caller's address; `None` where there is no connection, as in tests.
-fn address(app: &App, request: &Request) -> Option<IpAddr> {
-    let forwarded =
-        || request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok();
-    let connected = || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+pub(crate) fn address(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    let forwarded = || headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok();
+    let connected = || extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     if app.config().behind_proxy { forwarded().or_else(connected) } else { connected() }
 }
 
@@ -166,6 +207,10 @@ fn limited(app: &App, asker: &Asker) -> Limited {
 }
 
 impl Limited {
+    fn is_refused(&self) -> bool {
+        self.0.is_some_and(|allowance| allowance.refused.is_some())
+    }
+
     /// `response` with the rate headers, or the refusal.
     fn into_answer(self, response: Response) -> Response {
         let Some(Allowance { limit, remaining, reset, refused }) = self.0 else { return response };

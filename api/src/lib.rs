@@ -4,7 +4,8 @@
 //! - [`app`]: what every handler needs, [`caller`]: who asks, [`call`]: one request to change something
 //! - [`extract`], [`headers`], [`listing`], [`answer`], [`problem`]: how requests are read and answered
 //! - [`auth`], [`keys`], [`jwks`]: who a token stands for
-//! - [`server`], [`layers`], [`rate`], `health`, `console`, `relay`, [`telemetry`]: what surrounds the routes
+//! - [`server`], `connections`, [`layers`], `whole`, [`rate`], `listeners`, `relay`: what surrounds the routes
+//! - `health`, `docs`, `console`, `fixed`, [`telemetry`]: what is served beside them
 //! - [`routes`]: one file per resource
 //! - [`remote`]: the log of a running server, read over its API
 //! - [`clock`]: the one real clock
@@ -16,14 +17,18 @@ pub mod call;
 pub mod caller;
 pub mod clock;
 pub mod config;
+mod connections;
 mod console;
+mod docs;
 pub mod extract;
+mod fixed;
 pub mod headers;
 mod health;
 pub mod held;
 pub mod jwks;
 pub mod keys;
 pub mod layers;
+mod listeners;
 pub mod listing;
 pub mod open;
 pub mod problem;
@@ -34,6 +39,7 @@ pub mod routes;
 pub mod running;
 pub mod server;
 pub mod telemetry;
+mod whole;
 
 pub use app::App;
 pub use problem::Problem;

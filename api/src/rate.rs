@@ -1,13 +1,16 @@
-//! How often a person, or an address without a token, may ask.
+//! How often a person, or an address without a token, may ask; and what is answered anew only so often, whoever asks.
 
 use governor::{
-    Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, middleware::StateInformationMiddleware,
+    DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -16,8 +19,23 @@ use uuid::Uuid;
 pub(crate) enum Asker {
     /// A person, by the id their token gives them.
     Person(Uuid),
-    /// Nobody signed in, by address.
+    /// Nobody signed in, by address or [`block`].
     Address(Option<IpAddr>),
+}
+
+impl Asker {
+    /// Nobody signed in, at this address.
+    pub fn at(address: Option<IpAddr>) -> Self {
+        Self::Address(address.map(block))
+    }
+}
+
+/// What counts as one address: of IPv6 the /64, for whoever has one address of it has them all.
+pub(crate) fn block(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 /// A bucket per asker that refills evenly.
@@ -66,6 +84,33 @@ impl RateLimit {
     }
 }
 
+/// An answer that is worked out anew only so often; whoever asks in between is given the last one.
+pub(crate) struct Seldom<T> {
+    quota: DefaultDirectRateLimiter,
+    last: Mutex<Option<T>>,
+}
+
+impl<T: Clone> Seldom<T> {
+    /// So often in a second, and a few more at once.
+    pub fn new(per_second: NonZeroU32) -> Self {
+        let quota = Quota::per_second(per_second).allow_burst(per_second.saturating_mul(NonZeroU32::MIN.saturating_add(4)));
+        Self { quota: RateLimiter::direct(quota), last: Mutex::default() }
+    }
+
+    /// The answer: that of `work`, or the last one.
+    pub async fn get(&self, work: impl Future<Output = T>) -> T {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.quota.check().is_err()
+            && let Some(known) = last().clone()
+        {
+            return known;
+        }
+        let fresh = work.await;
+        *last() = Some(fresh.clone());
+        fresh
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +125,28 @@ mod tests {
         assert!(refused.refused.is_some_and(|seconds| (1..=60).contains(&seconds)), "{refused:?}");
         assert_eq!(rate.check(&bob).refused, None);
         assert!(RateLimit::new(0).is_none());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let of = |text: &str| block(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2:ffff::1"), of("2001:db8:1:2:3:4:5:6"));
+        assert_ne!(of("2001:db8:1:3::1"), of("2001:db8:1:2::1"));
+        assert_eq!((of("192.0.2.7"), of("::ffff:192.0.2.7")), ("192.0.2.7".to_owned(), "192.0.2.7".to_owned()));
+        let rate = RateLimit::new(1).unwrap();
+        assert_eq!(rate.check(&Asker::at("2001:db8::1".parse().ok())).refused, None);
+        assert!(rate.check(&Asker::at("2001:db8::2".parse().ok())).refused.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_many_ask_for_is_worked_out_only_so_often() {
+        let (seldom, worked) = (Seldom::new(NonZeroU32::MIN), AtomicU32::new(0));
+        let mut answers = vec![];
+        for _ in 0..100 {
+            answers.push(seldom.get(async { worked.fetch_add(1, Ordering::Relaxed) }).await);
+        }
+        assert_eq!(answers[..5], [0, 1, 2, 3, 4], "a few at once are always fresh");
+        assert!(worked.load(Ordering::Relaxed) < 100 && answers.is_sorted(), "{answers:?}");
     }
 }

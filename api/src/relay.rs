@@ -1,10 +1,10 @@
 //! What only the node can answer that moves a read model: handed on to it, so that operators may ask any node.
 
-use crate::{App, Problem};
+use crate::{App, Problem, auth::Scope, caller::SignedIn, whole::too_large};
 use axum::{
     body::{self, Body},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -20,14 +20,19 @@ const RELAYED: HeaderName = HeaderName::from_static("circolo-relayed");
 const PASSED: [HeaderName; 4] = [header::AUTHORIZATION, header::CONTENT_TYPE, header::RETRY_AFTER, header::WWW_AUTHENTICATE];
 /// How long the other node may take to answer; it may wait for a build to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More is not taken from it: what it tells are figures of a few builds, and rows that verification found different.
+const LARGEST: usize = 16 << 20;
 
-/// Hands on what concerns a read model that another node moves; that node checks who asks.
+/// Hands on what concerns a read model that another node moves, for those who may steer it; that node checks it again. Others are
+/// refused here, as if it were this node's.
 pub(crate) async fn relay(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(leader) = leader(&app, &request) else { return next.run(request).await };
+    let Some(leader) = leader(&app, &request).filter(|_| is_operators(&request)) else { return next.run(request).await };
     let (parts, body) = request.into_parts();
-    let Ok(body) = body::to_bytes(body, app.config().body_limit).await else {
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large").into_response();
+    let read = body::to_bytes(body, app.config().body_limit);
+    let Ok(read) = tokio::time::timeout(app.config().request_timeout(), read).await else {
+        return Problem::try_later("timeout", "the request took too long").into_response();
     };
+    let Ok(body) = read else { return too_large() };
     match hand_on(&leader, &parts, body.clone()).await {
         Ok(answer) => answer,
         // What is in the database can be told here as well.
@@ -57,7 +62,20 @@ fn leader(app: &App, request: &Request) -> Option<Holder> {
     }
 }
 
-async fn hand_on(leader: &Holder, parts: &Parts, body: body::Bytes) -> reqwest::Result<Response> {
+fn is_operators(request: &Request) -> bool {
+    request.extensions().get().is_some_and(|SignedIn(principal)| principal.scopes.contains(&Scope::Operator))
+}
+
+/// Why there is no answer of the other node.
+#[derive(Debug, thiserror::Error)]
+enum NotHandedOn {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("its answer is larger than any of a circolo")]
+    TooLarge,
+}
+
+async fn hand_on(leader: &Holder, parts: &Parts, body: body::Bytes) -> Result<Response, NotHandedOn> {
     static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
     let client = if let Some(client) = CLIENT.get() {
         client
@@ -72,9 +90,16 @@ async fn hand_on(leader: &Holder, parts: &Parts, body: body::Bytes) -> reqwest::
             request = request.header(name, value);
         }
     }
-    let answer = request.header(RELAYED, HeaderValue::from_static("1")).send().await?;
+    let mut answer = request.header(RELAYED, HeaderValue::from_static("1")).send().await?;
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut response = (status, answer.bytes().await?).into_response();
+    let mut text = Vec::new();
+    while let Some(part) = answer.chunk().await? {
+        text.extend_from_slice(&part);
+        if text.len() > LARGEST {
+            return Err(NotHandedOn::TooLarge);
+        }
+    }
+    let mut response = (status, text).into_response();
     for name in PASSED {
         match headers.get(&name) {
             Some(value) => drop(response.headers_mut().insert(name, value.clone())),

@@ -1,10 +1,12 @@
 //! The router with everything around it, and the server that runs it.
 
 use crate::{
-    App, Problem, console, health, layers,
+    App, Problem,
+    connections::{self, Limits, Served, files},
+    console, docs, health, layers,
     listing::{Cursor, Limit},
     problem::{Body, Failures, Field},
-    relay, routes,
+    relay, routes, whole,
 };
 use axum::{
     Router,
@@ -12,10 +14,8 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
-    serve::ListenerExt,
 };
-use std::{any::Any, net::SocketAddr};
+use std::any::Any;
 use tokio::{net::TcpListener, sync::watch};
 use tower::ServiceBuilder;
 use tower_http::{
@@ -28,7 +28,6 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 /// What the description begins with.
 #[derive(OpenApi)]
@@ -66,31 +65,45 @@ pub fn openapi_json() -> String {
 /// All routes with all layers.
 pub fn router(app: &App) -> Router {
     let (resources, openapi) = described().split_for_parts();
-    let openapi = openapi.to_json().unwrap_or_default();
-    let serve_openapi = move || async move { ([(header::CONTENT_TYPE, "application/json")], openapi) };
-    let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
-    resources
-        .route_layer(middleware::from_fn_with_state(app.clone(), relay::relay))
-        .route_layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
-        .route("/openapi.json", get(serve_openapi))
-        .merge(docs)
+    // Layers stand together where they can: each that stands by itself would be a box more to clone for every request.
+    let known = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
+        .layer(middleware::from_fn_with_state(app.clone(), whole::read_to_end))
+        .layer(middleware::from_fn_with_state(app.clone(), relay::relay));
+    let counted = resources
+        .merge(docs::routes(openapi.to_json().unwrap_or_default()))
         .merge(console::routes())
-        .merge(health::routes())
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such address"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method; see Allow")
-        })
-        // One layer of all: each that stands by itself would be a box more to clone for every request.
-        .layer(
-            ServiceBuilder::new()
-                .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
-                .layer(CompressionLayer::new().gzip(true))
-                .option_layer(cors(&app.config().cors_origins))
-                .layer(middleware::from_fn_with_state(app.clone(), layers::time_limit))
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(DefaultBodyLimit::max(app.config().body_limit)),
-        )
-        .with_state(app.clone())
+        .fallback(async || docs::nowhere())
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(known);
+    surrounded(app, counted.merge(health::routes().method_not_allowed_fallback(method_not_allowed)))
+}
+
+/// What is answered on places of the reserve: health.
+fn reserve_router(app: &App) -> Router {
+    let busy = async || Problem::try_later("busy", "too many connections");
+    surrounded(app, health::routes().method_not_allowed_fallback(method_not_allowed).fallback(busy))
+}
+
+/// What `--metrics-listen` serves.
+fn metrics_router(app: &App) -> Router {
+    surrounded(app, health::own_routes().method_not_allowed_fallback(method_not_allowed).fallback(async || docs::nowhere()))
+}
+
+/// With what every answer has and every request is held to.
+fn surrounded(app: &App, routes: Router<App>) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
+        .layer(CompressionLayer::new().gzip(true))
+        .option_layer(cors(&app.config().cors_origins))
+        .layer(middleware::from_fn_with_state(app.clone(), layers::time_limit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(app.config().body_limit));
+    routes.layer(layers).with_state(app.clone())
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method; see Allow")
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
@@ -132,31 +145,34 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     Some(layer)
 }
 
-/// Serves until `stop` turns true, then takes nothing new and lets running requests end, within bounds.
-pub async fn serve(app: &App, listener: TcpListener, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let mut stopped = stop.clone();
-    let following = app.clone();
-    let shutdown = async move {
-        drop(stop.wait_for(|stop| *stop).await);
+/// Connections to `--metrics-listen` at a time.
+const SCRAPERS: usize = 64;
+
+/// Serves until `stop` turns true, then takes nothing new and lets running requests end, within bounds. What is measured is served on
+/// `metrics` as well, if there is such a listener.
+pub async fn serve(app: &App, listener: TcpListener, metrics: Option<TcpListener>, stop: watch::Receiver<bool>) {
+    let mut limits = app.config().limits();
+    limits.all = files::within(limits.all);
+    let served = Served { all: router(app), in_reserve: reserve_router(app) };
+    let running = connections::serve(served, listener, limits.clone(), stop.clone());
+    let measuring = async {
+        if let Some(metrics) = metrics {
+            let limits = Limits { all: SCRAPERS, per_address: None, ..limits };
+            let served = Served { all: metrics_router(app), in_reserve: reserve_router(app) };
+            connections::serve(served, metrics, limits, stop.clone()).await;
+        }
+    };
+    let (mut told, following) = (stop.clone(), app.clone());
+    let stopping = async {
+        let _ = told.wait_for(|stop| *stop).await;
         following.stop_listening();
     };
-    // Small answers go out at once, also while something is still unacknowledged.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection that delays small answers");
-        }
-    });
-    let running = axum::serve(listener, service).with_graceful_shutdown(shutdown).into_future();
     let too_late = async {
-        let _ = stopped.wait_for(|stop| *stop).await;
+        let _ = stop.clone().wait_for(|stop| *stop).await;
         tokio::time::sleep(app.config().drain()).await;
     };
     tokio::select! {
-        ended = running => ended,
-        () = too_late => {
-            tracing::warn!("requests were still running when the time to stop was over");
-            Ok(())
-        }
+        _ = async { tokio::join!(running, measuring, stopping) } => {}
+        () = too_late => tracing::warn!("requests were still running when the time to stop was over"),
     }
 }

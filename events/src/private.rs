@@ -57,7 +57,8 @@ pub fn open_to_others(folder: &Path) -> Vec<PathBuf> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::{

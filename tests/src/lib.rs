@@ -6,4 +6,5 @@ pub mod million;
 pub mod postgres;
 pub mod proxy;
 pub mod server;
+pub mod wire;
 pub mod world;

@@ -113,6 +113,8 @@ impl Server {
 
     /// The same with data that these arguments name.
     pub async fn start_on(binary: &Path, arguments: &[String]) -> Self {
+        // For those who will speak to it. A second time does no harm.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut command = tokio::process::Command::new(binary);
         command.arg("serve").args(arguments).args(["--listen", "127.0.0.1:0", "--rate-limit", "0"]);
         command.env("RUST_LOG", "warn").stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -141,11 +143,12 @@ impl Server {
         holds(&self.said.borrow(), words)
     }
 
-    /// Waits until it tells the operator a line with these words.
-    pub async fn says(&self, words: &str) {
+    /// Waits until it tells the operator a line with these words; the line.
+    pub async fn says(&self, words: &str) -> String {
         let mut said = self.said.clone();
         let told = tokio::time::timeout(Duration::from_mins(1), said.wait_for(|said| holds(said, words))).await;
         assert!(told.is_ok_and(|told| told.is_ok()), "it never said {words}, but {:#?}", self.said.borrow());
+        self.said.borrow().iter().find(|line| line.contains(words)).cloned().unwrap_or_default()
     }
 
     /// Where it serves: `http://127.0.0.1:12345`.

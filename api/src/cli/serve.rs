@@ -17,6 +17,10 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let foreign = config.foreign.issuer().map(Foreign::new).transpose()?;
     // Before anything is folded, so that a wrong address is told at once.
     let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("cannot listen on {}", config.http.listen))?;
+    let metrics_listener = match config.http.metrics_listen {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?),
+        None => None,
+    };
     let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
     let auth = Auth::new(keys, foreign, clock.clone());
     let http = config.http.clone();
@@ -28,7 +32,7 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
     let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
     let told = told()?;
-    welcome(&config, &listener, first_start)?;
+    welcome(&config, &listener, metrics_listener.as_ref(), first_start)?;
 
     // Samples of histograms are kept until somebody asks for them or this runs.
     let upkeep = tokio::spawn(async move {
@@ -45,12 +49,12 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
         until_told(told, &held).await;
         stop.send_replace(true);
     };
-    let served = tokio::join!(server::serve(running.app(), listener, stopped), waiting).0;
+    tokio::join!(server::serve(running.app(), listener, metrics_listener, stopped), waiting);
     upkeep.abort();
     running.shutdown().await;
     tracing::info!("stopped");
     held.release().await;
-    Ok(served?)
+    Ok(())
 }
 
 /// Returns when the server is to stop.
@@ -86,7 +90,7 @@ fn told() -> std::io::Result<impl Future<Output = &'static str>> {
 }
 
 /// What one needs to know to go on.
-fn welcome(config: &Serve, listener: &TcpListener, first_start: bool) -> anyhow::Result<()> {
+fn welcome(config: &Serve, listener: &TcpListener, metrics: Option<&TcpListener>, first_start: bool) -> anyhow::Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let data = &config.storage.folder.data;
     eprintln!("Circolo {} serves {url}", env!("CARGO_PKG_VERSION"));
@@ -94,6 +98,9 @@ fn welcome(config: &Serve, listener: &TcpListener, first_start: bool) -> anyhow:
     eprintln!("  read models  {}", config.storage.views_place()?);
     eprintln!("  description  {url}/openapi.json, to browse: {url}/docs");
     eprintln!("  console      {url}/console, for operators");
+    if let Some(metrics) = metrics {
+        eprintln!("  metrics      http://{}/metrics", metrics.local_addr()?);
+    }
     let folder = if data.as_os_str() == "data" { String::new() } else { format!(" --data {}", data.display()) };
     eprintln!("  get a token  circolo token --sub ann{folder}");
     if first_start {

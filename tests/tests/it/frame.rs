@@ -203,10 +203,18 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
 async fn every_answer_has_the_headers_that_keep_it_safe() {
     let world = memory().await;
     let nobody = world.anonymous();
-    for path in ["/v1/groups", "/v1/nowhere", "/health/live", "/openapi.json"] {
+    for (path, cache) in [
+        ("/v1/groups", "private, no-store"),
+        ("/v1/nowhere", "private, no-store"),
+        ("/health/live", "private, no-store"),
+        ("/docs/nothing", "private, no-store"),
+        // What is the same for all is asked for again before it is used again.
+        ("/openapi.json", "no-cache"),
+        ("/docs/", "public, max-age=3600"),
+    ] {
         let reply = nobody.get(path).await;
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(reply.header("cache-control"), "private, no-store", "{path}");
+        assert_eq!(reply.header("cache-control"), cache, "{path}");
         assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
         assert_eq!(reply.header("x-frame-options"), "DENY", "{path}");
         assert!(!reply.header("x-request-id").is_empty(), "{path}");
@@ -220,6 +228,29 @@ async fn every_answer_has_the_headers_that_keep_it_safe() {
     let from = |origin| open.as_ref().unwrap().anonymous().with("origin", origin);
     assert_eq!(from("https://a.example").get("/v1/groups").await.header("access-control-allow-origin"), "https://a.example");
     assert_eq!(from("https://b.example").get("/v1/groups").await.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn what_a_request_belongs_to_is_not_for_callers_to_choose() {
+    let world = memory().await;
+    let (ann, eve) = (world.person("ann").await, world.signed_in("eve", "analyst"));
+    let correlations = async || {
+        let events = eve.get("/v1/events?limit=100").await.expect(200).items();
+        events.iter().map(|event| event["metadata"]["correlation"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let group = json!({ "name": "Bakers", "privacy": "public", "membership": "open" });
+    ann.post("/v1/groups", group.clone()).await.expect(201);
+    let before = correlations().await;
+    // Somebody else's, one of one's own, and one that is none.
+    for chosen in [before[0].as_str(), before.last().unwrap(), "mine-1"] {
+        let reply = ann.with("x-request-id", chosen).post("/v1/groups", group.clone()).await.expect(201);
+        assert_eq!(reply.header("x-request-id"), chosen);
+    }
+    let all = correlations().await;
+    assert!(all[..before.len()] == before && all.len() == before.len() + 6, "{all:?}");
+    let (new, old): (BTreeSet<_>, BTreeSet<_>) = (all[before.len()..].iter().collect(), before.iter().collect());
+    assert_eq!(new.len(), 3, "each request and what follows from it belong together");
+    assert!(new.is_disjoint(&old) && new.iter().all(|id| id.parse::<uuid::Uuid>().is_ok()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The feed as server-sent events: one event per change, its id the position to resume from.
 
 use super::reader::{Batch, follow};
-use crate::{App, Problem, caller::MaybeCaller, routes::changes::ChangeView};
+use crate::{App, Problem, caller::MaybeCaller, listeners::Place, rate::Asker, routes::changes::ChangeView};
 use axum::response::{
     IntoResponse, Response,
     sse::{Event, Sse},
@@ -9,7 +9,6 @@ use axum::response::{
 use circolo_events::Position;
 use futures::{StreamExt, stream};
 use std::{collections::VecDeque, time::Duration};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Without a change, so long after the last sign of life follows the next one.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -23,12 +22,12 @@ struct Live {
     caller: MaybeCaller,
     after: Position,
     waiting: VecDeque<ChangeView>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The changes after `after`, as they come, until the client goes, its token expires or the server stops.
-pub(super) fn stream(app: App, caller: MaybeCaller, after: Position) -> Result<Response, Problem> {
-    let live = Live { _place: app.listener()?, app, caller, after, waiting: VecDeque::new() };
+pub(super) fn stream(app: App, caller: MaybeCaller, asker: Asker, after: Position) -> Result<Response, Problem> {
+    let live = Live { _place: app.listener(asker)?, app, caller, after, waiting: VecDeque::new() };
     let hello = stream::once(std::future::ready(Ok(sign_of_life(after).retry(RETRY))));
     let changes = stream::unfold(live, async |mut live| Some((live.next().await?, live)));
     Ok(Sse::new(hello.chain(changes)).into_response())

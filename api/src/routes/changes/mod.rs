@@ -13,6 +13,7 @@ use crate::{
     headers,
     listing::Limit,
     problem::Failures,
+    rate::Asker,
 };
 use axum::{
     extract::State,
@@ -213,6 +214,7 @@ fn owner(thing: Thing, scope: Option<Scope>) -> Option<Owner> {
 async fn list_changes(
     State(app): State<App>,
     caller: MaybeCaller,
+    asker: Asker,
     request: HeaderMap,
     Query(query): Query<ListChanges>,
 ) -> Result<Response, Problem> {
@@ -222,10 +224,10 @@ async fn list_changes(
         return Err(Problem::bad_request("ahead_of_log", "the log does not reach this position: it is another log, or an older copy"));
     }
     if accepts_events(&request) {
-        return live::stream(app, caller, after);
+        return live::stream(app, caller, asker, after);
     }
     let wait = Duration::from_secs(query.wait).min(app.config().longest_wait());
-    let _place = if wait.is_zero() { None } else { Some(app.listener()?) };
+    let _place = if wait.is_zero() { None } else { Some(app.listener(asker)?) };
     let batch = reader::follow(&app, &caller, after, query.limit.get(), wait).await?;
     Ok(Json(ChangeList { items: batch.items, next: batch.next.0 }).into_response())
 }
