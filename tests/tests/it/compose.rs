@@ -102,6 +102,39 @@ fn the_places_of_log_and_read_models_are_services() {
     }
 }
 
+/// An image that somebody may name otherwise: by which variable, and which it is else.
+fn replaceable(image: &str) -> Option<(&str, &str)> {
+    image.strip_prefix("${")?.strip_suffix('}')?.split_once(":-")
+}
+
+/// It has the number of a version, or a digest of the registry.
+fn is_pinned(image: &str) -> bool {
+    match image.split_once("@sha256:") {
+        Some((_, digest)) => digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => image.rsplit_once(':').is_some_and(|(_, tag)| tag.starts_with(|first: char| first.is_ascii_digit())),
+    }
+}
+
+#[test]
+fn images_of_others_can_be_named_by_digest_as_the_document_says() {
+    let (compose, dockerfile, document) = (compose(), file("Dockerfile"), file("docs/operations.md"));
+    let arguments = dockerfile.lines().filter_map(|line| line.strip_prefix("ARG ")?.split_once('='));
+    let others = services(&compose).filter_map(|(_, service)| replaceable(service["image"].as_str().unwrap()));
+    let images: Vec<_> = arguments.chain(others).collect();
+    assert_eq!(images.len(), 4, "{images:?}");
+    for (name, image) in images {
+        assert!(is_pinned(image) && document.contains(&format!("digest {name} {image} >> .env")), "{name}: {image}");
+        let given = compose["services"]["node-1"]["build"]["args"][name].as_str().and_then(replaceable);
+        assert!(!dockerfile.contains(name) || given == Some((name, image)), "{name} does not reach the build");
+    }
+    // All that is fetched goes by one of them.
+    assert!(dockerfile.lines().filter(|line| line.starts_with("FROM ")).all(|line| line.starts_with("FROM ${")));
+    assert!(is_pinned(&format!("postgres@sha256:{}", "0f".repeat(32))));
+    for loose in ["postgres", "postgres:latest", "postgres@sha256:0f", &format!("postgres@sha256:{}", "xy".repeat(32))] {
+        assert!(!is_pinned(loose), "{loose}");
+    }
+}
+
 #[test]
 fn what_is_referred_to_is_there() {
     let compose = compose();
@@ -109,8 +142,8 @@ fn what_is_referred_to_is_there() {
     let mut used = BTreeSet::new();
     for (name, service) in services(&compose) {
         let image = service["image"].as_str().unwrap();
-        let (_, tag) = image.rsplit_once(':').unwrap();
-        assert!(tag.contains('.') && tag.starts_with(|first: char| first.is_ascii_digit()), "{name}: {image} is not pinned");
+        let image = replaceable(image).map_or(image, |(_, image)| image);
+        assert!(is_pinned(image), "{name}: {image} is not pinned");
         for volume in texts(&service["volumes"]) {
             used.insert(volume.split_once(':').unwrap().0);
         }
@@ -149,7 +182,7 @@ fn settings_of_kurrentdb_are_documented_ones() {
 fn the_image_is_built_with_the_compiler_that_the_workspace_asks_for() {
     let (dockerfile, manifest) = (file("Dockerfile"), file("Cargo.toml"));
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
-    assert!(dockerfile.contains(&format!("FROM rust:{version}-")), "{version}");
+    assert!(dockerfile.contains(&format!("ARG RUST_IMAGE=rust:{version}-")), "{version}");
     let program = env!("CARGO_PKG_VERSION");
     assert!(file("compose.yaml").contains(&format!("image: circolo:{program}")), "{program}");
     assert!(dockerfile.contains("--package circolo ") && file("api/Cargo.toml").contains("name = \"circolo\""));
