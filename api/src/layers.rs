@@ -127,18 +127,18 @@ pub(crate) async fn time_limit(State(app): State<App>, request: Request, next: m
 /// Checks the token, if there is one, and how often its owner asks. A token that does not hold is refused whatever is asked.
 pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: middleware::Next) -> Response {
     let from = address(&app, request.headers(), request.extensions());
-    let by_address = || limited(&app, &Asker::at(from));
+    let nobody = Asker::at(from);
     let principal = match bearer(request.headers()) {
         Ok(None) => None,
-        Ok(Some(token)) => match signed_in(&app, token, by_address).await {
+        Ok(Some(token)) => match signed_in(&app, token, &nobody).await {
             Ok(principal) => Some(principal),
             Err(refusal) => return refusal,
         },
-        Err(problem) => return by_address().into_answer(problem.into_response()),
+        Err(problem) => return limited(&app, &nobody).into_answer(problem.into_response()),
     };
     let limited = match &principal {
         Some(known) => limited(&app, &Asker::Person(known.person.0)),
-        None => by_address(),
+        None => limited(&app, &nobody),
     };
     if limited.is_refused() {
         return limited.into_answer(().into_response());
@@ -158,25 +158,24 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     limited.into_answer(response)
 }
 
-/// Who `token` stands for, or what they are told. A token that is new here costs its address as much as a request does, before it is
-/// looked at: to check a signature takes as long as to answer.
-async fn signed_in(app: &App, token: &str, charge: impl Fn() -> Limited) -> Result<Arc<Principal>, Response> {
-    let mut charged = None;
-    let verified = app.auth().verify_if(token, || {
-        let limited = charged.insert(charge());
-        !limited.is_refused()
-    });
-    match verified.await {
+/// Who `token` stands for, or what they are told. To check a signature takes as long as to answer: an address that has used up its
+/// requests has no new ones checked.
+async fn signed_in(app: &App, token: &str, from: &Asker) -> Result<Arc<Principal>, Response> {
+    match app.auth().verify_if(token, || !app.rate().is_some_and(|rate| rate.is_used_up(from))).await {
         Ok(principal) => Ok(principal),
-        Err(AuthError::NotNow) => Err(charged.unwrap_or(Limited(None)).into_answer(().into_response())),
+        Err(AuthError::NotNow) => Err(too_often(1).into_response()),
         Err(AuthError::Refused(reason)) => {
             tracing::debug!(reason, "token refused");
-            Err(charged.unwrap_or_else(charge).into_answer(Problem::bad_token().into_response()))
+            Err(limited(app, from).into_answer(Problem::bad_token().into_response()))
         }
         Err(AuthError::Unavailable(_)) => {
             Err(Problem::try_later("issuer_unavailable", "the keys of the token's issuer cannot be fetched").into_response())
         }
     }
+}
+
+fn too_often(seconds: u32) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests").with_retry_after(seconds)
 }
 
 /// The token of `Authorization: Bearer`, if the header is there at all.
@@ -215,9 +214,7 @@ impl Limited {
     fn into_answer(self, response: Response) -> Response {
         let Some(Allowance { limit, remaining, reset, refused }) = self.0 else { return response };
         let mut response = match refused {
-            Some(seconds) => {
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests").with_retry_after(seconds).into_response()
-            }
+            Some(seconds) => too_often(seconds).into_response(),
             None => response,
         };
         for (name, value) in [

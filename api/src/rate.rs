@@ -4,6 +4,7 @@ use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock, middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
+use quick_cache::sync::Cache;
 use std::{
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
@@ -12,6 +13,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Who is counted.
@@ -43,7 +45,12 @@ pub struct RateLimit {
     per_minute: u32,
     limiter: RateLimiter<Asker, DefaultKeyedStateStore<Asker>, DefaultClock, StateInformationMiddleware>,
     asked: AtomicU32,
+    /// Who was refused lately, and until when they will be.
+    used_up: Cache<Asker, Instant>,
 }
+
+/// How many of those are remembered.
+const USED_UP: usize = 10_000;
 
 /// How an asker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +68,12 @@ impl RateLimit {
     pub fn new(per_minute: u32) -> Option<Self> {
         let quota = Quota::per_minute(NonZeroU32::new(per_minute)?);
         let limiter = RateLimiter::keyed(quota).with_middleware();
-        Some(Self { per_minute, limiter, asked: AtomicU32::new(0) })
+        Some(Self { per_minute, limiter, asked: AtomicU32::new(0), used_up: Cache::new(USED_UP) })
+    }
+
+    /// Whether `asker` was refused and would be now. To ask this is free.
+    pub(crate) fn is_used_up(&self, asker: &Asker) -> bool {
+        self.used_up.get(asker).is_some_and(|until| until > Instant::now())
     }
 
     pub(crate) fn check(&self, asker: &Asker) -> Allowance {
@@ -76,7 +88,9 @@ impl RateLimit {
                 Allowance { limit, remaining, reset: (limit - remaining.min(limit)) * 60 / limit, refused: None }
             }
             Err(until) => {
-                let wait = until.wait_time_from(self.limiter.clock().now()).as_secs_f64().ceil();
+                let wait = until.wait_time_from(self.limiter.clock().now());
+                self.used_up.insert(asker.clone(), Instant::now() + wait);
+                let wait = wait.as_secs_f64().ceil();
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 60")]
                 Allowance { limit, remaining: 0, reset: 60, refused: Some((wait as u32).max(1)) }
             }
@@ -136,7 +150,9 @@ mod tests {
         assert_eq!((of("192.0.2.7"), of("::ffff:192.0.2.7")), ("192.0.2.7".to_owned(), "192.0.2.7".to_owned()));
         let rate = RateLimit::new(1).unwrap();
         assert_eq!(rate.check(&Asker::at("2001:db8::1".parse().ok())).refused, None);
-        assert!(rate.check(&Asker::at("2001:db8::2".parse().ok())).refused.is_some());
+        let neighbour = Asker::at("2001:db8::2".parse().ok());
+        assert!(!rate.is_used_up(&neighbour), "nobody was refused yet");
+        assert!(rate.check(&neighbour).refused.is_some() && rate.is_used_up(&neighbour));
     }
 
     #[tokio::test]

@@ -64,6 +64,21 @@ async fn everything_counts_but_health() {
 }
 
 #[tokio::test]
+async fn many_people_behind_one_address_use_up_their_own_requests_alone() {
+    let world = world(Http { rate_limit: 3, ..settings() }).await;
+    for number in 0..20 {
+        world.stranger(&format!("person-{number}")).get("/v1/groups").await.expect(200);
+    }
+    for _ in 0..3 {
+        world.anonymous().with("authorization", "Bearer a.b.c").get("/v1/groups").await.expect_problem(401, "bad_token");
+    }
+    world.anonymous().with("authorization", "Bearer a.b.c").get("/v1/groups").await.expect_problem(429, "rate_limited");
+    // Whoever is known by now is served, and whoever is not has to wait.
+    world.stranger("person-1").get("/v1/groups").await.expect(200);
+    world.stranger("somebody-else").get("/v1/groups").await.expect_problem(429, "rate_limited");
+}
+
+#[tokio::test]
 async fn fixed_files_are_compressed_once_and_sent_once() {
     let world = world(settings()).await;
     let nobody = world.anonymous();
