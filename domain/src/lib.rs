@@ -9,7 +9,7 @@
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
 //! - `schema` (a feature): JSON Schema of every event, and their catalogue
-//! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]
+//! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]; [`visible`]: which characters can be seen
 
 pub mod access;
 pub mod authored;
@@ -43,6 +43,7 @@ pub mod text;
 pub mod time;
 pub mod unmasking;
 pub mod username;
+pub mod visible;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};

@@ -480,7 +480,7 @@ impl Details {
     }
 }
 
-fn personal<const MIN: usize, const MAX: usize>(text: &Text<MIN, MAX>) -> Personal<String> {
+fn personal<const MIN: usize, const MAX: usize, const NAME: bool>(text: &Text<MIN, MAX, NAME>) -> Personal<String> {
     text.as_str().to_owned().into()
 }
 

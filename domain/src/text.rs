@@ -1,23 +1,26 @@
-//! Text that came from outside: trimmed, NFC-normalised, bounded, free of control characters.
+//! Text that came from outside: trimmed, NFC-normalised, bounded, free of control characters, and there to be seen.
 
+use crate::visible;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Text of `MIN` to `MAX` Unicode scalar values after trimming and NFC normalisation.
 ///
-/// Newline and tab are the only control characters allowed. Reading it from JSON applies the rules, so a value of this
-/// type is always valid; a message that starts with `code: ` tells which rule failed.
+/// Newline and tab are the only control characters allowed; a line that ends as on other systems ends in a newline. One
+/// character at least can be seen. A `NAME` has none at its ends that cannot be seen, so that two names that look alike do not
+/// differ there. Reading it from JSON applies the rules, so a value of this type is always valid; a message that starts with
+/// `code: ` tells which rule failed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Text<const MIN: usize, const MAX: usize>(String);
+pub struct Text<const MIN: usize, const MAX: usize, const NAME: bool = false>(String);
 
 /// A display name of a person.
-pub type DisplayName = Text<1, 80>;
+pub type DisplayName = Text<1, 80, true>;
 /// A name of a group or page.
-pub type Name = Text<2, 80>;
+pub type Name = Text<2, 80, true>;
 /// A title of a question.
-pub type Title = Text<1, 200>;
+pub type Title = Text<1, 200, true>;
 /// The body of a post or question.
 pub type Body = Text<1, 10_000>;
 /// An answer, a comment or a description.
@@ -30,7 +33,7 @@ pub type Reason = Text<1, 5_000>;
 /// Why a text is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing is left after trimming.
+    /// Nothing that can be seen is left after trimming.
     #[error("empty: text is expected here")]
     Empty,
     /// Fewer scalar values than the least.
@@ -42,18 +45,27 @@ pub enum TextError {
     /// A control character other than newline and tab.
     #[error("control_character: control characters other than newline and tab are not allowed")]
     ControlCharacter,
+    /// A character that nobody sees and that shows others in another order than they stand in.
+    #[error("invisible: characters that override the direction of text are not allowed")]
+    Invisible,
 }
 
-impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+impl<const MIN: usize, const MAX: usize, const NAME: bool> Text<MIN, MAX, NAME> {
     /// Applies the rules to `raw`.
     pub fn parse(raw: &str) -> Result<Self, TextError> {
-        let trimmed = raw.trim();
-        let text = if is_nfc(trimmed) { trimmed.to_owned() } else { trimmed.nfc().collect() };
+        let text = newlines(raw.trim());
+        let text = if is_nfc(&text) { text } else { text.nfc().collect() };
         if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             return Err(TextError::ControlCharacter);
         }
+        if text.contains(visible::OVERRIDES) {
+            return Err(TextError::Invisible);
+        }
+        if !text.contains(visible::is_visible) {
+            return Err(TextError::Empty);
+        }
+        let text = if NAME { visible::trim(&text).to_owned() } else { text.into_owned() };
         match text.chars().count() {
-            0 => Err(TextError::Empty),
             n if n < MIN => Err(TextError::TooShort(MIN)),
             n if n > MAX => Err(TextError::TooLong(MAX)),
             _ => Ok(Self(text)),
@@ -71,7 +83,12 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
     }
 }
 
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+/// With one character at the end of each line, wherever it was written.
+fn newlines(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
+}
+
+impl<'de, const MIN: usize, const MAX: usize, const NAME: bool> Deserialize<'de> for Text<MIN, MAX, NAME> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Cow::<'de, str>::deserialize(deserializer)?;
         Self::parse(&raw).map_err(de::Error::custom)
@@ -149,6 +166,18 @@ mod tests {
                 prop_assert_eq!(serde_json::from_str::<Body>(&stored).unwrap(), text);
             }
         }
+
+        #[test]
+        fn a_name_begins_with_what_can_be_seen_and_stays_as_it_is(raw in "[ a\u{e9}\u{915}\u{94d}\u{200b}-\u{200f}\u{2764}\u{fe0f}\u{3164}\u{1f3f4}\u{e0067}\u{e007f}\u{2800}]{0,8}") {
+            let seen = raw.contains(visible::is_visible);
+            match Title::parse(&raw) {
+                Ok(title) => {
+                    prop_assert!(seen && title.as_str().starts_with(visible::is_visible));
+                    prop_assert_eq!(Title::parse(title.as_str()), Ok(title));
+                }
+                Err(error) => prop_assert_eq!((error, seen), (TextError::Empty, false)),
+            }
+        }
     }
 
     #[test]
@@ -173,6 +202,82 @@ mod tests {
         assert!(Text::<1, 9>::parse("a\n\tb").is_ok());
         assert_eq!(Text::<1, 9>::parse("a\u{0}b"), Err(TextError::ControlCharacter));
         assert_eq!(Text::<1, 9>::parse("a\u{85}b"), Err(TextError::ControlCharacter));
+    }
+
+    #[test]
+    fn a_line_ends_in_a_newline_wherever_it_was_written() {
+        assert_eq!(Text::<1, 9>::parse("a\r\nb\rc\r\n\r\nd\r").unwrap().as_str(), "a\nb\nc\n\nd");
+        assert_eq!(Text::<1, 3>::parse("a\r\nb").unwrap().as_str(), "a\nb", "counted as it is kept");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_no_text() {
+        let tags = "\u{1f3f4}\u{e0067}\u{e007f}";
+        for blank in [
+            "\u{200b}",
+            "\u{2060}",
+            "\u{3164}\u{3164}",
+            "\u{ad}",
+            "\u{2800}",
+            "\u{e0041}\u{e007f}",
+            "\u{200d}",
+            "\u{fe0f}",
+            "\u{feff}",
+            "\u{115f}",
+            "\u{ffa0}",
+            "\u{180e}",
+            "\u{34f}",
+            "\u{1d159}",
+            "\u{13441}",
+            "\u{16fe4}",
+            "\u{2066}\u{2069}",
+            "\u{fff9}",
+            " \u{200b}\n\u{2800} ",
+        ] {
+            assert_eq!(Name::parse(blank), Err(TextError::Empty), "{blank:?}");
+            assert_eq!(Body::parse(blank), Err(TextError::Empty), "{blank:?}");
+        }
+        assert_eq!(Title::parse(tags).unwrap().as_str(), tags);
+    }
+
+    #[test]
+    fn a_name_loses_at_its_ends_what_nobody_sees_and_keeps_what_scripts_and_emoji_need() {
+        for name in [
+            "\u{200b}Ann",
+            "Ann\u{200d}",
+            "Ann\u{fe0f}",
+            "\u{2800} Ann \u{3164}",
+            "\u{202b}Ann\u{202c}",
+            "Ann\u{e0041}\u{e007f}",
+            "\u{200f}Ann",
+        ] {
+            assert_eq!(DisplayName::parse(name).unwrap().as_str(), "Ann", "{name:?}");
+        }
+        assert_eq!(Name::parse("a\u{200b}"), Err(TextError::TooShort(2)));
+        for kept in [
+            // A heart in colours, a family, the flag of Scotland.
+            "\u{2764}\u{fe0f}",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "Alba \u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+            // Persian and Hindi words that end without joining, a variant of an ideograph, a Mongolian one.
+            "\u{62e}\u{627}\u{646}\u{647}\u{200c}",
+            "\u{915}\u{94d}\u{200c}",
+            "\u{845b}\u{e0100}",
+            "\u{1820}\u{180b}",
+            // Within a name they stay in any case.
+            "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+        ] {
+            assert_eq!(Title::parse(kept).unwrap().as_str(), kept, "{kept:?}");
+        }
+        assert_eq!(Body::parse("\u{200f}Ann\u{200b}").unwrap().as_str(), "\u{200f}Ann\u{200b}", "a body may begin with its direction");
+    }
+
+    #[test]
+    fn nothing_overrides_the_direction_of_text() {
+        for bad in ["a\u{202e}b", "\u{202d}ab\u{202c}", "\u{202e}"] {
+            assert_eq!(Name::parse(bad), Err(TextError::Invisible), "{bad:?}");
+            assert_eq!(Body::parse(bad), Err(TextError::Invisible), "{bad:?}");
+        }
     }
 
     #[test]

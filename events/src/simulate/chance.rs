@@ -150,7 +150,11 @@ impl Chance {
     }
 
     /// Text of `least` to `most` words, if it fits the bounds of the type.
-    pub fn text<const MIN: usize, const MAX: usize>(&mut self, least: usize, most: usize) -> Option<Text<MIN, MAX>> {
+    pub fn text<const MIN: usize, const MAX: usize, const NAME: bool>(
+        &mut self,
+        least: usize,
+        most: usize,
+    ) -> Option<Text<MIN, MAX, NAME>> {
         Text::parse(&self.words(least, most)).ok()
     }
 

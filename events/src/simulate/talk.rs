@@ -104,7 +104,7 @@ impl Simulation {
 
 /// Somebody creates a page.
 pub fn create_page(simulation: &mut Simulation) -> bool {
-    let (Some(owner), Some(name)) = (simulation.somebody(), simulation.chance.text::<2, 80>(1, 3)) else { return false };
+    let (Some(owner), Some(name)) = (simulation.somebody(), simulation.chance.text::<2, 80, true>(1, 3)) else { return false };
     let number = simulation.talk.pages.len() + 1;
     let Some(username) = username::Name::parse(&format!("page.{number:05}.{}", simulation.options.seed)) else { return false };
     let request = simulation.request(owner);
