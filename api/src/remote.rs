@@ -58,7 +58,7 @@ impl Remote {
     }
 
     async fn begin(&self, after: Position) -> anyhow::Result<Reading> {
-        let request = self.client.get(&self.address).query(&self.query).query(&[("from", after.0 + 1)]);
+        let request = self.client.get(&self.address).query(&self.query).query(&[("from", after.0.saturating_add(1))]);
         let request = request.header(header::ACCEPT, NDJSON).bearer_auth(&self.token);
         Ok(Reading { response: accepted(request.send().await?).await?, after, last: after, bytes: vec![], given: 0, ended: false })
     }

@@ -47,10 +47,11 @@ impl Timestamp {
         Span(self.0 - earlier.0)
     }
 
-    /// Reads RFC 3339 with any offset.
+    /// Reads RFC 3339 with any offset; what lies before the year 1 or behind the year 9999 in UTC is no moment.
     pub fn parse(text: &str) -> Option<Self> {
-        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
-        i64::try_from(moment.unix_timestamp_nanos() / 1_000).ok().map(Self::from_micros)
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+        let micros = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000)).ok()?;
+        (FIRST..=LAST).contains(&micros).then_some(Self(micros))
     }
 }
 
@@ -130,6 +131,42 @@ mod tests {
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
             prop_assert_eq!(serde_json::from_str::<Timestamp>(&serde_json::to_string(&a).unwrap()).unwrap(), a);
             prop_assert_eq!(a.plus(b.since(a)), b);
+        }
+
+        #[test]
+        fn no_text_and_no_span_leads_out_of_the_calendar(
+            text in "[0-9]{4}-(01-01|12-31|06-15)T(00:00:00|23:59:59|23:59:60)(\\.[0-9]{1,9})?(Z|[+-](00:00|23:59|01:00|14:00))|\\PC{0,40}",
+            (a, span) in (any::<i64>(), any::<i64>()),
+        ) {
+            if let Some(moment) = Timestamp::parse(&text) {
+                prop_assert!((FIRST..=LAST).contains(&moment.micros()));
+                prop_assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+            }
+            let moment = Timestamp::from_micros(a);
+            for other in [moment.plus(Span::micros(span)), moment.minus(Span::micros(span))] {
+                prop_assert!((FIRST..=LAST).contains(&other.micros()));
+                prop_assert!(other.since(moment).as_micros().checked_add(moment.micros()) == Some(other.micros()));
+            }
+            for long in [Span::seconds(span), Span::minutes(span), Span::hours(span), Span::days(span)] {
+                prop_assert!(long.as_micros().signum() == span.signum());
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_calendar_in_utc_is_no_moment() {
+        for (edge, within) in [
+            ("9999-12-31T23:59:59Z", true),
+            ("9999-12-31T23:59:59+01:00", true),
+            ("9999-12-31T23:59:59-01:00", false),
+            // A second that was let in stands for the end of the one before.
+            ("9999-12-31T23:59:60Z", true),
+            ("0001-01-01T00:00:00Z", true),
+            ("0001-01-01T00:00:00+00:01", false),
+            ("0000-01-01T00:00:00+23:59", false),
+            ("0000-12-31T23:59:59-00:01", true),
+        ] {
+            assert_eq!(Timestamp::parse(edge).is_some(), within, "{edge}");
         }
     }
 

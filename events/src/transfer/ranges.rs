@@ -66,7 +66,7 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
             let position = stored.position;
             let mut open: Range = match range.take() {
                 Some(open) => open,
-                None => Range::begin(folder, Position(manifest.through.0 + 1))?,
+                None => Range::begin(folder, Position(manifest.through.0.saturating_add(1)))?,
             };
             open.push(Line::new(stored, masked))?;
             if open.events >= per_file {

@@ -122,7 +122,7 @@ struct Followed {
 impl Supervised {
     /// Up to where the read models are, once that is `position` or `patience` is at its end.
     pub async fn reached(&self, position: Position, patience: Duration) -> Position {
-        self.tail.changed(Position(position.0 - 1), patience).await
+        self.tail.changed(Position(position.0.saturating_sub(1)), patience).await
     }
 
     /// Who else holds this lease.
