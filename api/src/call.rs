@@ -4,6 +4,7 @@ use crate::{App, Problem, auth::Principal, headers, layers::Correlation};
 use axum::{extract::MatchedPath, http::request::Parts};
 use circolo_domain::{PersonId, access::Scope};
 use circolo_events::{Revision, execute::Request};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -86,7 +87,7 @@ impl Call {
                 let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
                 let operation = format!("{} {route}", parts.method);
                 // JSON keeps the parts apart whatever they contain.
-                let name = serde_json::json!([principal.issuer, principal.subject, operation, parts.uri.path(), key]).to_string();
+                let name = serde_json::json!([principal.issuer, principal.subject, operation, target(parts.uri.path()), key]).to_string();
                 (Uuid::new_v5(&COMMANDS, name.as_bytes()), Some(fingerprint))
             }
         };
@@ -140,6 +141,15 @@ impl Call {
     }
 }
 
+/// The path, with each id in it as we write it: a target is the same however a caller spells it.
+fn target(path: &str) -> String {
+    let spelt = |part: &str| {
+        let read = percent_decode_str(part).decode_utf8().ok()?;
+        Uuid::try_parse(&read).ok().map(|id| id.to_string())
+    };
+    path.split('/').map(|part| spelt(part).unwrap_or_else(|| part.to_owned())).collect::<Vec<_>>().join("/")
+}
+
 /// Namespace of command ids that derive from an `Idempotency-Key`.
 const COMMANDS: Uuid = Uuid::from_u128(0x2f4e_5a0c_1d1b_5a53_9f0e_6a1c_9d3b_7c01);
 
@@ -158,6 +168,23 @@ mod tests {
         assert_eq!(of("", r#"{"a":1,"b":[{"c":2,"d":3}]}"#), of("", r#"{ "b": [{"d":3, "c":2}], "a": 1 }"#));
         assert_ne!(of("", r#"{"a":1}"#), of("", r#"{"a":"1"}"#));
         assert_ne!(of("", r#"{"a":1}"#), of("reason=x", r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn a_target_is_the_same_however_its_id_is_spelt() {
+        let id = "0190a6c2-5d3e-7c11-8a52-0123456789ab";
+        let as_we_write_it = format!("/v1/groups/{id}/members/{id}/role");
+        assert_eq!(target(&as_we_write_it), as_we_write_it);
+        let (upper, simple) = (id.to_uppercase(), id.replace('-', ""));
+        for other in
+            [&*upper, &*simple, &format!("{{{id}}}"), &format!("%7B{upper}%7d"), &format!("urn:uuid:{id}"), &id.replace('a', "%61")]
+        {
+            assert_eq!(target(&format!("/v1/groups/{other}/members/{other}/role")), as_we_write_it, "{other}");
+        }
+        assert_eq!(
+            target("/v1/operator/projections/groups/parked/group-%00/skip"),
+            "/v1/operator/projections/groups/parked/group-%00/skip"
+        );
     }
 
     #[test]

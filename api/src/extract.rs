@@ -1,6 +1,7 @@
 //! `Json`, `Query` and `Path` that answer bad input with problems: 400 for what cannot be read, 422 for fields that break rules.
 
 mod strict;
+mod unique;
 
 use crate::{
     call::Fingerprint,
@@ -13,7 +14,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use strict::Strict;
 
 /// A JSON body, in a request or in an answer.
@@ -59,7 +59,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let fingerprint = request.extensions().get::<Fingerprint>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         // First any JSON, then ours: so malformed JSON is told from JSON that breaks rules, wherever in it the fault is.
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request("malformed_json", error))?;
+        let (value, twice) = unique::read(&bytes).map_err(|error| Problem::bad_request("malformed_json", error))?;
+        if let Some(field) = twice {
+            return Err(Problem::invalid(vec![duplicate(field)]));
+        }
         if let Some(fingerprint) = fingerprint {
             fingerprint.of_body(&value);
         }
@@ -78,22 +81,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
+        // No text that is kept holds this character, and not every database takes it even in a question.
+        if let Some((name, _)) = form_urlencoded::parse(query.as_bytes()).find(|(name, value)| name.contains('\0') || value.contains('\0'))
+        {
+            let message = "the character NUL is not allowed".to_owned();
+            let field = Field { field: short(&name.replace('\0', "")), code: "control_character".to_owned(), message };
+            return Err(bad_query(field));
+        }
         let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
-            Problem::bad_request("bad_query", "the query string breaks rules; see the fields").with_fields(vec![field(&error)])
-        })
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| bad_query(field(&error)))
     }
+}
+
+fn bad_query(field: Field) -> Problem {
+    Problem::bad_request("bad_query", "the query string breaks rules; see the fields").with_fields(vec![field])
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let bad = || Problem::bad_request("bad_path", "a part of the path is not an id");
+        if parts.uri.path().contains("%00") {
+            return Err(bad());
+        }
         #[expect(clippy::disallowed_types, reason = "this is the wrapper")]
-        axum::extract::Path::from_request_parts(parts, state)
-            .await
-            .map(|axum::extract::Path(path)| Self(path))
-            .map_err(|_| Problem::bad_request("bad_path", "a part of the path is not an id"))
+        axum::extract::Path::from_request_parts(parts, state).await.map(|axum::extract::Path(path)| Self(path)).map_err(|_| bad())
     }
 }
 
@@ -121,7 +134,7 @@ fn field<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Field {
     let of = |path: String, code: &str, message: String| Field { field: path, code: code.to_owned(), message };
     match message.split_once(' ').map_or(message.as_str(), |(first, _)| first) {
         _ if message.starts_with("missing field") => of(join(&path, named), "missing", "this field is needed".to_owned()),
-        _ if message.starts_with("duplicate field") => of(join(&path, named), "duplicate", "this field may stand once".to_owned()),
+        _ if message.starts_with("duplicate field") => duplicate(join(&path, named)),
         _ if message.starts_with("unknown field") => of(join(&path, &short(named)), "unknown_field", "there is no such field".to_owned()),
         _ if message.starts_with("unknown variant") => of(path, "unknown_value", expected("another value is expected")),
         _ if message.starts_with("invalid type") => of(path, "wrong_type", expected("another type is expected")),
@@ -130,6 +143,10 @@ fn field<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Field {
         code if is_code(code) => of(path, &code[..code.len() - 1], message[code.len() + 1..].to_owned()),
         _ => of(path, "invalid_value", expected("another value is expected")),
     }
+}
+
+fn duplicate(field: String) -> Field {
+    Field { field, code: "duplicate".to_owned(), message: "this field may stand once".to_owned() }
 }
 
 fn is_code(word: &str) -> bool {
@@ -154,7 +171,7 @@ mod tests {
     use super::*;
     use circolo_domain::{GroupId, Title};
     use serde::Deserialize;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -46,6 +46,10 @@ pub async fn all(connection: &mut PgConnection, after: Position, limit: usize) -
 pub async fn prefix(connection: &mut PgConnection, prefix: &str, after: Position, until: Position, limit: usize) -> sqlx::Result<Page> {
     // The head first: what is committed later has a higher position.
     let covered = until.min(head(&mut *connection).await?);
+    // No stream's name holds this character, and the server takes no text that does.
+    if prefix.contains('\0') {
+        return Ok(Page::new(vec![], limit, after, covered));
+    }
     let Some(end) = prefix_end(prefix) else {
         let query = sqlx::query(select!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"));
         let events = query.bind(after.0).bind(until.0).bind(count(limit)).try_map(stored).fetch_all(connection).await?;

@@ -22,7 +22,10 @@ use tracing::instrument::WithSubscriber;
 stories!(
     bodies_that_break_rules_name_their_fields,
     bodies_that_cannot_be_read,
+    names_that_stand_twice,
     paths_queries_and_headers_that_cannot_be_read,
+    times_at_the_ends_of_the_calendar,
+    lines_end_as_here_and_names_in_what_is_seen,
     tokens_that_do_not_hold,
 );
 
@@ -69,12 +72,18 @@ fn bodies(group: &str, question: &str) -> Vec<(Method, String, Value)> {
     ]
 }
 
+/// Times that are none in UTC, and are none of the calendar's.
+const BEYOND: [&str; 2] = ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00Z"];
+
 /// Values that no field of this kind takes, each with the code that says so.
 fn wrong_values(field: &str) -> Vec<(Value, &'static str)> {
     let long = |most: usize| Value::from("x".repeat(most + 1));
     let text = |most: usize| {
-        let control = format!("{PRIVATE}\u{0}");
-        vec![(json!(7), "wrong_type"), (json!(" \n "), "empty"), (json!(control), "control_character"), (long(most), "too_long")]
+        let (control, turned) = (format!("{PRIVATE}\u{0}"), format!("{PRIVATE}\u{202e}"));
+        let blank = [" \n ", "\u{200b}", "\u{3164}", "\u{2800}", "\u{e0041}\u{e007f}"].map(|blank| (json!(blank), "empty"));
+        let others =
+            vec![(json!(7), "wrong_type"), (json!(control), "control_character"), (json!(turned), "invisible"), (long(most), "too_long")];
+        [blank.to_vec(), others].concat()
     };
     match field {
         "display_name" => text(80),
@@ -86,7 +95,9 @@ fn wrong_values(field: &str) -> Vec<(Value, &'static str)> {
         "privacy" | "membership" | "history" | "role" => vec![(json!(PRIVATE), "unknown_value"), (json!(7), "wrong_type")],
         "members_invite" | "member_list_public" => vec![(json!(PRIVATE), "wrong_type"), (json!(1), "wrong_type")],
         "person_id" | "answer_id" => vec![(json!(PRIVATE), "bad_uuid"), (json!(7), "wrong_type"), (json!([]), "wrong_type")],
-        "until" => vec![(json!(PRIVATE), "bad_time"), (json!(7), "wrong_type")],
+        "until" => {
+            [vec![(json!(7), "wrong_type")], [PRIVATE, BEYOND[0], BEYOND[1]].map(|time| (json!(time), "bad_time")).to_vec()].concat()
+        }
         other => panic!("{other} is new: say what it does not take"),
     }
 }
@@ -159,6 +170,9 @@ async fn paths_queries_and_headers_that_cannot_be_read(world: World) {
         ann.delete(&format!("{group}/members/{bad}")).await.expect_problem(400, "bad_path");
     }
     let (members, questions) = (format!("{group}/members"), format!("{group}/questions"));
+    let all = world.signed_in("Ann", "analyst operator");
+    all.post("/v1/operator/projections/groups/parked/%00/skip", json!({ "reason": "?" })).await.expect_problem(400, "bad_path");
+    all.get("/v1/operator/projections/%00/parked").await.expect_problem(400, "bad_path");
     for (path, query, field) in [
         (&members, "status=hunter2", "status"),
         (&members, "limit=0", "limit"),
@@ -171,8 +185,11 @@ async fn paths_queries_and_headers_that_cannot_be_read(world: World) {
         (&questions, "limit=1&limit=2", "limit"),
         (&question, "limit=101", "limit"),
         (&"/v1/groups".to_owned(), "colour=hunter2", "colour"),
+        (&"/v1/groups".to_owned(), "q=hunter2%00", "q"),
+        (&"/v1/events".to_owned(), "stream=%00", "stream"),
+        (&"/v1/operator/events".to_owned(), "stream=group-%00&limit=1", "stream"),
     ] {
-        let reply = ann.get(&format!("{path}?{query}")).await.expect_problem(400, "bad_query");
+        let reply = all.get(&format!("{path}?{query}")).await.expect_problem(400, "bad_query");
         assert_eq!(reply.json()["fields"][0]["field"], field, "{reply}");
         assert!(!reply.json().to_string().contains(PRIVATE), "{reply}");
     }
@@ -184,6 +201,81 @@ async fn paths_queries_and_headers_that_cannot_be_read(world: World) {
     ann.get("/v1/tomatoes").await.expect_problem(404, "no_such_route");
     ann.delete("/v1/groups").await.expect_problem(405, "method_not_allowed");
     assert_eq!(world.store().head().await.unwrap(), head);
+}
+
+async fn names_that_stand_twice(world: World) {
+    let (ann, group, question) = place(&world).await;
+    let head = world.store().head().await.unwrap();
+    let json = Some("application/json");
+    for (path, body, field) in [
+        (format!("{group}/questions"), r#"{"title":"hunter2","body":"?","title":"Which?"}"#, "title"),
+        (format!("{question}/answers"), r#"{"body":"!","\u0062ody":"!"}"#, "body"),
+        (
+            format!("{group}/listings"),
+            r#"{"title":"Skis","price":{"amount_minor":1,"amount_minor":2,"currency":"EUR"}}"#,
+            "price.amount_minor",
+        ),
+    ] {
+        let reply = raw(&ann, &path, json, body).await.expect_problem(422, "invalid_request");
+        assert_eq!(
+            (&reply.json()["fields"][0]["field"], &reply.json()["fields"][0]["code"]),
+            (&json!(field), &json!("duplicate")),
+            "{reply}"
+        );
+        assert!(!reply.to_string().contains(PRIVATE), "{reply}");
+    }
+    assert_eq!(world.store().head().await.unwrap(), head);
+}
+
+/// Every parameter of the description that is a time: where, and its name.
+fn times() -> Vec<(String, String)> {
+    let description: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    let mut found = Vec::new();
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for parameter in operations["get"]["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "query" && parameter["schema"]["format"] == "date-time" {
+                found.push((path.clone(), parameter["name"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    found
+}
+
+async fn times_at_the_ends_of_the_calendar(world: World) {
+    let (ann, group, _) = place(&world).await;
+    let analyst = world.signed_in("Ann", "analyst operator");
+    let times = times();
+    assert!(times.len() >= 8, "{times:?}");
+    for (path, parameter) in times {
+        let path = path.replace("{id}", group.rsplit('/').next().unwrap());
+        for beyond in BEYOND {
+            let reply = analyst.get(&format!("{path}?{parameter}={beyond}")).await.expect_problem(400, "bad_query");
+            assert_eq!(reply.json()["fields"][0]["code"], "bad_time", "{path}: {reply}");
+        }
+        for within in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999%2B14:00", "0001-01-01T00:00:00Z", "0000-12-31T23:59:59-23:59"]
+        {
+            let reply = analyst.get(&format!("{path}?{parameter}={within}")).await;
+            assert!(!reply.status.is_server_error(), "{path}?{parameter}={within}: {reply}");
+        }
+    }
+    for edge in ["from=9223372036854775807", "from=-9223372036854775808", "to=9223372036854775807", "to=-9223372036854775808"] {
+        analyst.get(&format!("/v1/events?{edge}")).await.expect(200);
+    }
+    analyst.get("/v1/operator/events?after=9223372036854775807").await.expect(200);
+    analyst.get("/v1/events?from=9223372036854775808").await.expect_problem(400, "bad_query");
+    ann.with("if-match", "\"18446744073709551615\"").patch(&group, json!({ "name": "Alps" })).await.expect_problem(412, "revision_changed");
+    ann.get(&format!("{group}/questions?older_than_hours=1000000")).await.expect(200);
+}
+
+async fn lines_end_as_here_and_names_in_what_is_seen(world: World) {
+    let ann = world.person("\u{200b}Ann\u{3164}").await;
+    ann.get(&format!("/v1/people/{}", ann.id())).await.expect(200).expect_json(json!({ "display_name": "Ann" }));
+    let body = json!({ "name": "\u{2800}Alps\u{200d}", "description": "Up\r\nand\rdown\r\n", "privacy": "public", "membership": "open" });
+    let group = ann.post("/v1/groups", body).await.expect(201).location().to_owned();
+    ann.get(&group).await.expect(200).expect_json(json!({ "name": "Alps", "description": "Up\nand\ndown" }));
+    let heart = "Io \u{2764}\u{fe0f}";
+    ann.patch(&group, json!({ "name": heart })).await.expect(200);
+    ann.get(&group).await.expect(200).expect_json(json!({ "name": heart }));
 }
 
 /// Tokens that must not be believed, all with [`PRIVATE`] in them.

@@ -153,6 +153,12 @@ async fn a_key_is_for_one_request(world: World) {
     let request = axum::http::Request::post(&questions).header("content-type", "application/json");
     let other_order = keyed.raw(request.body(r#"{ "body": "This one", "title": "Which?" }"#.into()).unwrap()).await.expect(201);
     assert_eq!(other_order.bytes, first.bytes);
+    // Nor is another spelling of the group another target.
+    let id = group.rsplit('/').next().unwrap();
+    for spelt in [id.to_uppercase(), id.replace('-', ""), format!("%7B{id}%7D"), format!("urn:uuid:{id}"), id.replace('-', "%2D")] {
+        let again = keyed.post(&format!("/v1/groups/{spelt}/questions"), body.clone()).await.expect(201);
+        assert_eq!(again.bytes, first.bytes, "{spelt}");
+    }
     // The same key on another target, by another person, or for something else is another key.
     let other = found(&keyed, "public", "open").await;
     assert_ne!(keyed.post(&format!("{other}/questions"), body.clone()).await.expect(201).id(), first.id());

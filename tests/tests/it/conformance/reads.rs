@@ -76,7 +76,7 @@ pub async fn a_prefix_takes_its_characters_literally(backend: &Backend) {
     for (command, name) in (0..).zip(names) {
         store.append(append(name, Expected::NoStream, command, 1)).await.unwrap();
     }
-    let prefixes = ["a_b-", "a_b", "a%", "a\\", "a*", "é", "é\u{10FFFF}", "", "a", "b"];
+    let prefixes = ["a_b-", "a_b", "a%", "a\\", "a*", "é", "é\u{10FFFF}", "", "a", "b", "\0", "a_b\0"];
     for prefix in prefixes {
         let page = store.read_prefix(prefix, Position::START, Position(i64::MAX), 100).await.unwrap();
         let found: Vec<&str> = page.events.iter().map(|stored| stored.stream.as_str()).collect();
