@@ -3,14 +3,15 @@
 use crate::{
     auth::{Auth, Principal},
     call::Call,
-    caller::Analyst,
+    caller::{Analyst, MaybeCaller, Whence},
     clock::{Clock, Ids},
     config::Http,
     health::Telling,
     listeners::{Listeners, Place},
     problem::Problem,
-    rate::{Asker, RateLimit},
+    rate::{Asker, RateLimit, Searches},
 };
+use axum::http::StatusCode;
 use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
     access::{Origin, Owner, Scope, Standing},
@@ -60,6 +61,7 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     rate: Option<RateLimit>,
+    searches: Searches,
     /// Where a person's last write stands, and when it was.
     writes: Cache<PersonId, (Position, Timestamp)>,
     /// Places for those who wait for changes.
@@ -83,8 +85,10 @@ impl App {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
+        let searches = Searches::new(parts.http.anonymous_searches, parts.http.anonymous_searches_in_all);
         let (listeners, stopping) = (Listeners::new(parts.http.listeners.get()), watch::Sender::new(false));
-        Self(Arc::new(Inner { parts, rate, writes, listeners, telling: Telling::default(), stopping, moments: Moments::default() }))
+        let (telling, moments) = (Telling::default(), Moments::default());
+        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, moments }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -240,6 +244,14 @@ impl App {
     /// What is told of the server itself.
     pub(crate) fn telling(&self) -> &Telling {
         &self.0.telling
+    }
+
+    /// Refuses a search of somebody without a token who has searched enough, or when all of them have.
+    pub(crate) fn admit_search(&self, caller: &MaybeCaller, from: Whence) -> Result<(), Problem> {
+        let MaybeCaller::Anonymous = caller else { return Ok(()) };
+        let Some(seconds) = self.0.searches.refused(from.0) else { return Ok(()) };
+        let detail = "too many searches without a token";
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).with_retry_after(seconds))
     }
 
     pub(crate) fn rate(&self) -> Option<&RateLimit> {

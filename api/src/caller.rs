@@ -58,6 +58,18 @@ pub struct Analyst {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CameFrom(pub IpAddr);
 
+/// From where a request comes, if there is a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Whence(pub Option<IpAddr>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Whence {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.get().map(|CameFrom(address)| *address)))
+    }
+}
+
 impl Deref for Authenticated {
     type Target = Call;
     fn deref(&self) -> &Call {

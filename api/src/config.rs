@@ -64,14 +64,20 @@ pub struct Http {
     #[arg(long, env = "CIRCOLO_BODY_LIMIT", value_name = "BYTES", default_value_t = 256 * 1024)]
     pub body_limit: usize,
     /// Longest time for one request, in seconds
-    #[arg(long, env = "CIRCOLO_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, env = "CIRCOLO_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub request_timeout: u64,
     /// Longest time a request for changes waits for the next one, in seconds
-    #[arg(long, env = "CIRCOLO_LONGEST_WAIT", value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, env = "CIRCOLO_LONGEST_WAIT", value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub longest_wait: u64,
     /// Requests per minute and person, or address without a token; 0 for no limit
     #[arg(long, env = "CIRCOLO_RATE_LIMIT", value_name = "PER_MINUTE", default_value_t = 3_000)]
     pub rate_limit: u32,
+    /// Searches per minute of callers without a token, by address; 0 for no limit
+    #[arg(long, env = "CIRCOLO_ANONYMOUS_SEARCHES", value_name = "PER_MINUTE", default_value_t = 60)]
+    pub anonymous_searches: u32,
+    /// Searches per minute of all callers without a token together; 0 for no limit
+    #[arg(long, env = "CIRCOLO_ANONYMOUS_SEARCHES_IN_ALL", value_name = "PER_MINUTE", default_value_t = 1_200)]
+    pub anonymous_searches_in_all: u32,
     /// Trust the last address in `X-Forwarded-For`: only behind a proxy that sets it
     #[arg(long, env = "CIRCOLO_BEHIND_PROXY")]
     pub behind_proxy: bool,
@@ -79,13 +85,13 @@ pub struct Http {
     #[arg(long, env = "CIRCOLO_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
     /// Longest time a request waits for the read models, in milliseconds
-    #[arg(long, env = "CIRCOLO_CATCH_UP", value_name = "MILLISECONDS", default_value_t = 5_000)]
+    #[arg(long, env = "CIRCOLO_CATCH_UP", value_name = "MILLISECONDS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=86_400_000))]
     pub catch_up: u64,
     /// Not ready when the read models are further behind the log than this many positions
-    #[arg(long, env = "CIRCOLO_READY_LAG", value_name = "POSITIONS", default_value_t = 10_000)]
+    #[arg(long, env = "CIRCOLO_READY_LAG", value_name = "POSITIONS", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..))]
     pub ready_lag: i64,
     /// Longest time for running requests when the server stops, in seconds
-    #[arg(long, env = "CIRCOLO_DRAIN", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, env = "CIRCOLO_DRAIN", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub drain: u64,
     /// Connections at a time; fewer where the system allows fewer open files (`ulimit -n`). When all are taken, whoever comes gets the
     /// place of whoever has said nothing for longest; a few more are kept for `/health`

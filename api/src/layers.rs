@@ -147,9 +147,9 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     if let Some(principal) = principal {
         tracing::Span::current().record("person", tracing::field::display(principal.person));
         request.extensions_mut().insert(SignedIn(principal));
-        if let Some(address) = from {
-            request.extensions_mut().insert(CameFrom(address));
-        }
+    }
+    if let Some(address) = from {
+        request.extensions_mut().insert(CameFrom(address));
     }
     let response = next.run(request).await;
     // Who has a valid token lacks only the registration.

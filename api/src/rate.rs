@@ -85,7 +85,7 @@ impl RateLimit {
         match self.limiter.check_key(asker) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                Allowance { limit, remaining, reset: (limit - remaining.min(limit)) * 60 / limit, refused: None }
+                Allowance { limit, remaining, reset: seconds(limit - remaining.min(limit), limit), refused: None }
             }
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
@@ -125,6 +125,31 @@ impl<T: Clone> Seldom<T> {
     }
 }
 
+/// What those without a token may search: so much a minute each, and so much in all. A word that many things have costs more than
+/// any list, and whoever has no name can have many addresses.
+pub struct Searches {
+    each: Option<RateLimit>,
+    all: Option<RateLimit>,
+}
+
+impl Searches {
+    /// At most so many a minute; 0 for no limit.
+    pub fn new(each: u32, all: u32) -> Self {
+        Self { each: RateLimit::new(each), all: RateLimit::new(all) }
+    }
+
+    /// Seconds until the next search from this address, if this one is refused. Who is refused takes nothing from all others.
+    pub(crate) fn refused(&self, from: Option<IpAddr>) -> Option<u32> {
+        let refused = |limit: &Option<RateLimit>, asker| limit.as_ref()?.check(&Asker::Address(asker)).refused;
+        refused(&self.each, from.map(block)).or_else(|| refused(&self.all, None))
+    }
+}
+
+/// How long `limit` a minute take to refill `used`.
+fn seconds(used: u32, limit: u32) -> u32 {
+    u32::try_from(u64::from(used) * 60 / u64::from(limit)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +164,17 @@ mod tests {
         assert!(refused.refused.is_some_and(|seconds| (1..=60).contains(&seconds)), "{refused:?}");
         assert_eq!(rate.check(&bob).refused, None);
         assert!(RateLimit::new(0).is_none());
+        assert_eq!((seconds(u32::MAX, u32::MAX), seconds(1, u32::MAX)), (60, 0));
+    }
+    #[test]
+    fn searches_are_counted_by_network_and_in_all() {
+        let searches = Searches::new(2, 4);
+        let from = |address: &str| searches.refused(Some(address.parse().unwrap()));
+        assert_eq!((from("2001:db8::1"), from("2001:db8::2")), (None, None));
+        assert!(from("2001:db8:0:0:ffff::1").is_some(), "the same network");
+        assert_eq!((from("192.0.2.1"), from("2001:db8:0:1::1")), (None, None));
+        assert!(from("192.0.2.2").is_some(), "all have searched enough");
+        assert_eq!(Searches::new(0, 0).refused(None), None);
     }
 
     #[test]

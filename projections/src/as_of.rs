@@ -101,7 +101,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Without indexes and search: nobody queries what is only copied.
 fn bare(mut projection: Projection) -> Projection {
     for fold in &mut projection.tables {
-        (fold.table.indexes, fold.table.search) = (&[], &[]);
+        (fold.table.indexes, fold.table.search) = (&[], None);
     }
     projection
 }

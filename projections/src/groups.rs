@@ -1,14 +1,14 @@
-//! Read models `groups_v1` and `group_stats_v1`: the directory of groups, each group's detail and its figures.
+//! Read models `groups_v2` and `group_stats_v2`: the directory of groups, each group's detail and its figures.
 
 use crate::past::{self, Past, PastError};
-use crate::{Db, DbError, Fold, Keys, Projection, Value, params, projection, record, row};
+use crate::{Db, DbError, Fold, Keys, Projection, Value, params, projection, record, row, search::Words};
 use circolo_domain::access::Privacy;
 use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership, question};
 use circolo_events::Recorded;
 
 row! {
     /// A group: what the directory shows and what its settings are.
-    pub struct GroupRow in "groups_v1" {
+    pub struct GroupRow in "groups_v2" {
         /// The group's id.
         pub id: String,
         /// Its name; not unique.
@@ -19,6 +19,8 @@ row! {
         pub privacy: String,
         /// Whether the directory shows it to everyone.
         pub listed: bool,
+        /// Who finds it by its words: everyone, or who is inside.
+        pub audience: String,
         /// `open`, `request` or `invite_only`.
         pub membership: String,
         /// Whether members may invite.
@@ -37,12 +39,19 @@ row! {
         pub position: i64,
     }
     index "listed" (listed, position);
-    search (name, description);
+    search (name, description) for audience;
 }
 
 /// The name of a value as JSON has it.
 fn word(value: impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Those who find what everyone finds.
+const EVERYONE: &str = "everyone";
+
+fn audience(privacy: Privacy, group: &str) -> String {
+    if privacy == Privacy::Secret { format!("group:{group}") } else { EVERYONE.to_owned() }
 }
 
 impl GroupRow {
@@ -55,6 +64,7 @@ impl GroupRow {
             description: description.clone(),
             privacy: word(privacy),
             listed: *privacy != Privacy::Secret,
+            audience: audience(*privacy, key),
             membership: word(membership),
             members_invite: settings.members_invite,
             member_list_public: settings.member_list_public,
@@ -70,7 +80,10 @@ impl GroupRow {
         match event {
             group::Event::Renamed { name } => self.name.clone_from(name),
             group::Event::Described { description } => self.description.clone_from(description),
-            group::Event::PrivacyChanged { privacy } => (self.privacy, self.listed) = (word(privacy), *privacy != Privacy::Secret),
+            group::Event::PrivacyChanged { privacy } => {
+                (self.privacy, self.listed) = (word(privacy), *privacy != Privacy::Secret);
+                self.audience = audience(*privacy, &self.id);
+            }
             group::Event::PolicyChanged { membership } => self.membership = word(membership),
             group::Event::MemberInvitationsSwitched { on } => self.members_invite = *on,
             group::Event::MemberListSwitched { public } => self.member_list_public = *public,
@@ -101,7 +114,7 @@ impl Fold for GroupRow {
 
 row! {
     /// A group's figures.
-    pub struct GroupStatsRow in "group_stats_v1" {
+    pub struct GroupStatsRow in "group_stats_v2" {
         /// The group's id.
         pub id: String,
         /// Present members.
@@ -148,7 +161,7 @@ impl Fold for GroupStatsRow {
 
 /// The projections of this file.
 pub fn groups() -> Projection {
-    projection("groups", 1).reads(&["group", "membership", "question"]).row::<GroupRow>().row::<GroupStatsRow>()
+    projection("groups", 2).reads(&["group", "membership", "question"]).row::<GroupRow>().row::<GroupStatsRow>()
 }
 
 record! {
@@ -190,7 +203,7 @@ const DETAIL: &str = "g.id, g.name, g.description, g.privacy, g.membership, g.me
 
 /// One group, whoever asks: the caller has checked who may see it.
 pub async fn find(db: &Db, id: GroupId) -> Result<Option<GroupDetail>, DbError> {
-    let sql = format!("SELECT {DETAIL} FROM groups_v1 g LEFT JOIN group_stats_v1 s ON s.id = g.id WHERE g.id = $1");
+    let sql = format!("SELECT {DETAIL} FROM groups_v2 g LEFT JOIN group_stats_v2 s ON s.id = g.id WHERE g.id = $1");
     db.find(sql, vec![id.to_string().into()]).await
 }
 
@@ -240,26 +253,27 @@ pub struct Directory {
 
 /// The groups that `reader` may see, newest first.
 ///
-/// Two branches, each along an index: what everyone finds, and the reader's own secret groups.
+/// Two branches, each along an index: what everyone finds, and the reader's own secret groups. Their words are looked for row by
+/// row, so that nobody's question touches the words of secret groups that are not theirs.
 pub async fn directory(db: &Db, page: &Directory) -> Result<Vec<GroupDetail>, DbError> {
     let before = Value::Int(page.before.unwrap_or(i64::MAX));
     let reader = page.reader.map(|reader| reader.to_string()).unwrap_or_default();
     let mut params = vec![before, page.limit.into(), reader.into()];
-    let mut matching = String::new();
+    let (mut found, mut own) = (String::new(), String::new());
     if let Some(query) = &page.query {
-        let Some(terms) = db.search_terms(query) else { return Ok(vec![]) };
-        matching = format!("AND {}", db.search_condition("groups_v1", "f.id", &terms, params.len() + 1).await?);
-        params.push(terms.into());
+        let Some(words) = Words::parse(query) else { return Ok(vec![]) };
+        found = format!("AND {}", db.search_condition(("groups_v2", "id"), "f", &words, &[EVERYONE], &mut params).await?);
+        own = format!("AND {}", words.in_row("f", db.dialect(), &mut params));
     }
     let sql = format!(
         "SELECT {DETAIL} FROM (\
            SELECT a.id, a.position FROM (\
-             SELECT f.id, f.position FROM groups_v1 f WHERE f.listed = 1 AND f.position < $1 {matching} ORDER BY f.position DESC LIMIT $2) a \
+             SELECT f.id, f.position FROM groups_v2 f WHERE f.listed = 1 AND f.position < $1 {found} ORDER BY f.position DESC LIMIT $2) a \
            UNION ALL \
            SELECT b.id, b.position FROM (\
-             SELECT f.id, f.position FROM memberships_v2 m JOIN groups_v1 f ON f.id = m.group_id \
-             WHERE m.person_id = $3 AND m.inside = 1 AND f.listed = 0 AND f.position < $1 {matching} ORDER BY f.position DESC LIMIT $2) b\
-         ) found JOIN groups_v1 g ON g.id = found.id LEFT JOIN group_stats_v1 s ON s.id = g.id ORDER BY g.position DESC LIMIT $2"
+             SELECT f.id, f.position FROM memberships_v2 m JOIN groups_v2 f ON f.id = m.group_id \
+             WHERE m.person_id = $3 AND m.inside = 1 AND f.listed = 0 AND f.position < $1 {own} ORDER BY f.position DESC LIMIT $2) b\
+         ) found JOIN groups_v2 g ON g.id = found.id LEFT JOIN group_stats_v2 s ON s.id = g.id ORDER BY g.position DESC LIMIT $2"
     );
     db.query(sql, params).await
 }

@@ -34,6 +34,7 @@ pub mod response_rates;
 pub mod row;
 pub mod search;
 pub mod staff_offers;
+pub mod terms;
 pub mod value;
 
 pub use db::{Db, DbError, Dialect, Sql};

@@ -382,7 +382,7 @@ record! {
 /// The open invitations of a person, newest first.
 pub async fn invitations(db: &Db, person: PersonId, before: Option<i64>, limit: i64) -> Result<Vec<InvitationRow>, DbError> {
     let sql = "SELECT m.group_id, g.name, g.description, g.privacy, m.inviter, p.display_name, m.invited, m.invited_position \
-               FROM memberships_v2 m JOIN groups_v1 g ON g.id = m.group_id LEFT JOIN people_v1 p ON p.id = m.inviter \
+               FROM memberships_v2 m JOIN groups_v2 g ON g.id = m.group_id LEFT JOIN people_v1 p ON p.id = m.inviter \
                WHERE m.person_id = $1 AND m.invited_position < $2 ORDER BY m.invited_position DESC LIMIT $3";
     db.query(sql, vec![person.to_string().into(), before.unwrap_or(i64::MAX).into(), limit.into()]).await
 }

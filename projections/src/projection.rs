@@ -2,7 +2,7 @@
 
 use crate::{
     engine::{
-        ddl::FOLDED,
+        ddl::{FOLDED, TERMS},
         rows::{Rows, TypedRows},
     },
     row::{Fold, Row, Table},
@@ -153,13 +153,18 @@ fn bad_name(table: &Table) -> Option<String> {
     let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let names = std::iter::once(table.name).chain(columns.iter().copied()).chain(table.indexes.iter().map(|index| index.name));
     let long = table.indexes.iter().map(|index| index.name).filter(|name| name.len() > 20);
-    let used = table.indexes.iter().flat_map(|index| index.columns).chain(table.search).copied();
+    let used = table.indexes.iter().flat_map(|index| index.columns).copied().chain(searched(table));
     names
-        .filter(|name| !plain(name) || name.contains("__") || *name == FOLDED)
+        .filter(|name| !plain(name) || name.contains("__") || [FOLDED, TERMS].contains(name))
         .chain(long)
         .chain(used.filter(|name| !columns.contains(name)))
         .map(str::to_owned)
         .next()
+}
+
+/// The columns that search looks at.
+fn searched(table: &Table) -> impl Iterator<Item = &'static str> {
+    table.search.into_iter().flat_map(|search| search.columns.iter().copied().chain([search.audience]))
 }
 
 #[cfg(test)]
@@ -169,7 +174,7 @@ mod tests {
     use circolo_events::Recorded;
 
     crate::row! { struct One in "one_v1" { id: String } }
-    crate::row! { struct Indexed in "indexed_v1" { id: String } search (title); }
+    crate::row! { struct Indexed in "indexed_v1" { id: String } search (title) for id; }
 
     macro_rules! no_fold {
         ($($row:ident),*) => {$(impl Fold for $row {

@@ -23,6 +23,15 @@ pub struct Index {
     pub columns: &'static [&'static str],
 }
 
+/// How rows of a table are found by words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// The columns whose words count.
+    pub columns: &'static [&'static str],
+    /// The column that says who may find the row: only who asks for this audience does.
+    pub audience: &'static str,
+}
+
 /// A table as it is declared. The engine makes the DDL; the first column is the key and a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
@@ -32,8 +41,8 @@ pub struct Table {
     pub columns: &'static [Column],
     /// Secondary indexes.
     pub indexes: &'static [Index],
-    /// Columns for full-text search; empty for none.
-    pub search: &'static [&'static str],
+    /// Full-text search, if there is any.
+    pub search: Option<Search>,
 }
 
 impl Table {
@@ -154,18 +163,26 @@ impl From<Vec<String>> for Keys {
 ///         pub id: String,
 ///         /// Where it is asked.
 ///         pub group_id: String,
+///         /// Who may find it.
+///         pub audience: String,
 ///         /// The question.
 ///         pub question: String,
 ///         /// Place in the log of its opening; lists are ordered by it.
 ///         pub position: i64,
 ///     }
 ///     index "by_group" (group_id, position);
-///     search (question);
+///     search (question) for audience;
 /// }
-/// assert_eq!(PollRow::COLUMNS, "id, group_id, question, position");
+/// assert_eq!(PollRow::COLUMNS, "id, group_id, audience, question, position");
 /// ```
 #[macro_export]
 macro_rules! row {
+    (@search) => {
+        None
+    };
+    (@search ($($searched:ident),+) for $audience:ident) => {
+        Some($crate::row::Search { columns: &[$(stringify!($searched)),+], audience: stringify!($audience) })
+    };
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident in $table:literal {
@@ -173,7 +190,7 @@ macro_rules! row {
             $(, $(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty)* $(,)?
         }
         $(index $index:literal ($($indexed:ident),+ $(,)?);)*
-        $(search ($($searched:ident),+ $(,)?);)?
+        $(search ($($searched:ident),+ $(,)?) for $audience:ident;)?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
@@ -202,7 +219,7 @@ macro_rules! row {
                     },)*
                 ],
                 indexes: &[$($crate::row::Index { name: $index, columns: &[$(stringify!($indexed)),+] }),*],
-                search: &[$($(stringify!($searched)),+)?],
+                search: $crate::row!(@search $(($($searched),+) for $audience)?),
             };
 
             fn into_values(self) -> Vec<$crate::Value> {
@@ -260,7 +277,7 @@ mod tests {
             note: Option<String>,
         }
         index "by_count" (count, id);
-        search (note);
+        search (note) for id;
     }
 
     fn every() -> Every {
@@ -274,7 +291,7 @@ mod tests {
         assert_eq!(table.columns_of("e"), "e.id, e.count, e.share, e.open, e.at, e.note");
         assert_eq!(table.columns.iter().filter(|c| c.nullable).map(|c| c.name).collect::<Vec<_>>(), ["note"]);
         assert_eq!(table.indexes, [Index { name: "by_count", columns: &["count", "id"] }]);
-        assert_eq!(table.search, ["note"]);
+        assert_eq!(table.search, Some(Search { columns: &["note"], audience: "id" }));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use circolo_projections::{
     posts::{PostRow, PostStatsRow},
     questions::{AnswerRow, QuestionRow},
     reactions::{ReactionCountsRow, ReactionRow},
+    search,
     value::Kind,
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -130,6 +131,9 @@ pub fn content() -> Vec<Content> {
     let of_group = |count| id('1', &spread(count, GROUPS));
     let every = |count: i64, rest: i64| format!("CASE WHEN n % {count} = {rest} THEN n END");
     let words = "CASE WHEN n % 10000 = 7 THEN 'Edelweiss ' ELSE 'Club ' END || n";
+    // Each secret group has an audience and a code of its own.
+    let code = format!("CASE WHEN n % 10 = 0 THEN CAST(1000000000 + n AS TEXT) ELSE '{}' END", search::code("everyone"));
+    let terms = format!("' ' || {code} || CASE WHEN n % 10000 = 7 THEN 'edelweiss ' ELSE 'club ' END || {code} || n || ' '");
     vec![
         (PersonRow::TABLE, PEOPLE, vec![("id", id('2', "n"))]),
         (
@@ -140,6 +144,8 @@ pub fn content() -> Vec<Content> {
                 ("name", words.to_owned()),
                 ("privacy", "CASE WHEN n % 10 = 0 THEN 'secret' ELSE 'public' END".to_owned()),
                 ("listed", "CASE WHEN n % 10 = 0 THEN 0 ELSE 1 END".to_owned()),
+                ("audience", format!("CASE WHEN n % 10 = 0 THEN 'group:' || {} ELSE 'everyone' END", id('1', "n"))),
+                ("terms", terms),
             ],
         ),
         (GroupStatsRow::TABLE, GROUPS, vec![("id", id('1', "n"))]),
@@ -212,6 +218,11 @@ fn fill(physical: &Physical, count: i64, columns: &[(&str, String)], dialect: Di
         });
         let _ = write!(names, "{}, ", column.name);
         let _ = write!(values, "{value}, ");
+    }
+    if physical.table.search.is_some() {
+        let terms = columns.iter().find(|(name, _)| *name == "terms").map_or("''", |(_, sql)| sql);
+        let _ = write!(names, "terms, ");
+        let _ = write!(values, "{terms}, ");
     }
     let numbers = match dialect {
         Dialect::Sqlite => format!("WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {count}) "),

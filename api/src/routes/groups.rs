@@ -4,7 +4,7 @@ use crate::{
     App, Problem,
     answer::{Done, Tagged},
     call::Call,
-    caller::{Caller, MaybeCaller},
+    caller::{Caller, MaybeCaller, Whence},
     extract::{Json, Path, Query, present},
     listing::{AsOf, Cursor, Limit, Listing},
     problem::Failures,
@@ -205,7 +205,8 @@ impl GroupView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListGroups {
-    /// Words that name or description must contain.
+    /// Words that name or description must contain, in any order; the last one may be the beginning of a word. Searches without a
+    /// token have a limit of their own.
     q: Option<String>,
     /// How many.
     #[serde(default)]
@@ -216,8 +217,16 @@ struct ListGroups {
 
 /// Find groups: those everyone finds, and one's own secret ones. Newest first.
 #[utoipa::path(get, path = "/groups", tag = "groups", params(ListGroups), responses((status = 200, body = Listing<GroupItem>), Failures))]
-async fn list_groups(State(app): State<App>, caller: MaybeCaller, Query(page): Query<ListGroups>) -> Result<Listing<GroupItem>, Problem> {
+async fn list_groups(
+    State(app): State<App>,
+    caller: MaybeCaller,
+    whence: Whence,
+    Query(page): Query<ListGroups>,
+) -> Result<Listing<GroupItem>, Problem> {
     let before = page.after.map(|after| after.read("groups")).transpose()?;
+    if page.q.is_some() {
+        app.admit_search(&caller, whence)?;
+    }
     let directory = Directory { query: page.q, reader: caller.person(), before, limit: page.limit.and_one() };
     let rows = groups::directory(app.db(), &directory).await?;
     let Listing { items: mut rows, next } = Listing::page("groups", page.limit, rows, |row| row.position, |row| row);

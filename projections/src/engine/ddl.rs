@@ -3,13 +3,17 @@
 use crate::{
     db::{Dialect, Sql},
     row::Table,
-    value::Kind,
+    search,
+    value::{Kind, Value},
 };
 use std::{fmt::Write as _, sync::Arc};
 
 /// The column behind the declared ones: the position up to which events are in the row; negative for a deleted row of a
 /// build under construction.
 pub const FOLDED: &str = "folded_to";
+
+/// The column of searchable tables that holds a row's terms.
+pub const TERMS: &str = "terms";
 
 /// A table of one build, and the statements for its rows.
 #[derive(Debug, Clone)]
@@ -35,17 +39,21 @@ impl Physical {
     pub fn new(table: Table, build: i64) -> Self {
         let name = format!("{}__g{build}", table.name);
         let key = table.key();
-        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).chain([FOLDED]).collect();
-        let kinds: Arc<[Kind]> = table.columns.iter().map(|column| column.kind).chain([Kind::Int]).collect();
+        let terms = || table.search.iter();
+        let declared = || table.columns.iter().map(|column| column.name);
+        let columns: Vec<&str> = declared().chain(terms().map(|_| TERMS)).chain([FOLDED]).collect();
+        let kinds: Arc<[Kind]> =
+            table.columns.iter().map(|column| column.kind).chain(terms().map(|_| Kind::Text)).chain([Kind::Int]).collect();
         let list = columns.join(", ");
+        let loaded = declared().chain([FOLDED]).collect::<Vec<_>>().join(", ");
         let set = columns[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ");
         let conflict = format!("ON CONFLICT ({key}) DO UPDATE SET {set}");
         let places = (1..=columns.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
         let arrays = unnest(&kinds);
         Self {
             load: Sql::per_dialect(
-                format!("SELECT {list} FROM {name} WHERE {key} = $1"),
-                format!("SELECT {list} FROM {name} WHERE {key} = ANY($1)"),
+                format!("SELECT {loaded} FROM {name} WHERE {key} = $1"),
+                format!("SELECT {loaded} FROM {name} WHERE {key} = ANY($1)"),
             ),
             upsert: Sql::per_dialect(
                 format!("INSERT INTO {name} ({list}) VALUES ({places}) {conflict}"),
@@ -65,6 +73,24 @@ impl Physical {
         }
     }
 
+    /// What an upsert stores of a row that is folded up to `to`: its values, and the terms by which it is found.
+    pub fn stored(&self, mut row: Vec<Value>, to: i64) -> Vec<Value> {
+        if let Some(terms) = self.terms(&row) {
+            row.push(Value::Text(terms));
+        }
+        row.push(Value::Int(to));
+        row
+    }
+
+    fn terms(&self, row: &[Value]) -> Option<String> {
+        let search = self.table.search?;
+        let text = |name: &&str| {
+            let place = self.table.columns.iter().position(|column| column.name == *name)?;
+            if let Value::Text(text) = row.get(place)? { Some(text.as_str()) } else { None }
+        };
+        Some(search::stored(text(&search.audience).unwrap_or_default(), search.columns.iter().filter_map(text)))
+    }
+
     /// What makes the bare table: no index but its key.
     pub fn create(&self, dialect: Dialect) -> Vec<String> {
         let mut columns = String::new();
@@ -73,6 +99,9 @@ impl Physical {
             let key = if place == 0 && !self.numbered(dialect) { " PRIMARY KEY" } else { "" };
             let unique = if place == 0 && self.numbered(dialect) { " UNIQUE" } else { "" };
             let _ = write!(columns, "{} {}{null}{key}{unique}, ", column.name, type_name(column.kind, dialect));
+        }
+        if self.table.search.is_some() {
+            let _ = write!(columns, "{TERMS} {} NOT NULL, ", type_name(Kind::Text, dialect));
         }
         let name = &self.name;
         vec![match dialect {
@@ -86,7 +115,7 @@ impl Physical {
     }
 
     fn numbered(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::Sqlite && !self.table.search.is_empty()
+        dialect == Dialect::Sqlite && self.table.search.is_some()
     }
 
     /// What makes secondary indexes and full-text search, once the table is filled. May be repeated.
@@ -98,7 +127,7 @@ impl Physical {
             .iter()
             .map(|index| format!("CREATE INDEX IF NOT EXISTS {name}__{} ON {name} ({})", index.name, index.columns.join(", ")))
             .collect();
-        if !self.table.search.is_empty() {
+        if self.table.search.is_some() {
             all.extend(match dialect {
                 Dialect::Sqlite => self.search_on_sqlite(),
                 Dialect::Postgres => self.search_on_postgres(),
@@ -107,52 +136,49 @@ impl Physical {
         all
     }
 
-    /// An FTS5 index over the table's own text, kept by triggers: in the same transaction, whoever writes.
+    /// An FTS5 index over the terms, which it splits at the spaces between them and nowhere else; kept by triggers: in the same
+    /// transaction, whoever writes.
     fn search_on_sqlite(&self) -> Vec<String> {
         let name = &self.name;
         let fts = format!("{name}__search");
-        let columns = self.table.search.join(", ");
-        let values = |row: &str| self.table.search.iter().map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ");
-        let add = format!("INSERT INTO {fts} (rowid, {columns}) VALUES (new.row_number, {});", values("new"));
-        let remove = format!("INSERT INTO {fts} ({fts}, rowid, {columns}) VALUES ('delete', old.row_number, {});", values("old"));
+        let add = format!("INSERT INTO {fts} (rowid, {TERMS}) VALUES (new.row_number, new.{TERMS});");
+        let remove = format!("INSERT INTO {fts} ({fts}, rowid, {TERMS}) VALUES ('delete', old.row_number, old.{TERMS});");
         vec![
             format!("DROP TABLE IF EXISTS {fts}"),
             format!(
-                "CREATE VIRTUAL TABLE {fts} USING fts5({columns}, content='{name}', content_rowid='row_number', \
-                 tokenize='unicode61 remove_diacritics 2')"
+                "CREATE VIRTUAL TABLE {fts} USING fts5({TERMS}, content='{name}', content_rowid='row_number', tokenize='ascii', \
+                 detail='none', columnsize=0)"
             ),
             format!("INSERT INTO {fts} ({fts}) VALUES ('rebuild')"),
             format!("CREATE TRIGGER IF NOT EXISTS {name}__added AFTER INSERT ON {name} BEGIN {add} END"),
             format!("CREATE TRIGGER IF NOT EXISTS {name}__removed AFTER DELETE ON {name} BEGIN {remove} END"),
-            format!("CREATE TRIGGER IF NOT EXISTS {name}__changed AFTER UPDATE OF {columns} ON {name} BEGIN {remove} {add} END"),
+            format!(
+                "CREATE TRIGGER IF NOT EXISTS {name}__changed AFTER UPDATE OF {TERMS} ON {name} WHEN old.{TERMS} <> new.{TERMS} \
+                 BEGIN {remove} {add} END"
+            ),
         ]
     }
 
+    /// A GIN index over the terms as they are: no dictionary, no parser, no locale has a say.
     fn search_on_postgres(&self) -> Vec<String> {
-        let name = &self.name;
-        let text = self.table.search.iter().map(|column| format!("coalesce({column}, '')")).collect::<Vec<_>>().join(" || ' ' || ");
-        vec![
-            format!(
-                "ALTER TABLE {name} ADD COLUMN IF NOT EXISTS terms tsvector GENERATED ALWAYS AS (to_tsvector('simple', {text})) STORED"
-            ),
-            format!("CREATE INDEX IF NOT EXISTS {name}__terms ON {name} USING gin (terms)"),
-        ]
+        vec![format!("CREATE INDEX IF NOT EXISTS {0}__terms ON {0} USING gin ({VECTOR})", self.name)]
     }
 
     /// What makes the declared name stand for this build; columns are named, so that prepared queries go on.
     pub fn point_view(&self, dialect: Dialect) -> Vec<String> {
         let (name, view, key) = (&self.name, self.table.name, self.table.key());
-        let columns = self.table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        let terms = self.table.search.map(|_| TERMS);
+        let columns = self.table.columns.iter().map(|column| column.name).chain(terms).collect::<Vec<_>>().join(", ");
         let mut all =
             vec![format!("DROP VIEW IF EXISTS {view}"), format!("CREATE VIEW {view} ({columns}) AS SELECT {columns} FROM {name}")];
-        if !self.table.search.is_empty() {
+        if self.table.search.is_some() {
             all.push(format!("DROP VIEW IF EXISTS {view}_search"));
             all.push(match dialect {
                 Dialect::Sqlite => format!(
-                    "CREATE VIEW {view}_search ({key}, terms) AS SELECT t.{key}, f.{name}__search \
+                    "CREATE VIEW {view}_search ({key}, {TERMS}) AS SELECT t.{key}, f.{name}__search \
                      FROM {name}__search f JOIN {name} t ON t.row_number = f.rowid"
                 ),
-                Dialect::Postgres => format!("CREATE VIEW {view}_search ({key}, terms) AS SELECT {key}, terms FROM {name}"),
+                Dialect::Postgres => format!("CREATE VIEW {view}_search ({key}, {TERMS}) AS SELECT {key}, {VECTOR} FROM {name}"),
             });
         }
         all
@@ -167,6 +193,9 @@ impl Physical {
         all
     }
 }
+
+/// The terms of a row as Postgres looks them up.
+const VECTOR: &str = "array_to_tsvector(string_to_array(btrim(terms), ' '))";
 
 const fn type_name(kind: Kind, dialect: Dialect) -> &'static str {
     match (kind, dialect) {
@@ -206,7 +235,7 @@ mod tests {
     crate::row! {
         struct Note in "notes_v1" { id: String, stars: i64, weight: Option<f64>, body: Option<String> }
         index "by_stars" (stars, id);
-        search (body);
+        search (body) for id;
     }
     crate::row! { struct Plain in "plain_v2" { id: String, count: i64 } }
 
@@ -231,7 +260,7 @@ mod tests {
         assert_eq!(
             of::<Note>(1).create(Dialect::Sqlite),
             ["CREATE TABLE notes_v1__g1 (row_number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, stars INTEGER NOT NULL, weight REAL, \
-             body TEXT, folded_to INTEGER NOT NULL) STRICT"]
+             body TEXT, terms TEXT NOT NULL, folded_to INTEGER NOT NULL) STRICT"]
         );
     }
 
@@ -252,7 +281,19 @@ mod tests {
         assert_eq!(plain.load.sqlite, "SELECT id, count, folded_to FROM plain_v2__g1 WHERE id = ?1");
         assert_eq!(plain.load.postgres, "SELECT id, count, folded_to FROM plain_v2__g1 WHERE id = ANY($1)");
         assert_eq!(plain.bury.sqlite, "UPDATE plain_v2__g1 SET folded_to = ?2 WHERE id = ?1");
-        assert_eq!(*of::<Note>(1).kinds, [Kind::Text, Kind::Int, Kind::Float, Kind::Text, Kind::Int]);
+        assert_eq!(*of::<Note>(1).kinds, [Kind::Text, Kind::Int, Kind::Float, Kind::Text, Kind::Text, Kind::Int]);
+    }
+
+    #[test]
+    fn a_searchable_row_is_stored_with_its_terms_and_loaded_without() {
+        let note = of::<Note>(1);
+        let row = || vec!["a".into(), Value::Int(3), Value::Null, "Rye bread".into()];
+        let code = search::code("a");
+        let terms = format!(" {code}bread {code}rye ");
+        assert_eq!(note.stored(row(), 7), [row(), vec![terms.into(), Value::Int(7)]].concat());
+        assert_eq!(note.load.sqlite, "SELECT id, stars, weight, body, folded_to FROM notes_v1__g1 WHERE id = ?1");
+        assert!(note.upsert.sqlite.starts_with("INSERT INTO notes_v1__g1 (id, stars, weight, body, terms, folded_to) VALUES"));
+        assert_eq!(of::<Plain>(1).stored(vec!["a".into(), Value::Int(3)], 7), ["a".into(), Value::Int(3), Value::Int(7)]);
     }
 
     #[test]

@@ -195,10 +195,7 @@ impl Pieces {
         let (mut upserts, mut deletes) = (Vec::new(), Vec::new());
         for change in self.changes.by_ref().take(limit) {
             match change {
-                Change::Upsert(mut values) => {
-                    values.push(Value::Int(self.to.0));
-                    upserts.push(values);
-                }
+                Change::Upsert(row) => upserts.push(self.physical.stored(row, self.to.0)),
                 Change::Delete(key) if self.bury => deletes.push(vec![Value::Text(key), Value::Int(-self.to.0)]),
                 Change::Delete(key) => deletes.push(vec![Value::Text(key)]),
             }

@@ -24,6 +24,7 @@ row! {
     pub struct Thread in "threads_v1" {
         pub id: String,
         pub title: Option<String>,
+        pub audience: String,
         pub answers: i64,
         pub share: f64,
         pub open: bool,
@@ -31,7 +32,7 @@ row! {
         pub position: i64,
     }
     index "by_position" (position, id);
-    search (title);
+    search (title) for audience;
 }
 
 impl Fold for Thread {
@@ -45,6 +46,7 @@ impl Fold for Thread {
         let fresh = |title: Option<String>, answers| Self {
             id: key.to_owned(),
             title,
+            audience: "open".to_owned(),
             answers,
             share: 0.0,
             open: true,
@@ -58,7 +60,7 @@ impl Fold for Thread {
             (Some(_), Closed) => None,
             (Some(row), Answered { .. }) => Some(Self { answers: row.answers + 1, share: 1.0 / (row.share + 3.0), ..row }),
             // Every second one deletes: what was deleted must not be taken for what never was.
-            (Some(row), AcceptanceWithdrawn { .. }) => row.open.then_some(Self { open: false, ..row }),
+            (Some(row), AcceptanceWithdrawn { .. }) => row.open.then_some(Self { open: false, audience: "shut".to_owned(), ..row }),
             (row, _) => row,
         }
     }

@@ -4,7 +4,7 @@ use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both
 use circolo_events::{EventStore, Memory, Position, reactions::CheckpointStore};
 use circolo_projections::{
     Checkpoints, Db, DbError, Difference, EngineError, Mismatch, Options, Projector, Sampling, State, Status, Switch, Value,
-    prepare as prepare_in,
+    prepare as prepare_in, search::Words,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -22,6 +22,7 @@ on_both! {
     a_prepared_version_is_there_at_the_start,
     as_of_a_position,
     search_finds_words,
+    words_go_with_who_may_find_them,
     a_database_that_fails_is_tried_again,
     of_two_projectors_one_gives_way,
     reactions_find_their_checkpoint_again,
@@ -297,24 +298,47 @@ async fn search_finds_words(mut bench: Bench) {
     bench.write(&[(0, 1, 2), (0, 12, 3), (0, 30, 2), (2, 1, 2), (6, 30, 1)]).await;
     bench.caught_up(&projector).await;
     for round in ["live", "rebuilt"] {
-        let sql = format!("SELECT title FROM threads_v1 t WHERE {} ORDER BY t.position", db.search_clause("threads_v1", "t.id", 1));
-        let find = async |words: &str| {
-            let terms = db.search_terms(words).unwrap();
-            db.query::<Option<String>>(sql.clone(), circolo_projections::params![terms])
-                .await
-                .unwrap()
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(find("title 1").await, ["Title 1 of 2", "Title 12 of 3"], "{round}");
-        assert_eq!(find("TITLE 2").await, ["Title 1 of 2"], "{round}");
-        assert_eq!(find("tit").await.len(), 2, "{round}: the closed one is gone");
-        assert!(find("\"1' OR *").await.is_empty(), "{round}");
-        assert_eq!(db.search_terms(" '* "), None);
+        assert_eq!(found(&db, "title 1", &["open"]).await, ["Title 1 of 2", "Title 12 of 3"], "{round}");
+        assert_eq!(found(&db, "TITLE 2", &["open"]).await, ["Title 1 of 2"], "{round}");
+        assert_eq!(found(&db, "tit", &["open", "shut"]).await.len(), 2, "{round}: the closed one is gone");
+        assert!(found(&db, "\"1' OR *", &["open"]).await.is_empty(), "{round}");
         projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
         projector.settled().await;
     }
+}
+
+async fn words_go_with_who_may_find_them(mut bench: Bench) {
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&[(0, 1, 2), (0, 12, 3)]).await;
+    bench.caught_up(&projector).await;
+    assert_eq!(found(&db, "title", &["open"]).await.len(), 2);
+    // One of them goes to another audience.
+    bench.write(&[(5, 12, 1)]).await;
+    bench.caught_up(&projector).await;
+    for round in ["live", "rebuilt"] {
+        assert_eq!(found(&db, "title", &["open"]).await, ["Title 1 of 2"], "{round}");
+        assert_eq!(found(&db, "title", &["shut"]).await, ["Title 12 of 3"], "{round}");
+        assert_eq!(found(&db, "title 1", &["shut", "open"]).await, ["Title 1 of 2", "Title 12 of 3"], "{round}");
+        assert!(found(&db, "title", &[""]).await.is_empty() && found(&db, "title", &["opened"]).await.is_empty(), "{round}");
+        projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+        projector.settled().await;
+    }
+}
+
+/// Titles that have these words, for who belongs to these audiences; the index and the rows themselves say the same.
+async fn found(db: &Db, words: &str, audiences: &[&str]) -> Vec<String> {
+    let words = Words::parse(words).unwrap();
+    let titles = async |condition: String, params| {
+        let sql = format!("SELECT title FROM threads_v1 t WHERE {condition} ORDER BY t.position");
+        db.query::<Option<String>>(sql, params).await.unwrap().into_iter().flatten().collect::<Vec<_>>()
+    };
+    let mut params = vec![];
+    let condition = db.search_hits(("threads_v1", "id"), "t", &words, audiences, &mut params);
+    let by_index = titles(condition, params).await;
+    let mut params = vec![audiences.iter().map(|&audience| audience.to_owned()).collect::<Vec<_>>().into()];
+    let condition = format!("t.audience = ANY($1) AND {}", words.in_row("t", db.dialect(), &mut params));
+    assert_eq!(titles(condition, params).await, by_index);
+    by_index
 }
 
 async fn a_database_that_fails_is_tried_again(mut bench: Bench) {

@@ -200,6 +200,24 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_has_no_token_searches_only_so_often() {
+    let limits = circolo::config::Http { anonymous_searches: 2, anonymous_searches_in_all: 3, behind_proxy: true, ..settings() };
+    let world = World::with(Backend::Memory, limits).await.unwrap();
+    let from = |address: &str| world.anonymous().with("x-forwarded-for", address);
+    for _ in 0..2 {
+        from("192.0.2.1").get("/v1/groups?q=bread").await.expect(200);
+    }
+    let refused = from("192.0.2.1").get("/v1/groups?q=bread").await.expect_problem(429, "rate_limited");
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    from("192.0.2.2").get("/v1/groups?q=").await.expect(200);
+    from("192.0.2.3").get("/v1/groups?q=bread").await.expect_problem(429, "rate_limited");
+    // What is no search is not counted, nor are those who say who they are.
+    from("192.0.2.1").get("/v1/groups").await.expect(200);
+    world.stranger("zoe").get("/v1/groups?q=bread").await.expect(200);
+    world.person("ann").await.get("/v1/groups?q=bread").await.expect(200);
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_that_keep_it_safe() {
     let world = memory().await;
     let nobody = world.anonymous();

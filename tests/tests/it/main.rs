@@ -62,6 +62,7 @@ mod private_files;
 mod questions;
 mod relaying;
 mod response_rates;
+mod search;
 mod secrecy;
 mod tailing;
 mod unmasking;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// `{log}` is the log's table, `{owner}`, `{era}`, `{author}` .. are parts of the JSON.
 const STATS: &str = "
-    INSERT INTO group_stats_v1__g1 (id, members, questions, answers, folded_to)
+    INSERT INTO group_stats_v2__g1 (id, members, questions, answers, folded_to)
     SELECT group_id, sum(members), sum(questions), sum(answers), max(position) FROM (
         SELECT CASE e.type WHEN 'group.created.v1' THEN substr(e.stream, 7) ELSE {owner} END AS group_id,
             CASE e.type WHEN 'membership.joined.v1' THEN 1 WHEN 'membership.left.v1' THEN -1 ELSE 0 END AS members,

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const CHECKPOINT: &str = "UPDATE usual_checkpoint SET position = $1";
-const COUNT: &str = "INSERT INTO group_stats_v1__g1 (id, members, questions, answers, folded_to) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (id) DO UPDATE SET members = group_stats_v1__g1.members + excluded.members,
-        questions = group_stats_v1__g1.questions + excluded.questions, answers = group_stats_v1__g1.answers + excluded.answers,
+const COUNT: &str = "INSERT INTO group_stats_v2__g1 (id, members, questions, answers, folded_to) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (id) DO UPDATE SET members = group_stats_v2__g1.members + excluded.members,
+        questions = group_stats_v2__g1.questions + excluded.questions, answers = group_stats_v2__g1.answers + excluded.answers,
         folded_to = excluded.folded_to";
 const ASKED: &str = "INSERT INTO questions_v1__g1 (id, group_id, audience, author, title, body, asked, answers, unanswered, accepted,
         closed, revision, position, folded_to) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, NULL, 0, 0, $8, $8)";
