@@ -290,8 +290,9 @@ struct Line(String);
 impl FromValues for Line {
     fn from_values(values: Vec<Value>) -> Result<Self, circolo_projections::ColumnError> {
         let Some(Value::Text(line)) = values.into_iter().next() else { panic!("a line of a plan is expected") };
-        // What a sort or a hash takes of memory is no step.
-        Ok(Self(if line.contains("Memory") { String::new() } else { line }))
+        // What a sort or a hash takes of memory is no step, nor on how many pages rows came to stand.
+        let physical = line.contains("Memory") || line.contains("Heap Blocks");
+        Ok(Self(if physical { String::new() } else { line }))
     }
 }
 
