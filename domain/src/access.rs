@@ -4,7 +4,9 @@
 //! privacy era it was written in. The *keys* of a reader follow from their standing today: for each era of a group,
 //! whether they may read what was written then. Queries only intersect the two, so a change of privacy rewrites no row.
 
-use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp, group::Group, membership::Invitation, membership::Membership};
+use crate::group::{Group, History, Stretch};
+use crate::membership::{Episode, Invitation, Membership};
+use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -45,6 +47,16 @@ pub enum Owner {
     Page(PageId),
 }
 
+impl Owner {
+    /// The place as audiences begin with it.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Group(group) => format!("group:{group}"),
+            Self::Page(page) => format!("page:{page}"),
+        }
+    }
+}
+
 /// Where and under which privacy something happened. Stored with every event under a group or page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scope {
@@ -57,12 +69,9 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The audience of what is written in this scope, as stored beside it.
+    /// The audience of what is written in this scope, as stored beside it: the place, a colon and the era.
     pub fn audience(&self) -> String {
-        match self.owner {
-            Owner::Group(group) => format!("group:{group}:{}", self.era),
-            Owner::Page(page) => format!("page:{page}:{}", self.era),
-        }
+        format!("{}:{}", self.owner.place(), self.era)
     }
 
     /// The group it happened in, if it was a group.
@@ -83,16 +92,50 @@ pub struct Origin {
     pub at: Timestamp,
 }
 
-/// A right to read: what has this audience and was written from `since` on and before `until`.
+/// A right to read: what was written in these eras of a place, from `since` on and before `until`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The audience, as [`Scope::audience`] writes it.
-    pub audience: String,
+    /// The place, as [`Owner::place`] writes it.
+    pub place: String,
+    /// The first era.
+    pub first: u32,
+    /// The last era.
+    pub last: u32,
     /// Microseconds since the epoch, inclusive.
     pub since: i64,
     /// Microseconds since the epoch, exclusive.
     pub until: i64,
 }
+
+impl Key {
+    /// A key to everything in these eras, whenever it was written.
+    pub const fn always(place: String, first: u32, last: u32) -> Self {
+        let (since, until) = ALWAYS;
+        Self { place, first, last, since, until }
+    }
+
+    /// Whether it is one to everything in its eras.
+    pub fn is_always(&self) -> bool {
+        (self.since, self.until) == ALWAYS
+    }
+
+    /// The audiences that it opens.
+    pub fn audiences(&self) -> impl Iterator<Item = String> {
+        (self.first..=self.last).map(|era| format!("{}:{era}", self.place))
+    }
+
+    /// Whether it opens what was written in `era` of its place at that moment.
+    pub const fn opens(&self, era: u32, at: i64) -> bool {
+        self.first <= era && era <= self.last && self.since <= at && at < self.until
+    }
+}
+
+/// The window that leaves nothing out.
+const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// So many episodes of membership count where newcomers read since they joined: the last ones. Who comes and goes more often
+/// loses the first; else a reader's keys would grow with every return.
+const STAYS: usize = 20;
 
 /// What somebody may want to do in a group, as far as rights differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -360,53 +403,72 @@ impl Standing {
 
     fn reads(&self, role: Option<Role>) -> Result<(), Denied> {
         let Some(origin) = self.origin else {
-            return if self.windows().is_empty() { Err(self.denied(Action::Read, role)) } else { Ok(()) };
+            return if self.keys().is_empty() { Err(self.denied(Action::Read, role)) } else { Ok(()) };
         };
+        let stretch = self.group.eras().of(origin.scope.era);
+        let windows = stretch.map(|stretch| self.windows(stretch, role)).unwrap_or_default();
         let at = origin.at.micros();
-        match self.windows_of(origin.scope.era, role).iter().any(|(since, until)| (*since..*until).contains(&at)) {
+        match windows.iter().any(|(since, until)| (*since..*until).contains(&at)) {
             true => Ok(()),
             // What was written in secret stays unknown to whoever may not read it, also when the group itself no longer is.
-            false if self.group.privacy_in(origin.scope.era) == Some(Privacy::Secret) => Err(Denied::Unknown),
+            false if stretch.is_some_and(|stretch| stretch.privacy == Privacy::Secret) => Err(Denied::Unknown),
             false if role.is_some() => Err(Denied::BeforeYourTime),
             false => Err(self.denied(Action::Read, role)),
         }
     }
 
-    /// The keys of this reader for everything in the group.
+    /// The keys of this reader for everything in the group: what may be read alike is one of them.
     pub fn keys(&self) -> Vec<Key> {
-        let Some(scope) = self.scope() else { return vec![] };
-        let key = |(era, since, until)| Key { audience: Scope { era, ..scope }.audience(), since, until };
-        self.windows().into_iter().map(key).collect()
+        let (place, role) = (Owner::Group(self.group_id).place(), self.role());
+        let mut alike: Vec<(u32, u32, Vec<(i64, i64)>)> = vec![];
+        for stretch in self.group.eras().stretches() {
+            let windows = self.windows(stretch, role);
+            match alike.last_mut() {
+                Some((_, last, before)) if *before == windows => *last = stretch.last,
+                _ => alike.push((stretch.first, stretch.last, windows)),
+            }
+        }
+        let keys = |(first, last, windows): (u32, u32, Vec<(i64, i64)>)| {
+            let key = |(since, until)| Key { place: place.clone(), first, last, since, until };
+            windows.into_iter().map(key).collect::<Vec<_>>()
+        };
+        alike.into_iter().flat_map(keys).collect()
     }
 
-    fn windows(&self) -> Vec<(u32, i64, i64)> {
-        let role = self.role();
-        let eras = 0..=self.group.era();
-        eras.flat_map(|era| self.windows_of(era, role).into_iter().map(move |(since, until)| (era, since, until))).collect()
-    }
-
-    /// Between which moments somebody of `role` may read what was written in `era`.
+    /// Between which moments somebody of `role` may read what was written in `stretch`.
     ///
     /// The audience of a thing is the stricter of then and now, and a loosening opens nothing that was written before:
     /// only who was a member already then keeps reading it, and who keeps order.
-    fn windows_of(&self, era: u32, role: Option<Role>) -> Vec<(i64, i64)> {
-        const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
-        let Some(then) = self.group.privacy_in(era) else { return vec![] };
-        if then.max(self.group.privacy()) == Privacy::Public || role >= Some(Role::Moderator) {
+    fn windows(&self, stretch: &Stretch, role: Option<Role>) -> Vec<(i64, i64)> {
+        if stretch.privacy.max(self.group.privacy()) == Privacy::Public || role >= Some(Role::Moderator) {
             return vec![ALWAYS];
         }
         let Some(episode) = self.membership.present() else { return vec![] };
-        if self.group.loosened_after(era).is_some_and(|loosened| episode.era >= loosened) {
+        if stretch.loosened.is_some_and(|loosened| episode.era >= loosened) {
             return vec![];
         }
         match self.group.settings().history {
-            crate::group::History::All => vec![ALWAYS],
-            crate::group::History::SinceJoining => {
-                let window = |e: &crate::membership::Episode| (e.from.micros(), e.until.map_or(i64::MAX, Timestamp::micros));
-                self.membership.episodes().iter().map(window).collect()
-            }
+            History::All => vec![ALWAYS],
+            History::SinceJoining => stays(self.membership.episodes()),
         }
     }
+}
+
+/// When somebody was there, as far as it counts. One stay that begins where another ends goes on with it.
+fn stays(episodes: &[Episode]) -> Vec<(i64, i64)> {
+    let mut stays: Vec<(i64, i64)> = vec![];
+    for episode in episodes.iter().rev() {
+        let (from, until) = (episode.from.micros(), episode.until.map_or(i64::MAX, Timestamp::micros));
+        let known = stays.len();
+        match stays.last_mut() {
+            _ if from >= until => {}
+            Some(later) if later.0 <= until => later.0 = later.0.min(from),
+            _ if known == STAYS => break,
+            _ => stays.push((from, until)),
+        }
+    }
+    stays.reverse();
+    stays
 }
 
 #[cfg(test)]

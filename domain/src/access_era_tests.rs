@@ -131,6 +131,47 @@ fn since_joining_binds_nobody_in_a_public_group() {
 }
 
 #[test]
+fn a_thousand_changes_and_three_hundred_returns_make_few_keys() {
+    for history in [History::All, History::SinceJoining] {
+        let mut club = everybody(Closed).in_group(GroupEvent::HistoryChanged { history });
+        for n in 0..300 {
+            club = club.with_member(STRANGER).later(Span::minutes(1));
+            club = club.about(STRANGER, MembershipEvent::Left { episode: n + 1 }).later(Span::minutes(1));
+        }
+        club = club.with_member(STRANGER);
+        for n in 0..1_000 {
+            let next = [Public, Closed, Secret, Closed][n % 4];
+            club = becomes(club, next);
+        }
+        for standing in [club.anonymous(), club.standing(FOUNDER), club.standing(MEMBER), club.standing(STRANGER)] {
+            assert!(standing.keys().len() <= 200, "{:?}: {}", standing.person(), standing.keys().len());
+        }
+        assert_eq!(club.standing(FOUNDER).keys(), [Key::always(Owner::Group(GROUP).place(), 0, 1_000)]);
+    }
+}
+
+#[test]
+fn the_last_stays_count_and_what_joins_without_a_gap_is_one() {
+    let hour = Span::hours(1);
+    let mut club = everybody(Closed).in_group(GroupEvent::HistoryChanged { history: History::SinceJoining });
+    let begun = club.now;
+    // They go and come back at the same moment, many times over.
+    for n in 0..50 {
+        club = club.with_member(STRANGER).later(hour).about(STRANGER, MembershipEvent::Left { episode: n + 1 });
+    }
+    club = club.with_member(STRANGER);
+    let place = Owner::Group(GROUP).place();
+    let all = Key { since: begun.micros(), ..Key::always(place, 0, 0) };
+    assert_eq!(club.standing(STRANGER).keys(), [all]);
+    for n in 50..70 {
+        club = club.later(hour).about(STRANGER, MembershipEvent::Left { episode: n + 1 }).later(hour).with_member(STRANGER);
+    }
+    let keys = club.standing(STRANGER).keys();
+    assert_eq!((keys.len(), keys.last().unwrap().until), (20, i64::MAX));
+    assert!(keys[0].since > begun.micros(), "the first of 21 stays no longer counts");
+}
+
+#[test]
 fn an_era_that_this_node_has_not_heard_of_is_read_by_nobody() {
     let club = everybody(Public);
     let ahead = Origin { scope: Scope { era: 1, ..written(&club).scope }, ..written(&club) };
@@ -218,8 +259,7 @@ proptest! {
             let keys = standing.keys();
             prop_assert_eq!(standing.allows(Action::Read).is_ok(), !keys.is_empty());
             for thing in &things {
-                let (audience, at) = (thing.scope.audience(), thing.at.micros());
-                let opened = keys.iter().any(|key| key.audience == audience && key.since <= at && at < key.until);
+                let opened = keys.iter().any(|key| key.place == thing.scope.owner.place() && key.opens(thing.scope.era, thing.at.micros()));
                 prop_assert_eq!(reads_it(&standing, *thing), opened, "{:?} {:?}", standing.person(), thing);
             }
         }

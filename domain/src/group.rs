@@ -4,9 +4,13 @@ use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
 use crate::stance::Rights;
 use crate::{Comment, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 mod decisions;
+mod eras;
+
+pub use eras::{APART, Eras, PAUSE, Stretch};
 
 /// How one becomes a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -258,8 +262,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     settings: Settings,
-    /// The privacy of each era; empty before the group exists.
-    eras: Vec<Privacy>,
+    eras: Eras,
     /// Moderators and admins, with the episode of membership their role counts for.
     roles: BTreeMap<PersonId, (Role, u32)>,
     /// Whose membership ends by what was decided here, with the episode: nobody is given a role for it any more.
@@ -273,8 +276,8 @@ pub fn stream(id: GroupId) -> StreamName {
 
 impl Group {
     /// Whether it has been created.
-    pub const fn exists(&self) -> bool {
-        !self.eras.is_empty()
+    pub fn exists(&self) -> bool {
+        self.eras.last().is_some()
     }
 
     /// Settings as they stand.
@@ -284,23 +287,17 @@ impl Group {
 
     /// How private it is now.
     pub fn privacy(&self) -> Privacy {
-        self.eras.last().copied().unwrap_or_default()
+        self.eras.last().map(|last| last.privacy).unwrap_or_default()
     }
 
     /// The present privacy era, from 0.
     pub fn era(&self) -> u32 {
-        u32::try_from(self.eras.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        self.eras.last().map_or(0, |last| last.last)
     }
 
-    /// How private it was in `era`.
-    pub fn privacy_in(&self, era: u32) -> Option<Privacy> {
-        self.eras.get(era as usize).copied()
-    }
-
-    /// The first era after `era` that was less private than it.
-    pub fn loosened_after(&self, era: u32) -> Option<u32> {
-        let then = self.privacy_in(era)?;
-        (era + 1..=self.era()).find(|later| self.privacy_in(*later).is_some_and(|privacy| privacy < then))
+    /// How private it was and is.
+    pub const fn eras(&self) -> &Eras {
+        &self.eras
     }
 
     /// The role that was given to `person` for their membership episode `episode`.
@@ -336,6 +333,12 @@ pub enum Error {
     /// Secret groups grow by invitation alone.
     #[error("a secret group is invite-only")]
     SecretIsInviteOnly,
+    /// What was written before a change has readers of its own for ever.
+    #[error("a group's privacy changes once a day at most")]
+    PrivacyChangedRecently {
+        /// From then on it may.
+        again: Timestamp,
+    },
     /// Somebody must be able to decide.
     #[error("the last admin can neither leave nor be demoted; make somebody else admin first")]
     LastAdmin,
@@ -362,6 +365,7 @@ impl Rejection for Error {
             Self::Denied(denied) => denied.code(),
             Self::AlreadyExists => "already_exists",
             Self::SecretIsInviteOnly => "secret_is_invite_only",
+            Self::PrivacyChangedRecently { .. } => "privacy_changed_recently",
             Self::LastAdmin => "last_admin",
             Self::NotAMember => "not_a_member",
             Self::NotAgainstAdmins => "not_against_admins",
@@ -374,11 +378,18 @@ impl Rejection for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyExists | Self::LastAdmin | Self::NotYourself | Self::NotBound => Kind::Conflict,
+            Self::AlreadyExists | Self::LastAdmin | Self::NotYourself | Self::NotBound | Self::PrivacyChangedRecently { .. } => {
+                Kind::Conflict
+            }
             Self::SecretIsInviteOnly | Self::UntilInPast => Kind::Invalid,
             Self::NotAMember => Kind::NotFound,
             Self::NotAgainstAdmins => Kind::Forbidden,
         }
+    }
+
+    fn details(&self) -> Option<Value> {
+        let Self::PrivacyChangedRecently { again } = self else { return None };
+        Some(json!({ "again_at": again }))
     }
 }
 
@@ -404,7 +415,7 @@ impl Decider for Group {
             }
             Command::ChangeGroup { by, changes } => {
                 by.may(Action::Administer)?;
-                self.change(changes)
+                self.change(changes, context.now)
             }
             Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
             Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
@@ -420,16 +431,16 @@ impl Decider for Group {
         if let crate::Event::Group(event) = event { Some(event) } else { None }
     }
 
-    fn evolve(mut self, event: &Event, _: Timestamp) -> Self {
+    fn evolve(mut self, event: &Event, at: Timestamp) -> Self {
         match event.clone() {
             Event::Created { name, description, privacy, membership, founder } => {
                 self.settings = Settings { name, description, membership, ..Settings::default() };
-                self.eras = vec![privacy];
+                self.eras = Eras::beginning(privacy);
                 self.roles.insert(founder, (Role::Admin, 1));
             }
             Event::Renamed { name } => self.settings.name = name,
             Event::Described { description } => self.settings.description = description,
-            Event::PrivacyChanged { privacy } => self.eras.push(privacy),
+            Event::PrivacyChanged { privacy } => self.eras.change(privacy, at),
             Event::PolicyChanged { membership } => self.settings.membership = membership,
             Event::MemberInvitationsSwitched { on } => self.settings.members_invite = on,
             Event::MemberListSwitched { public } => self.settings.member_list_public = public,

@@ -99,7 +99,30 @@ fn every_setting_changes_by_an_event_of_its_own() {
     let after = expected.into_iter().fold(club(), Community::in_group);
     after.given_group().when(change(&after, changes)).then_nothing();
     assert_eq!(after.group.settings().name, "Alpine Friends");
-    assert_eq!((after.group.privacy(), after.group.era(), after.group.privacy_in(0)), (Privacy::Public, 1, Some(Privacy::Closed)));
+    assert_eq!(
+        (after.group.privacy(), after.group.era(), after.group.eras().of(0).map(|first| first.privacy)),
+        (Privacy::Public, 1, Some(Privacy::Closed))
+    );
+}
+
+#[test]
+fn privacy_changes_once_a_day() {
+    let to = |privacy| Changes { privacy: Some(privacy), ..Changes::default() };
+    // What it was founded as is no change.
+    let opened = Event::PrivacyChanged { privacy: Privacy::Public };
+    club().given_group().when(change(&club(), to(Privacy::Public))).then([opened.clone()]);
+    let open = club().in_group(opened);
+    let (again, late) = (open.now.plus(PAUSE), open.clone().later(Span::micros(PAUSE.as_micros() - 1)));
+    for early in [&open, &late] {
+        let refusal = Error::PrivacyChangedRecently { again };
+        early.given_group().when(change(early, Changes { name: Some(name("Andes")), ..to(Privacy::Closed) })).rejected(refusal);
+        // What it is already is no change, and the rest of the settings has no part in it.
+        early.given_group().when(change(early, to(Privacy::Public))).then_nothing();
+        let renamed = Changes { name: Some(name("Andes")), ..to(Privacy::Public) };
+        early.given_group().when(change(early, renamed)).then([Event::Renamed { name: "Andes".into() }]);
+    }
+    let next = open.later(PAUSE);
+    next.given_group().when(change(&next, to(Privacy::Closed))).then([Event::PrivacyChanged { privacy: Privacy::Closed }]);
 }
 
 #[test]

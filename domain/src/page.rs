@@ -300,7 +300,7 @@ impl PageStanding {
 
     /// The key to everything on the page: pages are public.
     pub fn keys(&self) -> Vec<Key> {
-        if self.page.exists() { vec![Key { audience: self.scope().audience(), since: i64::MIN, until: i64::MAX }] } else { vec![] }
+        if self.page.exists() { vec![Key::always(self.scope().owner.place(), 0, 0)] } else { vec![] }
     }
 
     /// Whether the page is there to be seen: by everyone.

@@ -194,19 +194,17 @@ fn listings(filter: &str) -> Readable<'_> {
     Readable { table: "listings_v1", written: "listed", filter }
 }
 
-async fn page(db: &Db, found: &str, order: &Order, params: Vec<Value>) -> Result<Vec<ListingDetail>, DbError> {
-    let sql = format!(
-        "SELECT {DETAIL} FROM ({found}) found JOIN listings_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller {}",
-        order.by("q")
-    );
-    db.query(sql, params).await
+/// The listings whose ids `found` is.
+fn details(found: &str, order: &Order) -> String {
+    let joined = "JOIN listings_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller";
+    format!("SELECT {DETAIL} FROM ({found}) found {joined} {}", order.by("q"))
 }
 
 /// A group's catalogue, for a reader with `keys` to the group.
 pub async fn of_group(db: &Db, keys: &[Key], catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
     let ((filter, params), order) = (catalogue.filter(), catalogue.order());
     match listings(&filter).page(keys, &order, params, catalogue.limit) {
-        Some((found, params)) => page(db, &found, &order, params).await,
+        Some((found, params)) => db.query(found.within(|found| details(found, &order)), params).await,
         None => Ok(vec![]),
     }
 }
@@ -218,8 +216,10 @@ pub async fn of_seller(db: &Db, seller: PersonId, keys: &[Key], catalogue: &Cata
     let allowed = listings("").allowed(keys, &mut params);
     let (behind, limit) = (order.behind(&mut params), param(&mut params, catalogue.limit));
     let by = order.by("t");
-    let found = format!("SELECT t.id FROM listings_v1 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}");
-    page(db, &found, &order, params).await
+    let found = |allowed: &str| {
+        format!("SELECT t.id FROM listings_v1 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}")
+    };
+    db.query(allowed.within(|allowed| details(&found(allowed), &order)), params).await
 }
 
 /// The groups where somebody offered something, those of their last postings first.

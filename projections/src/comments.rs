@@ -203,13 +203,13 @@ pub async fn list(db: &Db, keys: &[Key], reader: Option<PersonId>, page: &List) 
     let thread = page.reply_to.map_or_else(|| page.post.to_string(), |comment| comment.to_string());
     let mut params = vec![thread.into(), page.after.unwrap_or(0).into(), page.limit.into(), reactions::reader(reader)];
     let allowed = Readable { table: "comments_v1", written: "written", filter: "" }.allowed(keys, &mut params);
-    let sql = format!(
+    let sql = allowed.within(|allowed| format!(
         "SELECT t.id, t.post_id, t.reply_to, t.author, t.as_page, COALESCE(g.name, a.display_name), t.text, t.written, t.edited, t.version, \
            t.removed, t.removed_by, t.removal_reason, t.replies, t.answered_publicly, t.revision, t.position, {} \
          FROM comments_v1 t LEFT JOIN people_v1 a ON a.id = t.author LEFT JOIN pages_v1 g ON g.id = t.as_page {} \
          WHERE t.thread = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3",
         reactions::DETAIL,
         reactions::join("t", 4)
-    );
+    ));
     db.query(sql, params).await
 }

@@ -97,6 +97,6 @@ pub async fn newest(db: &Db, keys: &[Key], before: Option<i64>, limit: i64) -> R
         return Ok(vec![]);
     }
     let items = Readable { table: TABLE, written: "written", filter: " AND t.shown = 1" };
-    let (sql, params) = items.newest_of_many(keys, "f.kind, f.id, f.position", before, limit);
-    db.query(sql, params).await
+    let (found, params) = items.newest_of_many(keys, "f.kind, f.id, f.position", before, limit);
+    db.query(found.within(str::to_owned), params).await
 }

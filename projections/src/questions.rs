@@ -220,10 +220,12 @@ pub async fn list(db: &Db, keys: &[Key], page: &List) -> Result<Vec<QuestionDeta
     else {
         return Ok(vec![]);
     };
-    let sql = format!(
-        "SELECT {DETAIL} FROM ({found}) found JOIN questions_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.author \
-         ORDER BY q.position DESC"
-    );
+    let sql = found.within(|found| {
+        format!(
+            "SELECT {DETAIL} FROM ({found}) found JOIN questions_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.author \
+             ORDER BY q.position DESC"
+        )
+    });
     db.query(sql, params).await
 }
 
@@ -249,10 +251,12 @@ record! {
 pub async fn answers(db: &Db, question: QuestionId, keys: &[Key], after: Option<i64>, limit: i64) -> Result<Vec<AnswerDetail>, DbError> {
     let mut params = vec![question.to_string().into(), after.unwrap_or(0).into(), limit.into()];
     let allowed = Readable { table: "answers_v1", written: "answered", filter: "" }.allowed(keys, &mut params);
-    let sql = format!(
-        "SELECT t.id, t.author, p.display_name, t.body, t.answered, t.position FROM answers_v1 t LEFT JOIN people_v1 p ON p.id = t.author \
-         WHERE t.question_id = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3"
-    );
+    let sql = allowed.within(|allowed| {
+        format!(
+            "SELECT t.id, t.author, p.display_name, t.body, t.answered, t.position FROM answers_v1 t LEFT JOIN people_v1 p ON p.id = t.author \
+             WHERE t.question_id = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3"
+        )
+    });
     // Who may read a question may read most of its answers: hardly a row is passed over.
     db.lookup(sql, params).await
 }

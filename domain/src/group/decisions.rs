@@ -28,7 +28,7 @@ impl Group {
         }])
     }
 
-    pub(super) fn change(&self, changes: &Changes) -> Result<Vec<Event>, Error> {
+    pub(super) fn change(&self, changes: &Changes, now: Timestamp) -> Result<Vec<Event>, Error> {
         let settings = &self.settings;
         let privacy = changes.privacy.unwrap_or(self.privacy());
         // Becoming secret takes the policy with it, unless the caller asks for another one, which cannot be had.
@@ -36,6 +36,9 @@ impl Group {
         let membership = changes.membership.or(becoming).unwrap_or(settings.membership);
         if privacy == Privacy::Secret && membership != Policy::InviteOnly {
             return Err(Error::SecretIsInviteOnly);
+        }
+        if let Some(again) = self.eras.again().filter(|again| privacy != self.privacy() && now < *again) {
+            return Err(Error::PrivacyChangedRecently { again });
         }
         let name = changes.name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| *name != settings.name);
         let description = changes.description.as_ref().map(|text| text.as_ref().map(|text| text.as_str().to_owned()));

@@ -120,6 +120,7 @@ async fn the_past_opens_nothing(world: World) {
     ann.get(&format!("{group}?as_of={secret}")).await.expect(200).expect_json(json!({ "members": 2, "privacy": "secret" }));
     // Who may not read today may not read the past either, though they were there.
     bea.post(&format!("{group}/leave"), ()).await.expect(200);
+    world.clock().advance(Span::days(1));
     ann.patch(&group, json!({ "privacy": "secret", "membership": "invite_only" })).await.expect(200);
     for time in [secret, public] {
         for path in [&group, &format!("{group}/members"), &skis] {

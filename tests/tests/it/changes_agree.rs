@@ -192,6 +192,7 @@ async fn every_role_in_every_era_is_told_what_it_reads(world: World) {
         everything(&nina, group, "second").await;
     }
     agree(&world, &people).await;
+    world.clock().advance(circolo_domain::Span::days(1));
     for (group, privacy, _) in &groups {
         ann.patch(group, json!({ "history": "since_joining", "privacy": privacy })).await.expect(200);
         everything(&nina, group, "third").await;

@@ -60,6 +60,7 @@ async fn an_answer_keeps_to_the_era_it_was_given_in(world: World) {
     let public = answer(&bea, &question, "heard by all").await;
     ann.patch(&group, json!({ "privacy": "closed" })).await.expect(200);
     let closed = answer(&bea, &question, "among us").await;
+    world.clock().advance(Span::days(1));
     ann.patch(&group, json!({ "privacy": "public" })).await.expect(200);
     cleo.post(&format!("{group}/join"), ()).await.expect(200);
 
@@ -83,6 +84,7 @@ async fn closing_a_group_closes_what_was_written(world: World) {
     bea.get(&question).await.expect_problem(403, "members_only");
     bea.post(&format!("{group}/join"), ()).await.expect(200);
     assert_eq!(titles(&world, &bea, &group).await, ["to all"]);
+    world.clock().advance(Span::days(1));
     ann.patch(&group, json!({ "privacy": "public" })).await.expect(200);
     anonymous.get(&question).await.expect(200).expect_json(json!({ "title": "to all" }));
 }

@@ -119,6 +119,7 @@ async fn a_feed_opens_nothing_of_another_era(world: World) {
     let group = found(&ann, "secret", "invite_only").await;
     write(&ann, &group, "in secret").await;
     ann.patch(&group, json!({ "privacy": "public", "membership": "open" })).await.expect(200);
+    world.clock().advance(circolo_domain::Span::days(1));
     write(&ann, &group, "to all").await;
     bea.post(&format!("{group}/join"), ()).await.expect(200);
     ann.patch(&group, json!({ "history": "since_joining", "privacy": "closed" })).await.expect(200);

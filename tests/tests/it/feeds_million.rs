@@ -1,6 +1,6 @@
 //! Feeds and threads over a million things: their plans walk no large table, and they answer at once, also to who reads little.
 
-use crate::plans::Checked;
+use crate::plans::{Checked, thousand_eras, thousand_windows};
 use circolo_domain::{CommentId, PersonId, PostId, access::Key};
 use circolo_projections::{
     Db, Dialect,
@@ -56,6 +56,8 @@ async fn feeds_stay_on_their_indexes(dialect: Dialect) {
         ("home feed of 300 groups, nothing to read", &last, None, 0),
         ("feed of the big group", &big, None, 20),
         ("feed of ten long ago in the big group", &past, None, 10),
+        ("feed of the big group through a thousand windows", &thousand_windows(BUSY, ITEMS), None, 20),
+        ("feed of the big group, of a thousand eras", &thousand_eras(BUSY), None, 20),
     ] {
         checked.check(name, rows, async |db: &Db| feeds::newest(db, keys, before, 20).await.unwrap()).await;
     }
@@ -66,6 +68,9 @@ async fn feeds_stay_on_their_indexes(dialect: Dialect) {
         let page = List { post: PostId(numbered(1)), reply_to: None, after, limit: 20 };
         checked.check(name, rows, async |db: &Db| comments::list(db, &big, reader, &page).await.unwrap()).await;
     }
+    let page = List { post: PostId(numbered(1)), reply_to: None, after: None, limit: 20 };
+    let eras = thousand_eras(BUSY);
+    checked.check("comments, of a thousand eras", 20, async |db: &Db| comments::list(db, &eras, reader, &page).await.unwrap()).await;
     let replies = List { post: PostId(numbered(1)), reply_to: Some(CommentId(numbered(7))), after: None, limit: 20 };
     checked.check("replies", 2, async |db: &Db| comments::list(db, &big, reader, &replies).await.unwrap()).await;
     for (name, keys) in [("300 groups", &many), ("five quiet groups", &quiet)] {

@@ -1,7 +1,7 @@
 //! Stories of groups: creating, finding, changing, and who holds which role.
 
 use crate::community::{UNKNOWN, admit, column, found, invite, promote, up_to_date};
-use circolo_domain::testing::NOON;
+use circolo_domain::{Span, testing::NOON};
 use circolo_tests::{actor::Actor, stories, world::World};
 use serde_json::{Value, json};
 
@@ -107,7 +107,13 @@ async fn settings_change_all_or_none(world: World) {
         .expect_problem(422, "secret_is_invite_only");
     assert_eq!(world.store().head().await.unwrap(), head, "neither a no-op nor a refusal appends");
     ann.get(&group).await.expect(200).expect_json(json!({ "name": "Alps" }));
-    ann.patch(&group, json!({ "privacy": "secret" })).await.expect(200);
+    let (again, privacy) = (world.clock().now().plus(Span::hours(24)), json!({ "privacy": "secret", "name": "Andes" }));
+    world.clock().advance(Span::micros(24 * 3_600_000_000 - 1));
+    let refusal = ann.patch(&group, privacy.clone()).await.expect_problem(409, "privacy_changed_recently").json();
+    assert_eq!(refusal["details"], json!({ "again_at": again }));
+    assert_eq!(world.store().head().await.unwrap(), head, "all or none");
+    world.clock().advance(Span::micros(1));
+    ann.patch(&group, privacy).await.expect(200);
     ann.get(&group).await.expect(200).expect_json(json!({ "privacy": "secret", "membership": "invite_only" }));
     ann.patch(&group, json!({ "membership": "request" })).await.expect_problem(422, "secret_is_invite_only");
 }

@@ -26,6 +26,7 @@ mod engine_property;
 mod engine_steering;
 mod engine_switch;
 mod eras;
+mod eras_many;
 mod exports;
 mod faults;
 mod feeds;

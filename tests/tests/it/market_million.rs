@@ -1,7 +1,7 @@
 //! Catalogues, the inbox, response rates and comments without an answer over a million rows: their plans walk no large table, and
 //! they answer at once.
 
-use crate::plans::Checked;
+use crate::plans::{Checked, thousand_eras};
 use circolo_domain::{ListingId, PageId, PersonId, Timestamp, access::Key, conversation::Status};
 use circolo_projections::{
     Db, Dialect, Row,
@@ -106,7 +106,7 @@ fn content() -> Vec<Content> {
 }
 
 fn keys(groups: impl Iterator<Item = i64>) -> Vec<Key> {
-    groups.map(|of| Key { audience: format!("group:{}:0", group(of)), since: i64::MIN, until: i64::MAX }).collect()
+    groups.map(|of| Key::always(format!("group:{}", group(of)), 0, 0)).collect()
 }
 
 async fn stay_on_their_indexes(dialect: Dialect) {
@@ -124,7 +124,7 @@ async fn check_catalogues(checked: &mut Checked) {
     let priced = |sort| Catalogue { currency: Some("EUR".to_owned()), sort, ..all() };
     let cheap = |sort| Catalogue { max_price: Some(10), ..priced(sort) };
     let big = keys(1..=1);
-    let many = keys(1..=100);
+    let (many, eras) = (keys(1..=100), thousand_eras(1));
     for (name, keys, rows, catalogue) in [
         ("catalogue", &big, 20, all()),
         ("catalogue, deep", &big, 20, Catalogue { after: Some((0, LISTINGS / 4)), ..all() }),
@@ -138,6 +138,9 @@ async fn check_catalogues(checked: &mut Checked) {
         ("catalogue, cheapest of a category", &big, 20, Catalogue { category: Some("common".to_owned()), ..cheap(Sort::PriceAsc) }),
         ("catalogue, new and to pick up", &big, 20, Catalogue { condition: Some("new".to_owned()), pickup: Some(true), ..all() }),
         ("catalogue of many eras", &many, 20, all()),
+        ("catalogue of a thousand eras", &eras, 20, all()),
+        ("catalogue of a thousand eras, cheapest", &eras, 20, priced(Sort::PriceAsc)),
+        ("catalogue of many groups, dearest", &keys(1..=1_000), 20, priced(Sort::PriceDesc)),
     ] {
         checked.check(name, rows, async |db: &Db| catalogue::of_group(db, keys, &catalogue).await.unwrap()).await;
     }
@@ -145,6 +148,7 @@ async fn check_catalogues(checked: &mut Checked) {
     for (name, of, keys, rows, catalogue) in [
         ("a seller's catalogue", 1, &many, 20, all()),
         ("a seller's catalogue, cheapest", 1, &many, 20, priced(Sort::PriceAsc)),
+        ("a seller's catalogue, of a thousand eras", 1, &eras, 20, all()),
         ("a small seller's catalogue", 77, &keys(1..=1_000), 8, all()),
     ] {
         checked.check(name, rows, async |db: &Db| catalogue::of_seller(db, seller(of), keys, &catalogue).await.unwrap()).await;

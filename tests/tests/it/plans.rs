@@ -116,6 +116,18 @@ fn key(of: i64, since: i64, until: i64) -> Key {
     Key { since, until, ..million::key(of) }
 }
 
+/// A thousand windows: twenty stays of a minute in fifty eras, the `of`th group's and those of 49 others; `all` is how many seconds
+/// there are.
+pub fn thousand_windows(of: i64, all: i64) -> Vec<Key> {
+    let stays = (0..20).map(|n| (n * all / 20 * 1_000_000, (n * all / 20 + 60) * 1_000_000));
+    stays.flat_map(|(since, until)| [of].into_iter().chain(1_001..1_050).map(move |of| key(of, since, until))).collect()
+}
+
+/// A key to a thousand eras of the `of`th group.
+pub fn thousand_eras(of: i64) -> Vec<Key> {
+    vec![Key { last: 999, ..million::key(of) }]
+}
+
 async fn lists_stay_on_their_indexes(dialect: Dialect) {
     let began = Instant::now();
     let Some((db, _dir)) = filled(content(), dialect).await else { return };
@@ -173,6 +185,7 @@ async fn check_questions(checked: &mut Checked) {
     let past = vec![key(1, 10 * second, 20 * second)];
     let episodes = vec![key(1, 10 * second, 15 * second), key(1, 20 * second, 22 * second), key(1, BIG * second, i64::MAX)];
     let none = vec![key(1, (BIG + 1) * second, i64::MAX)];
+    let (windows, eras) = (thousand_windows(1, BIG), thousand_eras(1));
     let many: Vec<Key> = (2..100).map(|of| key(of, ALWAYS.0, ALWAYS.1)).collect();
     let list = || List { limit: 20, ..List::default() };
     let until = |micros| List { asked_until: Some(Timestamp::from_micros(micros)), ..list() };
@@ -187,6 +200,10 @@ async fn check_questions(checked: &mut Checked) {
         ("questions, of three episodes", &episodes, 8, list()),
         ("questions, nothing to read", &none, 0, list()),
         ("questions, of many groups", &many, 20, list()),
+        ("questions, through a thousand windows", &windows, 20, list()),
+        ("questions, through a thousand windows, deep", &windows, 20, List { before: Some(BIG / 2), ..list() }),
+        ("questions, of a thousand eras", &eras, 20, list()),
+        ("questions, of a thousand eras, deep", &eras, 20, List { before: Some(BIG / 2), ..list() }),
         ("questions, older than most", &all, 5, until(5 * second)),
         ("questions, older than all", &all, 0, until(0)),
         ("questions, older than most, for who came late", &late, 0, until(5 * second)),
@@ -201,6 +218,10 @@ async fn check_questions(checked: &mut Checked) {
     {
         let of = QuestionId(question(of));
         checked.check(name, rows, async |db: &Db| questions::answers(db, of, &all, after, 20).await.unwrap()).await;
+    }
+    for (name, keys) in [("answers, of a thousand eras", &eras), ("answers, through windows", &vec![key(1, 0, ANSWERS * second); 100])] {
+        let of = QuestionId(question(1));
+        checked.check(name, 20, async |db: &Db| questions::answers(db, of, keys, None, 20).await.unwrap()).await;
     }
     let one = QuestionId(question(1));
     checked.check("question", 1, async |db: &Db| questions::find(db, one).await.unwrap().into_iter().collect()).await;

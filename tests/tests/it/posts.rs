@@ -199,6 +199,7 @@ async fn comments_of_another_era_stay_where_they_were_written(world: World) {
     ann.patch(&group, json!({ "privacy": "secret", "membership": "invite_only" })).await.expect(200);
     admit(&ann, &group, &bea).await;
     let hidden = comment(&bea, &post, "among us").await;
+    world.clock().advance(circolo_domain::Span::days(1));
     ann.patch(&group, json!({ "privacy": "public", "membership": "open" })).await.expect(200);
     let late = world.person("Cleo").await;
     late.post(&format!("{group}/join"), ()).await.expect(200);
