@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub struct Done {
     /// What it is about: the created or changed thing.
     id: Uuid,
-    /// Revision of the thing's stream now, for `If-Match`.
+    /// Revision of the thing's stream now, for `If-Match`; null for whom it would count what they may not read.
     revision: Option<u64>,
     /// Position of the last event, for `Circolo-Min-Position`.
     position: i64,
@@ -72,12 +72,15 @@ pub fn etag(revision: u64) -> String {
     format!("\"{revision}\"")
 }
 
-/// A thing that is read, with the revision that `If-Match` takes.
+/// A thing that is read, with the revision that `If-Match` takes, if the reader is told one.
 #[derive(Debug, Clone)]
-pub struct Tagged<T>(pub T, pub u64);
+pub struct Tagged<T>(pub T, pub Option<i64>);
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        ([(header::ETAG, etag(self.1))], Json(self.0)).into_response()
+        match self.1 {
+            Some(revision) => ([(header::ETAG, etag(revision.unsigned_abs()))], Json(self.0)).into_response(),
+            None => Json(self.0).into_response(),
+        }
     }
 }

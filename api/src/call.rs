@@ -126,6 +126,12 @@ impl Call {
         Self { command_id: Uuid::new_v5(&self.command_id, what.as_bytes()), if_match: None, ..self.clone() }
     }
 
+    /// The same call of somebody who is not told revisions: whatever they say they saw, that is not it.
+    #[must_use]
+    pub fn unseeing(&self) -> Self {
+        Self { if_match: self.if_match.map(|_| Revision::MAX), ..self.clone() }
+    }
+
     /// The request as `execute` takes it.
     pub fn request(&self, scope: Option<Scope>) -> Request {
         Request {

@@ -141,6 +141,13 @@ impl Problem {
         self
     }
 
+    /// Without details, for whom they would tell too much.
+    #[must_use]
+    pub fn without_details(mut self) -> Self {
+        self.0.details = None;
+        self
+    }
+
     /// With the number of seconds after which to try again.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {

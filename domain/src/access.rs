@@ -270,6 +270,11 @@ impl Standing {
         self.person
     }
 
+    /// Scope and moment of the thing it is towards.
+    pub const fn origin(&self) -> Option<Origin> {
+        self.origin
+    }
+
     /// The group.
     pub fn group(&self) -> &Group {
         &self.group

@@ -7,9 +7,9 @@ use circolo_domain::group::{self, Group, Policy};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::person::{self, Person};
 use circolo_domain::question::{self, Question};
-use circolo_domain::{Body, Comment, DisplayName, GroupId, Name, QuestionId, Title};
+use circolo_domain::{Body, Comment, DisplayName, GroupId, Name, QuestionId, Span, Title};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -94,6 +94,8 @@ const NOON: Timestamp = Timestamp::from_micros(1_769_860_800_000_000);
 struct World {
     log: Arc<Watched>,
     executor: Arc<Executor>,
+    /// How long after [`NOON`] it is.
+    days: Arc<AtomicI64>,
 }
 
 fn on(log: &Arc<Watched>, options: Options) -> Arc<Executor> {
@@ -114,8 +116,10 @@ fn keyed(n: u128, command: u128, body: &str) -> Request {
 
 impl World {
     fn new() -> Self {
-        let log = Arc::new(Watched::default());
-        Self { executor: on(&log, Options::default()), log }
+        let (log, days) = (Arc::new(Watched::default()), Arc::new(AtomicI64::default()));
+        let day = days.clone();
+        let clock = Arc::new(move || NOON.plus(Span::hours(24 * day.load(Ordering::Relaxed))));
+        Self { executor: Arc::new(Executor::new(log.clone(), clock, Options::default())), log, days }
     }
 
     fn fails(&self, prefix: &'static str, fault: Fault) {
@@ -147,7 +151,9 @@ impl World {
         self.executor.execute::<Membership>(&stream, membership::Command::JoinGroup { by }, &request(n, command)).await.unwrap();
     }
 
+    /// The next day, for that is how soon privacy changes again.
     async fn turn(&self, privacy: Privacy, group: GroupId, command: u128) -> crate::execute::Done {
+        self.days.fetch_add(1, Ordering::Relaxed);
         let by = self.standing(1, group).await;
         // A group that became secret takes no requests; one that is none any more takes them again if it says so.
         let membership = (privacy != Privacy::Secret).then_some(Policy::Request);
@@ -214,7 +220,7 @@ async fn a_key_gives_the_first_outcome_again_however_many_send_it_at_once() {
     assert!(outcomes.iter().all(|done| (done.revision, done.position) == (outcomes[0].revision, outcomes[0].position)));
     assert_eq!(world.log.log.read(&question::stream(question), 0, 10).await.unwrap().len(), 2);
     // Also for a process that knows nothing of it yet.
-    let later = World { executor: on(&world.log, Options::default()), log: world.log.clone() };
+    let later = World { executor: on(&world.log, Options::default()), log: world.log.clone(), days: world.days.clone() };
     assert!(later.answer(question, group, &sent).await.unwrap().repeated);
     let other = later.answer(question, group, &keyed(1, 0xC, "another body")).await;
     assert!(matches!(other, Err(ExecuteError::KeyReused)));
@@ -237,7 +243,11 @@ async fn more_than_the_queue_holds_are_told_to_come_back() {
     let world = World::new();
     let group = world.group(Policy::Open).await;
     let question = world.ask(group).await;
-    let narrow = World { executor: on(&world.log, Options { queue_per_stream: 3, ..Options::default() }), log: world.log.clone() };
+    let narrow = World {
+        executor: on(&world.log, Options { queue_per_stream: 3, ..Options::default() }),
+        log: world.log.clone(),
+        days: world.days.clone(),
+    };
     let requests: Vec<Request> = (1001..=1010).map(|command| request(1, command)).collect();
     narrow.answer(question, group, &request(1, 0xD)).await.unwrap();
     let outcomes = futures::future::join_all(requests.iter().map(|request| narrow.answer(question, group, request))).await;

@@ -69,6 +69,15 @@ impl Part {
         Self { sqlite: text, postgres: None }
     }
 
+    /// The statement around two of them.
+    pub fn beside(&self, other: &Self, statement: impl Fn(&str, &str) -> String) -> Sql {
+        let postgres = |part: &Self| part.postgres.clone().unwrap_or_else(|| part.sqlite.clone());
+        match (&self.postgres, &other.postgres) {
+            (None, None) => Sql::from(statement(&self.sqlite, &other.sqlite)),
+            _ => Sql::per_dialect(statement(&self.sqlite, &other.sqlite), statement(&postgres(self), &postgres(other))),
+        }
+    }
+
     /// The statement around it.
     pub fn within(&self, statement: impl Fn(&str) -> String) -> Sql {
         match &self.postgres {

@@ -1,10 +1,10 @@
 //! Queries over what is and was on offer: one listing, the catalogues of groups and sellers, a listing's history.
 
 use crate::audience::{Order, Readable, param};
+use crate::figures::{self, Rights, Thing, Viewer};
 use crate::listings::{FOR_SALE, ListingRow, SOLD};
 use crate::past::{self, Past, PastError};
 use crate::{Db, DbError, Value, record};
-use circolo_domain::access::Key;
 use circolo_domain::{GroupId, ListingId, PersonId, Timestamp, listing};
 
 record! {
@@ -14,6 +14,8 @@ record! {
         pub id: String,
         /// Where it was posted.
         pub group_id: String,
+        /// Who may read it.
+        pub audience: String,
         /// Who offers it.
         pub seller: String,
         /// How others see them.
@@ -56,31 +58,56 @@ record! {
         pub withdrawn: Option<Timestamp>,
         /// Why.
         pub reason: Option<String>,
-        /// Revision of its stream.
-        pub revision: i64,
+        /// Revision of its stream, for whom it tells nothing of what they may not read.
+        pub revision: Option<i64>,
         /// Place in catalogues.
         pub position: i64,
     }
 }
 
-const DETAIL: &str = "q.id, q.group_id, q.seller, p.display_name, q.title, q.description, q.category, q.condition, q.pickup, q.delivery, \
+impl Thing for ListingDetail {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    fn written(&self) -> Timestamp {
+        self.listed
+    }
+}
+
+/// The listings for `viewer`: the seller knows what they did, others how often something was done if they may know of all of it.
+fn told(viewer: Viewer<'_>, mut found: Vec<ListingDetail>) -> Vec<ListingDetail> {
+    let rights = Rights::of(viewer.keys);
+    for listing in &mut found {
+        listing.revision = figures::told(&rights, figures::own(viewer.person, &listing.seller), listing, listing.revision);
+    }
+    found
+}
+
+const DETAIL: &str = "q.id, q.group_id, q.audience, q.seller, p.display_name, q.title, q.description, q.category, q.condition, q.pickup, q.delivery, \
     q.status, q.asked, q.asked_currency, q.price, q.listed, q.offered, q.sold, q.sold_price, q.sold_currency, q.sold_to, q.on_offer, \
     q.withdrawn, q.reason, q.revision, q.position";
 
-/// One listing, whoever asks: the caller has checked who may read it.
-pub async fn find(db: &Db, id: ListingId) -> Result<Option<ListingDetail>, DbError> {
+/// One listing for `viewer`: the caller has checked that they may read it.
+pub async fn find(db: &Db, id: ListingId, viewer: Viewer<'_>) -> Result<Option<ListingDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
-    db.find(sql, vec![id.to_string().into()]).await
+    let found = db.lookup(sql, vec![id.to_string().into()]).await?;
+    Ok(told(viewer, found).pop())
 }
 
-/// The listing as of a moment, whoever asks: the caller has checked who may read it.
-pub async fn as_of(db: &Db, past: Past<'_>, id: ListingId) -> Result<Option<ListingDetail>, PastError> {
+/// The listing as of a moment for `viewer`: the caller has checked that they may read it.
+pub async fn as_of(db: &Db, past: Past<'_>, id: ListingId, viewer: Viewer<'_>) -> Result<Option<ListingDetail>, PastError> {
     let own = past.stream(&listing::stream(id)).await?;
     let Some(row) = past::rows::<ListingRow>(own.iter().collect()).remove(&id.to_string()) else { return Ok(None) };
     let seller_name = past::names(db, vec![row.seller.clone()]).await?.remove(&row.seller);
-    Ok(Some(ListingDetail {
+    let listing = ListingDetail {
         id: row.id,
         group_id: row.group_id,
+        audience: row.audience,
         seller: row.seller,
         seller_name,
         title: row.title,
@@ -102,18 +129,19 @@ pub async fn as_of(db: &Db, past: Past<'_>, id: ListingId) -> Result<Option<List
         on_offer: row.on_offer,
         withdrawn: row.withdrawn,
         reason: row.reason,
-        revision: row.revision,
+        revision: Some(row.revision),
         position: row.position,
-    }))
+    };
+    Ok(told(viewer, vec![listing]).pop())
 }
 
-/// The listings of these ids, in no order: the caller has checked who may read them.
-pub async fn by_ids(db: &Db, ids: Vec<String>) -> Result<Vec<ListingDetail>, DbError> {
+/// The listings of these ids for `viewer`, in no order: the caller has checked that they may read them.
+pub async fn by_ids(db: &Db, ids: Vec<String>, viewer: Viewer<'_>) -> Result<Vec<ListingDetail>, DbError> {
     if ids.is_empty() {
         return Ok(vec![]);
     }
     let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = ANY($1)");
-    db.lookup(sql, vec![Value::List(ids)]).await
+    Ok(told(viewer, db.lookup(sql, vec![Value::List(ids)]).await?))
 }
 
 /// What a catalogue shows first.
@@ -200,26 +228,26 @@ fn details(found: &str, order: &Order) -> String {
     format!("SELECT {DETAIL} FROM ({found}) found {joined} {}", order.by("q"))
 }
 
-/// A group's catalogue, for a reader with `keys` to the group.
-pub async fn of_group(db: &Db, keys: &[Key], catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
+/// A group's catalogue, for a viewer with keys to the group.
+pub async fn of_group(db: &Db, viewer: Viewer<'_>, catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
     let ((filter, params), order) = (catalogue.filter(), catalogue.order());
-    match listings(&filter).page(keys, &order, params, catalogue.limit) {
-        Some((found, params)) => db.query(found.within(|found| details(found, &order)), params).await,
+    match listings(&filter).page(viewer.keys, &order, params, catalogue.limit) {
+        Some((found, params)) => Ok(told(viewer, db.query(found.within(|found| details(found, &order)), params).await?)),
         None => Ok(vec![]),
     }
 }
 
-/// A seller's catalogue over all groups, for a reader with `keys`.
-pub async fn of_seller(db: &Db, seller: PersonId, keys: &[Key], catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
+/// A seller's catalogue over all groups, for `viewer`.
+pub async fn of_seller(db: &Db, seller: PersonId, viewer: Viewer<'_>, catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
     let ((filter, mut params), order) = (catalogue.filter(), catalogue.order());
     let seller = param(&mut params, seller.to_string());
-    let allowed = listings("").allowed(keys, &mut params);
+    let allowed = listings("").allowed(viewer.keys, &mut params);
     let (behind, limit) = (order.behind(&mut params), param(&mut params, catalogue.limit));
     let by = order.by("t");
     let found = |allowed: &str| {
         format!("SELECT t.id FROM listings_v1 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}")
     };
-    db.query(allowed.within(|allowed| details(&found(allowed), &order)), params).await
+    Ok(told(viewer, db.query(allowed.within(|allowed| details(&found(allowed), &order)), params).await?))
 }
 
 /// The groups where somebody offered something, those of their last postings first.

@@ -1,17 +1,18 @@
-//! Read model `comments_v1`: comments and replies under posts, for their threads and for those who answer for a page.
+//! Read model `comments_v2`: comments and replies under posts, for their threads and for those who answer for a page.
 
 use crate::audience::Readable;
+use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, Viewer, era_of};
 use crate::posts::{as_page, remover};
 use crate::reactions::{self, Reacted};
-use crate::{Db, DbError, Fold, Keys, Projection, projection, record, row};
+use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Key;
 use circolo_domain::stance::Voice;
-use circolo_domain::{CommentId, Event, PersonId, Personal, PostId, Timestamp, comment};
+use circolo_domain::{CommentId, Event, Personal, PostId, Timestamp, comment};
 use circolo_events::Recorded;
 
 row! {
     /// A comment, or what is left of it.
-    pub struct CommentRow in "comments_v1" {
+    pub struct CommentRow in "comments_v2" {
         /// The comment's id.
         pub id: String,
         /// The post.
@@ -48,6 +49,8 @@ row! {
         pub page_replies: i64,
         /// Whether there are such.
         pub answered_publicly: bool,
+        /// Both numbers by era, once there are others than the comment's own.
+        pub by_era: Option<String>,
         /// Revision of its stream.
         pub revision: i64,
         /// Place in the log of its writing; lists are ordered by it.
@@ -80,6 +83,7 @@ impl CommentRow {
             replies: 0,
             page_replies: 0,
             answered_publicly: false,
+            by_era: None,
             revision: 0,
             position: event.position.0,
         })
@@ -103,12 +107,16 @@ impl CommentRow {
         }
     }
 
-    /// After a reply to it came or went.
-    fn replied(mut self, voice: Voice, by: i64) -> Self {
-        self.replies += by;
-        if matches!(voice, Voice::Page(_)) {
-            self.page_replies += by;
-        }
+    /// After a reply to it came in `era`, or went.
+    fn replied(mut self, voice: Voice, era: u32, came: bool) -> Self {
+        let reply = [1, i64::from(matches!(voice, Voice::Page(_)))];
+        self.by_era = if came {
+            ByEra::added(self.by_era, era_of(&self.audience), [self.replies, self.page_replies], era, reply)
+        } else {
+            ByEra::taken(self.by_era, era, reply)
+        };
+        let by = if came { 1 } else { -1 };
+        (self.replies, self.page_replies) = (self.replies + by * reply[0], self.page_replies + by * reply[1]);
         Self { answered_publicly: self.page_replies > 0, ..self }
     }
 }
@@ -132,9 +140,10 @@ impl Fold for CommentRow {
                 Some(row) => Some(row.changed(change, event)),
             };
         }
+        let era = event.metadata.scope.map_or(0, |scope| scope.era);
         match change {
-            comment::Event::Written { voice, .. } => row.map(|row| row.replied(*voice, 1)),
-            comment::Event::Removed { voice, .. } => row.map(|row| row.replied(*voice, -1)),
+            comment::Event::Written { voice, .. } => row.map(|row| row.replied(*voice, era, true)),
+            comment::Event::Removed { voice, .. } => row.map(|row| row.replied(*voice, era, false)),
             comment::Event::Edited { .. } => row,
         }
     }
@@ -142,7 +151,7 @@ impl Fold for CommentRow {
 
 /// The projection of this file.
 pub fn comments() -> Projection {
-    projection("comments", 1).reads(&["comment"]).row::<CommentRow>()
+    projection("comments", 2).reads(&["comment"]).row::<CommentRow>()
 }
 
 record! {
@@ -154,6 +163,8 @@ record! {
         pub post_id: String,
         /// The comment it replies to, if it is a reply.
         pub reply_to: Option<String>,
+        /// Who may read it.
+        pub audience: String,
         /// The person who wrote it.
         pub author: String,
         /// The page that speaks, if one does.
@@ -174,14 +185,38 @@ record! {
         pub removed_by: Option<String>,
         /// Why.
         pub removal_reason: Option<String>,
-        /// Replies that were not removed.
+        /// Replies that were not removed, as far as the viewer may read them.
         pub replies: i64,
-        /// Whether a page replied.
-        pub answered_publicly: bool,
-        /// Revision of its stream.
-        pub revision: i64,
+        /// Those among them in which a page speaks.
+        pub page_replies: i64,
+        /// Both by era.
+        pub by_era: Option<String>,
+        /// Revision of its stream, for whom it tells nothing of what they may not read.
+        pub revision: Option<i64>,
         /// Place in this list.
         pub position: i64,
+    }
+}
+
+impl Thing for CommentDetail {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    fn written(&self) -> Timestamp {
+        self.written
+    }
+}
+
+impl CommentDetail {
+    /// Replies that `rights` open; `None` if they have to be counted.
+    fn seen(&self, rights: &Rights<'_>) -> Option<[i64; 2]> {
+        let totals = [self.replies, self.page_replies];
+        ByEra::read(self.by_era.as_deref(), era_of(&self.audience), totals).seen(rights, self, totals, &[])
     }
 }
 
@@ -198,18 +233,47 @@ pub struct List {
     pub limit: i64,
 }
 
-/// A thread, oldest first, as far as a reader with `keys` may read it who may read the post.
-pub async fn list(db: &Db, keys: &[Key], reader: Option<PersonId>, page: &List) -> Result<Vec<Reacted<CommentDetail>>, DbError> {
+/// A thread, oldest first, as far as `viewer` may read it, who may read the post.
+pub async fn list(db: &Db, viewer: Viewer<'_>, page: &List) -> Result<Vec<Reacted<CommentDetail>>, DbError> {
     let thread = page.reply_to.map_or_else(|| page.post.to_string(), |comment| comment.to_string());
-    let mut params = vec![thread.into(), page.after.unwrap_or(0).into(), page.limit.into(), reactions::reader(reader)];
-    let allowed = Readable { table: "comments_v1", written: "written", filter: "" }.allowed(keys, &mut params);
+    let mut params = vec![thread.into(), page.after.unwrap_or(0).into(), page.limit.into(), reactions::reader(viewer.person)];
+    let allowed = Readable { table: "comments_v2", written: "written", filter: "" }.allowed(viewer.keys, &mut params);
     let sql = allowed.within(|allowed| format!(
-        "SELECT t.id, t.post_id, t.reply_to, t.author, t.as_page, COALESCE(g.name, a.display_name), t.text, t.written, t.edited, t.version, \
-           t.removed, t.removed_by, t.removal_reason, t.replies, t.answered_publicly, t.revision, t.position, {} \
-         FROM comments_v1 t LEFT JOIN people_v1 a ON a.id = t.author LEFT JOIN pages_v1 g ON g.id = t.as_page {} \
+        "SELECT t.id, t.post_id, t.reply_to, t.audience, t.author, t.as_page, COALESCE(g.name, a.display_name), t.text, t.written, t.edited, t.version, \
+           t.removed, t.removed_by, t.removal_reason, t.replies, t.page_replies, t.by_era, t.revision, t.position, {} \
+         FROM comments_v2 t LEFT JOIN people_v1 a ON a.id = t.author LEFT JOIN pages_v1 g ON g.id = t.as_page {} \
          WHERE t.thread = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3",
         reactions::DETAIL,
         reactions::join("t", 4)
     ));
-    db.query(sql, params).await
+    let mut found: Vec<Reacted<CommentDetail>> = db.query(sql, params).await?;
+    let rights = Rights::of(viewer.keys);
+    let unsettled: Vec<&CommentDetail> = found.iter().map(|row| &row.thing).filter(|comment| comment.seen(&rights).is_none()).collect();
+    let counted = count(db, viewer.keys, &unsettled).await?;
+    for Reacted { thing: comment, .. } in &mut found {
+        let seen = comment.seen(&rights).or_else(|| counted.get(&comment.id).copied()).unwrap_or_default();
+        [comment.replies, comment.page_replies] = seen;
+        comment.revision = figures::told(&rights, figures::own(viewer.person, &comment.author), comment, comment.revision);
+    }
+    reactions::settle(db, &rights, viewer.keys, &mut found).await?;
+    Ok(found)
+}
+
+/// Replies one by one.
+async fn count(db: &Db, keys: &[Key], comments: &[&CommentDetail]) -> Result<Counted<2>, DbError> {
+    if comments.is_empty() {
+        return Ok(Counted::new());
+    }
+    let keys = figures::keys_to(keys, comments.iter().copied());
+    let mut params = vec![Value::List(comments.iter().map(|comment| comment.id.clone()).collect()), CAP.into()];
+    let allowed = Readable { table: "comments_v2", written: "written", filter: "" }.allowed(&keys, &mut params);
+    let sql = allowed.within(|allowed| {
+        let replies = format!("SELECT t.id FROM comments_v2 t WHERE t.thread = c.id AND t.removed IS NULL AND {allowed}");
+        format!(
+            "SELECT c.id, (SELECT COUNT(*) FROM ({replies} LIMIT $2) n), (SELECT COUNT(*) FROM ({replies} AND t.as_page IS NOT NULL LIMIT $2) n) \
+             FROM comments_v2 c WHERE c.id = ANY($1)"
+        )
+    });
+    let counted: Vec<(String, i64, i64)> = db.query(sql, params).await?;
+    Ok(counted.into_iter().map(|(id, replies, of_pages)| (id, [replies, of_pages])).collect())
 }

@@ -1,8 +1,11 @@
 //! Read models `groups_v2` and `group_stats_v2`: the directory of groups, each group's detail and its figures.
 
+use crate::audience::Readable;
+use crate::figures::{ByEra, CAP, Rights, place_and_era};
 use crate::past::{self, Past, PastError};
-use crate::{Db, DbError, Fold, Keys, Projection, Value, params, projection, record, row, search::Words};
-use circolo_domain::access::Privacy;
+use crate::questions::{BOTH, ELSEWHERE};
+use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row, search::Words};
+use circolo_domain::access::{Key, Privacy};
 use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership, question};
 use circolo_events::Recorded;
 
@@ -123,10 +126,19 @@ row! {
         pub questions: i64,
         /// Answers ever given.
         pub answers: i64,
+        /// Questions and answers by privacy era, once there are some of others than the first.
+        pub by_era: Option<String>,
     }
 }
 
 impl GroupStatsRow {
+    /// After a question was asked or an answer given, in the order of the columns.
+    fn counted(&mut self, more: [i64; 2], event: &Recorded) {
+        let era = event.metadata.scope.map_or(0, |scope| scope.era);
+        self.by_era = ByEra::added(self.by_era.take(), 0, [self.questions, self.answers], era, more);
+        (self.questions, self.answers) = (self.questions + more[0], self.answers + more[1]);
+    }
+
     fn group_of(event: &Recorded) -> Option<String> {
         match &event.event {
             Event::Group(group::Event::Created { .. }) => Some(event.stream.key().to_owned()),
@@ -145,14 +157,14 @@ impl Fold for GroupStatsRow {
     }
 
     fn fold(row: Option<Self>, key: &str, event: &Recorded) -> Option<Self> {
-        let mut row = row.unwrap_or_else(|| Self { id: key.to_owned(), members: 0, questions: 0, answers: 0 });
+        let mut row = row.unwrap_or_else(|| Self { id: key.to_owned(), members: 0, questions: 0, answers: 0, by_era: None });
         match &event.event {
             Event::Membership(membership::Event::Joined { .. }) => row.members += 1,
             Event::Membership(
                 membership::Event::Left { .. } | membership::Event::Removed { .. } | membership::Event::Banned { episode: Some(_), .. },
             ) => row.members -= 1,
-            Event::Question(question::Event::Posted { .. }) => row.questions += 1,
-            Event::Question(question::Event::Answered { .. }) => row.answers += 1,
+            Event::Question(question::Event::Posted { .. }) => row.counted([1, 0], event),
+            Event::Question(question::Event::Answered { .. }) => row.counted([0, 1], event),
             _ => {}
         }
         Some(row)
@@ -191,34 +203,95 @@ record! {
         pub position: i64,
         /// Present members.
         pub members: i64,
-        /// Questions ever asked.
+        /// Questions ever asked, as far as the reader may read them.
         pub questions: i64,
-        /// Answers ever given.
-        pub answers: i64,
+        /// Answers ever given, as far as the reader may read them; `None` if that would take too long to count.
+        pub answers: Option<i64>,
+        /// Both by privacy era.
+        pub by_era: Option<String>,
     }
 }
 
 const DETAIL: &str = "g.id, g.name, g.description, g.privacy, g.membership, g.members_invite, g.member_list_public, g.history, g.created, \
-                      g.revision, g.position, COALESCE(s.members, 0), COALESCE(s.questions, 0), COALESCE(s.answers, 0)";
+                      g.revision, g.position, COALESCE(s.members, 0), COALESCE(s.questions, 0), COALESCE(s.answers, 0), s.by_era";
 
-/// One group, whoever asks: the caller has checked who may see it.
-pub async fn find(db: &Db, id: GroupId) -> Result<Option<GroupDetail>, DbError> {
+/// One group for a reader with `keys` to it: the caller has checked that they may see it.
+pub async fn find(db: &Db, id: GroupId, keys: &[Key]) -> Result<Option<GroupDetail>, DbError> {
     let sql = format!("SELECT {DETAIL} FROM groups_v2 g LEFT JOIN group_stats_v2 s ON s.id = g.id WHERE g.id = $1");
-    db.find(sql, vec![id.to_string().into()]).await
+    let Some(mut group) = db.find::<GroupDetail>(sql, vec![id.to_string().into()]).await? else { return Ok(None) };
+    let rights = Rights::of(keys);
+    if !rights.are_whole() {
+        (group.questions, group.answers) = figures(db, &group, keys, &rights).await?;
+    }
+    Ok(Some(group))
 }
 
-/// The group as of a moment, from the events of its own stream; whoever asks: the caller has checked who may see it.
+const QUESTIONS: Readable<'static> = Readable { table: "questions_v2", written: "asked", filter: "" };
+const ANSWERS: Readable<'static> = Readable { table: "answers_v2", written: "answered", filter: "" };
+
+/// Questions and answers that a reader may read who may not read everything.
+async fn figures(db: &Db, group: &GroupDetail, keys: &[Key], rights: &Rights<'_>) -> Result<(i64, Option<i64>), DbError> {
+    if rights.are_timed() {
+        return count(db, keys).await;
+    }
+    let totals = [group.questions, group.answers.unwrap_or_default()];
+    let by_era = ByEra::read(group.by_era.as_deref(), 0, totals);
+    let place = format!("group:{}", group.id);
+    let [questions, answers] = by_era.open(rights, &place);
+    let closed = rights.closed(&place, by_era.eras());
+    Ok((questions, beyond(db, rights, closed).await?.map(|beyond| answers - beyond)))
+}
+
+/// How many answers were given in eras that are open to questions of eras that are `closed`: nobody lists them who may not read
+/// the question. `None` if there are too many such questions.
+async fn beyond(db: &Db, rights: &Rights<'_>, closed: Vec<String>) -> Result<Option<i64>, DbError> {
+    if closed.is_empty() {
+        return Ok(Some(0));
+    }
+    let sql = "SELECT q.audience, q.answers, q.by_era FROM questions_v2 q WHERE q.audience = ANY($1) AND q.answered IN ($2, $3) LIMIT $4";
+    let params = vec![closed.into(), ELSEWHERE.into(), BOTH.into(), (CAP + 1).into()];
+    let questions: Vec<(String, i64, Option<String>)> = db.query(sql, params).await?;
+    if i64::try_from(questions.len()).is_ok_and(|found| found > CAP) {
+        return Ok(None);
+    }
+    let open = |(audience, answers, by_era): &(String, i64, Option<String>)| {
+        let (place, era) = place_and_era(audience)?;
+        Some(ByEra::read(by_era.as_deref(), era, [*answers]).open(rights, place)[0])
+    };
+    Ok(Some(questions.iter().filter_map(open).sum()))
+}
+
+/// The same for a reader who may read what stands in the group only from some moments on: up to [`CAP`] questions, and up to as many
+/// answers to these.
+async fn count(db: &Db, keys: &[Key]) -> Result<(i64, Option<i64>), DbError> {
+    let mut params = vec![CAP.into()];
+    let (asked, given) = (QUESTIONS.allowed(keys, &mut params), ANSWERS.allowed(keys, &mut params));
+    let sql = asked.beside(&given, |asked, given| {
+        let questions = format!("SELECT t.id FROM questions_v2 t WHERE {asked} LIMIT $1");
+        let answers = format!("SELECT t.id FROM ({questions}) q JOIN answers_v2 t ON t.question_id = q.id WHERE {given} LIMIT $1");
+        format!("SELECT (SELECT COUNT(*) FROM ({questions}) q), (SELECT COUNT(*) FROM ({answers}) a)")
+    });
+    let (questions, answers) = db.one(sql, params).await?.unwrap_or((0, 0));
+    Ok((questions, Some(answers)))
+}
+
+/// The group as of a moment, from the events of its own stream, for a reader with `keys` to it: the caller has checked that they may
+/// see it.
 ///
 /// What was asked and answered keeps its place in the log for ever, so that is counted by place.
-pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId) -> Result<Option<GroupDetail>, PastError> {
+pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId, keys: &[Key]) -> Result<Option<GroupDetail>, PastError> {
     let Some(row) = past::rows::<GroupRow>(own.iter().collect()).remove(&id.to_string()) else { return Ok(None) };
     let people = past.prefix(&format!("membership-{id}.")).await?;
     let stats = past::rows::<GroupStatsRow>(own.iter().chain(&people).collect()).remove(&id.to_string());
-    let sql = "SELECT (SELECT count(*) FROM questions_v1 q WHERE q.audience >= $1 AND q.audience < $2 AND q.position <= $3), \
-               (SELECT count(*) FROM questions_v1 q JOIN answers_v1 a ON a.question_id = q.id \
-                WHERE q.audience >= $1 AND q.audience < $2 AND a.position <= $3)";
-    // All eras of the group: a semicolon comes right after a colon.
-    let params = params![format!("group:{id}:"), format!("group:{id};"), past.until.0];
+    let mut params: Vec<Value> = vec![past.until.0.into()];
+    let (asked, given) = (QUESTIONS.allowed(keys, &mut params), ANSWERS.allowed(keys, &mut params));
+    let sql = asked.beside(&given, |asked, given| {
+        let readable = format!("FROM questions_v2 t WHERE {asked} AND t.position <= $1");
+        format!(
+            "SELECT (SELECT COUNT(*) {readable}), \
+               (SELECT COUNT(*) FROM answers_v2 t WHERE t.question_id IN (SELECT t.id {readable}) AND {given} AND t.position <= $1)"
+        )
+    });
     let (questions, answers) = db.one(sql, params).await?.unwrap_or((0, 0));
     Ok(Some(GroupDetail {
         id: row.id,
@@ -234,7 +307,8 @@ pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId) -> Re
         position: row.position,
         members: stats.map_or(0, |stats| stats.members),
         questions,
-        answers,
+        answers: Some(answers),
+        by_era: None,
     }))
 }
 

@@ -4,7 +4,7 @@
 //! It holds no write SQL: the engine owns the rest.
 //!
 //! - [`mod@row`], [`value`], [`mod@projection`]: declarations
-//! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres
+//! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres; [`figures`]: counts by what a reader may read
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
@@ -19,6 +19,7 @@ pub mod conversations;
 pub mod db;
 mod engine;
 pub mod feeds;
+pub mod figures;
 pub mod groups;
 pub mod listings;
 pub mod memberships;

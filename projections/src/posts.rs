@@ -1,22 +1,26 @@
-//! Read models `posts_v1` and `post_stats_v1`: posts as they stand, tombstones of removed ones, and their figures.
+//! Read models `posts_v2` and `post_stats_v2`: posts as they stand, tombstones of removed ones, and their figures.
 
+use crate::audience::Readable;
+use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, Viewer, era_of};
 use crate::reactions::{self, Reacted};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
-use circolo_domain::access::Owner;
+use circolo_domain::access::{Key, Owner};
 use circolo_domain::authored::Remover;
 use circolo_domain::stance::Voice;
-use circolo_domain::{Event, PersonId, Personal, PostId, Timestamp, comment, post};
+use circolo_domain::{Event, Personal, PostId, Timestamp, comment, post};
 use circolo_events::Recorded;
 
 row! {
     /// A post, or what is left of it.
-    pub struct PostRow in "posts_v1" {
+    pub struct PostRow in "posts_v2" {
         /// The post's id.
         pub id: String,
         /// The group it was written in, if it was a group.
         pub group_id: Option<String>,
         /// The page it was written on, if it was a page.
         pub page_id: Option<String>,
+        /// Who may read it: the group or page and the privacy era it was written in.
+        pub audience: String,
         /// The person who wrote it.
         pub author: String,
         /// The page that speaks, if one does.
@@ -72,6 +76,7 @@ impl PostRow {
             id: key.to_owned(),
             group_id,
             page_id,
+            audience: scope.audience(),
             author: author.to_string(),
             as_page: as_page(*voice),
             text: text.get().cloned(),
@@ -123,11 +128,33 @@ impl Fold for PostRow {
 
 row! {
     /// A post's figures, apart from its words: they change more often.
-    pub struct PostStatsRow in "post_stats_v1" {
+    pub struct PostStatsRow in "post_stats_v2" {
         /// The post's id.
         pub id: String,
-        /// Comments and replies that were not removed.
+        /// Comments that were not removed.
         pub comments: i64,
+        /// Replies to comments that were not removed.
+        pub replies: i64,
+        /// The privacy era of the first.
+        pub era: i64,
+        /// Comments and replies by era, once there are several.
+        pub by_era: Option<String>,
+    }
+}
+
+impl PostStatsRow {
+    /// After a comment, or with `reply` a reply to one, was written in `era`.
+    fn written(mut self, era: u32, reply: bool) -> Self {
+        let more = if reply { [0, 1] } else { [1, 0] };
+        let first = u32::try_from(self.era).unwrap_or_default();
+        self.by_era = ByEra::added(self.by_era, first, [self.comments, self.replies], era, more);
+        Self { comments: self.comments + more[0], replies: self.replies + more[1], ..self }
+    }
+
+    fn removed(mut self, era: u32, reply: bool) -> Self {
+        let less = if reply { [0, 1] } else { [1, 0] };
+        self.by_era = ByEra::taken(self.by_era, era, less);
+        Self { comments: self.comments - less[0], replies: self.replies - less[1], ..self }
     }
 }
 
@@ -140,19 +167,19 @@ impl Fold for PostStatsRow {
     }
 
     fn fold(row: Option<Self>, key: &str, event: &Recorded) -> Option<Self> {
-        let mut row = row.unwrap_or_else(|| Self { id: key.to_owned(), comments: 0 });
-        match &event.event {
-            Event::Comment(comment::Event::Written { .. }) => row.comments += 1,
-            Event::Comment(comment::Event::Removed { .. }) => row.comments -= 1,
-            _ => {}
-        }
-        Some(row)
+        let era = event.metadata.scope.map_or(0, |scope| scope.era);
+        let row = row.unwrap_or_else(|| Self { id: key.to_owned(), comments: 0, replies: 0, era: era.into(), by_era: None });
+        Some(match &event.event {
+            Event::Comment(comment::Event::Written { reply_to, .. }) => row.written(era, reply_to.is_some()),
+            Event::Comment(comment::Event::Removed { reply_to, .. }) => row.removed(era, reply_to.is_some()),
+            _ => row,
+        })
     }
 }
 
 /// The projection of this file.
 pub fn posts() -> Projection {
-    projection("posts", 1).reads(&["post", "comment"]).row::<PostRow>().row::<PostStatsRow>()
+    projection("posts", 2).reads(&["post", "comment"]).row::<PostRow>().row::<PostStatsRow>()
 }
 
 record! {
@@ -164,6 +191,8 @@ record! {
         pub group_id: Option<String>,
         /// The page it was written on, if it was a page.
         pub page_id: Option<String>,
+        /// Who may read it.
+        pub audience: String,
         /// The person who wrote it.
         pub author: String,
         /// The page that speaks, if one does.
@@ -184,30 +213,88 @@ record! {
         pub removed_by: Option<String>,
         /// Why.
         pub removal_reason: Option<String>,
-        /// Comments and replies.
+        /// Comments, as far as the viewer may read them.
         pub comments: i64,
-        /// Revision of its stream.
-        pub revision: i64,
+        /// Replies to them, as far as the viewer may read them.
+        pub replies: i64,
+        /// The privacy era of the first.
+        pub era: Option<i64>,
+        /// Both by era.
+        pub by_era: Option<String>,
+        /// Revision of its stream, for whom it tells nothing of what they may not read.
+        pub revision: Option<i64>,
     }
 }
 
-/// The posts of these ids with what `reader` feels about them, in no order: the caller has checked who may read them.
-pub async fn by_ids(db: &Db, ids: Vec<String>, reader: Option<PersonId>) -> Result<Vec<Reacted<PostDetail>>, DbError> {
+impl Thing for PostDetail {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    fn written(&self) -> Timestamp {
+        self.written
+    }
+}
+
+impl PostDetail {
+    /// Comments and replies that `rights` open; `None` if they have to be counted.
+    fn seen(&self, rights: &Rights<'_>) -> Option<[i64; 2]> {
+        let first = self.era.and_then(|era| u32::try_from(era).ok()).unwrap_or_else(|| era_of(&self.audience));
+        let totals = [self.comments, self.replies];
+        ByEra::read(self.by_era.as_deref(), first, totals).seen(rights, self, totals, &[1])
+    }
+}
+
+/// The posts of these ids for `viewer`, in no order: the caller has checked that they may read them.
+pub async fn by_ids(db: &Db, ids: Vec<String>, viewer: Viewer<'_>) -> Result<Vec<Reacted<PostDetail>>, DbError> {
     if ids.is_empty() {
         return Ok(vec![]);
     }
     let sql = format!(
-        "SELECT p.id, p.group_id, p.page_id, p.author, p.as_page, COALESCE(g.name, a.display_name), p.text, p.written, p.edited, p.version, \
-           p.removed, p.removed_by, p.removal_reason, COALESCE(s.comments, 0), p.revision, {} \
-         FROM posts_v1 p LEFT JOIN people_v1 a ON a.id = p.author LEFT JOIN pages_v1 g ON g.id = p.as_page \
-           LEFT JOIN post_stats_v1 s ON s.id = p.id {} WHERE p.id = ANY($1)",
+        "SELECT p.id, p.group_id, p.page_id, p.audience, p.author, p.as_page, COALESCE(g.name, a.display_name), p.text, p.written, p.edited, p.version, \
+           p.removed, p.removed_by, p.removal_reason, COALESCE(s.comments, 0), COALESCE(s.replies, 0), s.era, s.by_era, p.revision, {} \
+         FROM posts_v2 p LEFT JOIN people_v1 a ON a.id = p.author LEFT JOIN pages_v1 g ON g.id = p.as_page \
+           LEFT JOIN post_stats_v2 s ON s.id = p.id {} WHERE p.id = ANY($1)",
         reactions::DETAIL,
         reactions::join("p", 2)
     );
-    db.lookup(sql, vec![Value::List(ids), reactions::reader(reader)]).await
+    let mut found: Vec<Reacted<PostDetail>> = db.lookup(sql, vec![Value::List(ids), reactions::reader(viewer.person)]).await?;
+    let rights = Rights::of(viewer.keys);
+    let unsettled: Vec<&PostDetail> = found.iter().map(|row| &row.thing).filter(|post| post.seen(&rights).is_none()).collect();
+    let counted = count(db, viewer.keys, &unsettled).await?;
+    for Reacted { thing: post, .. } in &mut found {
+        let seen = post.seen(&rights).or_else(|| counted.get(&post.id).copied()).unwrap_or_default();
+        [post.comments, post.replies] = seen;
+        post.revision = figures::told(&rights, figures::own(viewer.person, &post.author), post, post.revision);
+    }
+    reactions::settle(db, &rights, viewer.keys, &mut found).await?;
+    Ok(found)
 }
 
 /// One post, or its tombstone.
-pub async fn find(db: &Db, id: PostId, reader: Option<PersonId>) -> Result<Option<Reacted<PostDetail>>, DbError> {
-    Ok(by_ids(db, vec![id.to_string()], reader).await?.pop())
+pub async fn find(db: &Db, id: PostId, viewer: Viewer<'_>) -> Result<Option<Reacted<PostDetail>>, DbError> {
+    Ok(by_ids(db, vec![id.to_string()], viewer).await?.pop())
+}
+
+/// Comments and replies one by one: a reply is read by who may read both it and what it is for.
+async fn count(db: &Db, keys: &[Key], posts: &[&PostDetail]) -> Result<Counted<2>, DbError> {
+    if posts.is_empty() {
+        return Ok(Counted::new());
+    }
+    let keys = figures::keys_to(keys, posts.iter().copied());
+    let mut params = vec![Value::List(posts.iter().map(|post| post.id.clone()).collect()), CAP.into()];
+    let allowed = Readable { table: "comments_v2", written: "written", filter: "" }.allowed(&keys, &mut params);
+    let sql = allowed.within(|allowed| format!(
+        "SELECT p.id, (SELECT COUNT(*) FROM (SELECT t.id FROM comments_v2 t WHERE t.thread = p.id AND t.removed IS NULL AND {allowed} LIMIT $2) n), \
+           (SELECT COUNT(*) FROM (SELECT t.id FROM comments_v2 t \
+              WHERE t.thread IN (SELECT t.id FROM comments_v2 t WHERE t.thread = p.id AND {allowed}) \
+                AND t.removed IS NULL AND {allowed} LIMIT $2) n) \
+         FROM posts_v2 p WHERE p.id = ANY($1)"
+    ));
+    let counted: Vec<(String, i64, i64)> = db.query(sql, params).await?;
+    Ok(counted.into_iter().map(|(id, comments, replies)| (id, [comments, replies])).collect())
 }

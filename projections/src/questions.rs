@@ -1,6 +1,7 @@
-//! Read models `questions_v1` and `answers_v1`: questions with their answers, for lists and the detail page.
+//! Read models `questions_v2` and `answers_v2`: questions with their answers, for lists and the detail page.
 
 use crate::audience::Readable;
+use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, era_of};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Key;
 use circolo_domain::{Event, QuestionId, Timestamp, question};
@@ -8,7 +9,7 @@ use circolo_events::Recorded;
 
 row! {
     /// A question.
-    pub struct QuestionRow in "questions_v1" {
+    pub struct QuestionRow in "questions_v2" {
         /// The question's id.
         pub id: String,
         /// Where it was asked.
@@ -25,8 +26,10 @@ row! {
         pub asked: Timestamp,
         /// How many answers it has.
         pub answers: i64,
-        /// Whether it has none.
-        pub unanswered: bool,
+        /// Which: [`NONE`], [`ELSEWHERE`], [`HERE`] or [`BOTH`].
+        pub answered: i64,
+        /// How many by era, once there are others than the question's own.
+        pub by_era: Option<String>,
         /// The accepted answer.
         pub accepted: Option<String>,
         /// Whether it takes no more answers.
@@ -38,8 +41,17 @@ row! {
     }
     index "by_audience" (audience, position);
     index "by_time" (audience, asked);
-    index "unanswered" (audience, unanswered, position);
+    index "answered" (audience, answered, position);
 }
+
+/// [`QuestionRow::answered`] of a question without an answer.
+pub const NONE: i64 = 0;
+/// The same, where all answers are of other privacy eras than the question.
+pub const ELSEWHERE: i64 = 1;
+/// The same, where all answers are of its own: who reads the question on reads them.
+pub const HERE: i64 = 2;
+/// The same, with answers of its own era and of others.
+pub const BOTH: i64 = 3;
 
 impl QuestionRow {
     fn posted(key: &str, event: &Recorded) -> Option<Self> {
@@ -55,7 +67,8 @@ impl QuestionRow {
             body: body.get().cloned(),
             asked: event.recorded_at,
             answers: 0,
-            unanswered: true,
+            answered: NONE,
+            by_era: None,
             accepted: None,
             closed: false,
             revision: 0,
@@ -63,10 +76,19 @@ impl QuestionRow {
         })
     }
 
-    fn changed(mut self, event: &question::Event) -> Self {
+    /// After an answer was given in `era`.
+    fn answered_in(&mut self, era: u32) {
+        let own = era_of(&self.audience);
+        self.by_era = ByEra::added(self.by_era.take(), own, [self.answers], era, [1]);
+        self.answers += 1;
+        let place = if era == own { HERE } else { ELSEWHERE };
+        self.answered = if self.answered == NONE || self.answered == place { place } else { BOTH };
+    }
+
+    fn changed(mut self, event: &question::Event, era: u32) -> Self {
         match event {
             question::Event::Posted { .. } => {}
-            question::Event::Answered { .. } => (self.answers, self.unanswered) = (self.answers + 1, false),
+            question::Event::Answered { .. } => self.answered_in(era),
             question::Event::AnswerAccepted { answer, .. } => self.accepted = Some(answer.to_string()),
             question::Event::AcceptanceWithdrawn { .. } => self.accepted = None,
             question::Event::Closed => self.closed = true,
@@ -88,7 +110,7 @@ impl Fold for QuestionRow {
         let Event::Question(change) = &event.event else { return row };
         let row = match row {
             None => Self::posted(key, event)?,
-            Some(row) => row.changed(change),
+            Some(row) => row.changed(change, event.metadata.scope.map_or(0, |scope| scope.era)),
         };
         Some(Self { revision: i64::try_from(event.revision).unwrap_or(i64::MAX), ..row })
     }
@@ -96,7 +118,7 @@ impl Fold for QuestionRow {
 
 row! {
     /// An answer.
-    pub struct AnswerRow in "answers_v1" {
+    pub struct AnswerRow in "answers_v2" {
         /// The answer's id.
         pub id: String,
         /// What it answers.
@@ -147,7 +169,7 @@ impl Fold for AnswerRow {
 
 /// The projection of this file.
 pub fn questions() -> Projection {
-    projection("questions", 1).reads(&["question"]).row::<QuestionRow>().row::<AnswerRow>()
+    projection("questions", 2).reads(&["question"]).row::<QuestionRow>().row::<AnswerRow>()
 }
 
 record! {
@@ -157,6 +179,8 @@ record! {
         pub id: String,
         /// Where it was asked.
         pub group_id: String,
+        /// Who may read it.
+        pub audience: String,
         /// Who asked.
         pub author: String,
         /// How others see them.
@@ -167,35 +191,105 @@ record! {
         pub body: Option<String>,
         /// When it was asked.
         pub asked: Timestamp,
-        /// How many answers it has.
+        /// How many answers it has, as far as the reader may read them.
         pub answers: i64,
-        /// The accepted answer.
+        /// How many by era.
+        pub by_era: Option<String>,
+        /// The accepted answer, if the reader may read it.
         pub accepted: Option<String>,
+        /// Who may read that.
+        pub accepted_audience: Option<String>,
+        /// When it was given.
+        pub accepted_given: Option<Timestamp>,
         /// Whether it takes no more answers.
         pub closed: bool,
-        /// Revision of its stream.
-        pub revision: i64,
+        /// Revision of its stream, for whom it tells nothing of what they may not read.
+        pub revision: Option<i64>,
         /// Place in lists.
         pub position: i64,
     }
 }
 
-const DETAIL: &str =
-    "q.id, q.group_id, q.author, p.display_name, q.title, q.body, q.asked, q.answers, q.accepted, q.closed, q.revision, q.position";
+impl Thing for QuestionDetail {
+    fn id(&self) -> &str {
+        &self.id
+    }
 
-/// One question, whoever asks: the caller has checked who may read it.
-pub async fn find(db: &Db, id: QuestionId) -> Result<Option<QuestionDetail>, DbError> {
-    let sql = format!("SELECT {DETAIL} FROM questions_v1 q LEFT JOIN people_v1 p ON p.id = q.author WHERE q.id = $1");
-    db.find(sql, vec![id.to_string().into()]).await
+    fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    fn written(&self) -> Timestamp {
+        self.asked
+    }
 }
 
-/// The questions of these ids, in no order: the caller has checked who may read them.
-pub async fn by_ids(db: &Db, ids: Vec<String>) -> Result<Vec<QuestionDetail>, DbError> {
+impl QuestionDetail {
+    /// Answers that `rights` open; `None` if they have to be counted.
+    fn seen(&self, rights: &Rights<'_>) -> Option<[i64; 1]> {
+        let totals = [self.answers];
+        ByEra::read(self.by_era.as_deref(), era_of(&self.audience), totals).seen(rights, self, totals, &[])
+    }
+}
+
+const DETAIL: &str = "q.id, q.group_id, q.audience, q.author, p.display_name, q.title, q.body, q.asked, q.answers, q.by_era, q.accepted, \
+    a.audience, a.answered, q.closed, q.revision, q.position";
+
+/// Names of authors and accepted answers.
+const JOINED: &str = "LEFT JOIN people_v1 p ON p.id = q.author LEFT JOIN answers_v2 a ON a.id = q.accepted";
+
+/// One question for a reader with `keys`: the caller has checked that they may read it.
+pub async fn find(db: &Db, id: QuestionId, keys: &[Key]) -> Result<Option<QuestionDetail>, DbError> {
+    let sql = format!("SELECT {DETAIL} FROM questions_v2 q {JOINED} WHERE q.id = $1");
+    let mut found = db.lookup(sql, vec![id.to_string().into()]).await?;
+    settle(db, keys, &mut found).await?;
+    Ok(found.pop())
+}
+
+/// The questions of these ids for a reader with `keys`, in no order: the caller has checked that they may read them.
+pub async fn by_ids(db: &Db, ids: Vec<String>, keys: &[Key]) -> Result<Vec<QuestionDetail>, DbError> {
     if ids.is_empty() {
         return Ok(vec![]);
     }
-    let sql = format!("SELECT {DETAIL} FROM questions_v1 q LEFT JOIN people_v1 p ON p.id = q.author WHERE q.id = ANY($1)");
-    db.lookup(sql, vec![Value::List(ids)]).await
+    let sql = format!("SELECT {DETAIL} FROM questions_v2 q {JOINED} WHERE q.id = ANY($1)");
+    let mut found = db.lookup(sql, vec![Value::List(ids)]).await?;
+    settle(db, keys, &mut found).await?;
+    Ok(found)
+}
+
+/// Leaves of figures, accepted answers and revisions what `keys` open.
+async fn settle(db: &Db, keys: &[Key], found: &mut [QuestionDetail]) -> Result<(), DbError> {
+    let rights = Rights::of(keys);
+    let unsettled: Vec<&QuestionDetail> = found.iter().filter(|question| question.seen(&rights).is_none()).collect();
+    let counted = count(db, keys, &unsettled).await?;
+    for question in found {
+        let seen = question.seen(&rights).or_else(|| counted.get(&question.id).copied()).unwrap_or_default();
+        [question.answers] = seen;
+        let given = question.accepted_audience.as_deref().zip(question.accepted_given);
+        if !given.is_some_and(|(audience, at)| rights.read(audience, at)) {
+            question.accepted = None;
+        }
+        question.revision = figures::told(&rights, false, question, question.revision);
+    }
+    Ok(())
+}
+
+/// Answers one by one.
+async fn count(db: &Db, keys: &[Key], questions: &[&QuestionDetail]) -> Result<Counted<1>, DbError> {
+    if questions.is_empty() {
+        return Ok(Counted::new());
+    }
+    let keys = figures::keys_to(keys, questions.iter().copied());
+    let mut params = vec![Value::List(questions.iter().map(|question| question.id.clone()).collect()), CAP.into()];
+    let allowed = ANSWERS.allowed(&keys, &mut params);
+    let sql = allowed.within(|allowed| {
+        format!(
+            "SELECT q.id, (SELECT COUNT(*) FROM (SELECT t.id FROM answers_v2 t WHERE t.question_id = q.id AND {allowed} LIMIT $2) n) \
+             FROM questions_v2 q WHERE q.id = ANY($1)"
+        )
+    });
+    let counted: Vec<(String, i64)> = db.query(sql, params).await?;
+    Ok(counted.into_iter().map(|(id, answers)| (id, [answers])).collect())
 }
 
 /// What a list of questions is to hold.
@@ -211,23 +305,66 @@ pub struct List {
     pub limit: i64,
 }
 
+/// How often a list of what is unanswered reads on behind what is answered after all.
+const ROUNDS: usize = 4;
+
 /// The questions that a reader with `keys` may read, newest first.
 pub async fn list(db: &Db, keys: &[Key], page: &List) -> Result<Vec<QuestionDetail>, DbError> {
-    let filter = if page.unanswered { " AND t.unanswered = 1" } else { "" };
+    if !page.unanswered {
+        return read(db, keys, "", page).await;
+    }
+    let mut found = read(db, keys, " AND t.answered = 0", page).await?;
+    if Rights::of(keys).are_whole() {
+        return Ok(found);
+    }
+    // Unanswered is, for this reader, also what has no answer that they may read: one of another era, or of after their time.
+    let (ended, lasting): (Vec<Key>, Vec<Key>) = keys.iter().cloned().partition(|key| key.until != i64::MAX);
+    found.extend(unanswered(db, (keys, &lasting), " AND t.answered = 1", page).await?);
+    found.extend(unanswered(db, (keys, &ended), " AND t.answered <> 0", page).await?);
+    found.sort_unstable_by_key(|question| std::cmp::Reverse(question.position));
+    found.truncate(usize::try_from(page.limit).unwrap_or_default());
+    Ok(found)
+}
+
+/// What has answers, but none that a reader with `keys` may read, by some of their keys. Reads on in ever longer pages, and after
+/// [`ROUNDS`] no further.
+async fn unanswered(db: &Db, (keys, by): (&[Key], &[Key]), filter: &str, page: &List) -> Result<Vec<QuestionDetail>, DbError> {
+    let (mut found, mut page) = (vec![], page.clone());
+    for _ in 0..ROUNDS {
+        let mut read = select(db, by, filter, &page).await?;
+        let ended = i64::try_from(read.len()).unwrap_or(i64::MAX) < page.limit;
+        page.before = read.last().map(|last| last.position);
+        settle(db, keys, &mut read).await?;
+        found.extend(read.into_iter().filter(|question| question.answers == 0));
+        if ended || i64::try_from(found.len()).unwrap_or(i64::MAX) >= page.limit {
+            break;
+        }
+        page.limit *= 4;
+    }
+    Ok(found)
+}
+
+async fn read(db: &Db, keys: &[Key], filter: &str, page: &List) -> Result<Vec<QuestionDetail>, DbError> {
+    let mut found = select(db, keys, filter, page).await?;
+    settle(db, keys, &mut found).await?;
+    Ok(found)
+}
+
+/// A page of a list as the rows have it.
+async fn select(db: &Db, keys: &[Key], filter: &str, page: &List) -> Result<Vec<QuestionDetail>, DbError> {
     let end = page.asked_until.map_or(i64::MAX, |until| until.micros() + 1);
     let keys: Vec<Key> = keys.iter().map(|key| Key { until: key.until.min(end), ..key.clone() }).collect();
-    let Some((found, params)) = (Readable { table: "questions_v1", written: "asked", filter }).newest(&keys, page.before, page.limit)
+    let Some((found, params)) = (Readable { table: "questions_v2", written: "asked", filter }).newest(&keys, page.before, page.limit)
     else {
         return Ok(vec![]);
     };
     let sql = found.within(|found| {
-        format!(
-            "SELECT {DETAIL} FROM ({found}) found JOIN questions_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.author \
-             ORDER BY q.position DESC"
-        )
+        format!("SELECT {DETAIL} FROM ({found}) found JOIN questions_v2 q ON q.id = found.id {JOINED} ORDER BY q.position DESC")
     });
     db.query(sql, params).await
 }
+
+const ANSWERS: Readable<'static> = Readable { table: "answers_v2", written: "answered", filter: "" };
 
 record! {
     /// An answer on the question's page.
@@ -250,10 +387,10 @@ record! {
 /// The answers to a question, oldest first, as far as a reader with `keys` may read them who may read the question.
 pub async fn answers(db: &Db, question: QuestionId, keys: &[Key], after: Option<i64>, limit: i64) -> Result<Vec<AnswerDetail>, DbError> {
     let mut params = vec![question.to_string().into(), after.unwrap_or(0).into(), limit.into()];
-    let allowed = Readable { table: "answers_v1", written: "answered", filter: "" }.allowed(keys, &mut params);
+    let allowed = ANSWERS.allowed(keys, &mut params);
     let sql = allowed.within(|allowed| {
         format!(
-            "SELECT t.id, t.author, p.display_name, t.body, t.answered, t.position FROM answers_v1 t LEFT JOIN people_v1 p ON p.id = t.author \
+            "SELECT t.id, t.author, p.display_name, t.body, t.answered, t.position FROM answers_v2 t LEFT JOIN people_v1 p ON p.id = t.author \
              WHERE t.question_id = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3"
         )
     });

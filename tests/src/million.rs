@@ -12,7 +12,7 @@ use circolo_projections::{
     pages::PageRow,
     people::PersonRow,
     posts::{PostRow, PostStatsRow},
-    questions::{AnswerRow, QuestionRow},
+    questions::{AnswerRow, HERE, NONE, QuestionRow},
     reactions::{ReactionCountsRow, ReactionRow},
     search,
     value::Kind,
@@ -175,7 +175,7 @@ pub fn content() -> Vec<Content> {
                 ("title", "'Which? ' || n".to_owned()),
                 ("asked", "n * 1000000".to_owned()),
                 // In the big group only the oldest are without an answer.
-                ("unanswered", format!("CASE WHEN n <= 10 OR n > {BIG} THEN 1 ELSE 0 END")),
+                ("answered", format!("CASE WHEN n <= 10 OR n > {BIG} THEN {NONE} ELSE {HERE} END")),
             ],
         ),
         (

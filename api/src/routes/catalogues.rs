@@ -11,6 +11,7 @@ use crate::{
 use axum::extract::State;
 use circolo_domain::{Currency, GroupId, PersonId, Slug, access::Action};
 use circolo_projections::catalogue::{self, Catalogue, ListingDetail};
+use circolo_projections::figures::Viewer;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -142,7 +143,8 @@ async fn list_group_catalogue(
     let wanted = page.read()?;
     let standing = app.standing(caller.person(), id).await?;
     standing.allows(Action::Read)?;
-    let rows = catalogue::of_group(app.db(), &standing.keys(), &wanted).await?;
+    let viewer = Viewer { person: caller.person(), keys: &standing.keys() };
+    let rows = catalogue::of_group(app.db(), viewer, &wanted).await?;
     Ok(page.page(rows, Reader::of(&standing)))
 }
 
@@ -168,6 +170,7 @@ async fn list_seller_catalogue(
     for group in catalogue::groups_of_seller(app.db(), id, GROUPS_OF_SELLER).await? {
         keys.extend(app.standing(Some(caller.person()), group).await?.keys());
     }
-    let rows = catalogue::of_seller(app.db(), id, &keys, &wanted).await?;
+    let viewer = Viewer { person: Some(caller.person()), keys: &keys };
+    let rows = catalogue::of_seller(app.db(), id, viewer, &wanted).await?;
     Ok(page.page(rows, Reader { person: Some(caller.person()), keeps_order: false }))
 }

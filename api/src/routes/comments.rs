@@ -20,6 +20,7 @@ use circolo_domain::{
 };
 use circolo_projections::{
     comments::{self, CommentDetail, List},
+    figures::Viewer,
     page_comments,
     reactions::Reacted,
 };
@@ -83,20 +84,21 @@ struct CommentView {
     /// Present once it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     removal: Option<RemovalView>,
-    /// How many replies it has.
+    /// How many replies it has that the caller may read.
     reply_count: i64,
-    /// Whether a page replied to it.
+    /// Whether a page replied to it, as far as the caller may read that.
     answered_publicly: bool,
     /// Whether the page replied to it in private; for the page's staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     answered_privately: Option<bool>,
-    /// How many feel what about it.
+    /// How many feel what about it, as far as the caller may know.
     reactions: ReactionsView,
     /// What the caller feels, if they said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     my_reaction: Option<String>,
-    /// Revision of the comment, for `If-Match`.
-    revision: i64,
+    /// Revision of the comment, for `If-Match`; absent for whom it would count what they may not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl From<Reacted<CommentDetail>> for CommentView {
@@ -112,7 +114,7 @@ impl From<Reacted<CommentDetail>> for CommentView {
             edited_at: row.edited,
             removal: RemovalView::new(row.removed, row.removed_by, row.removal_reason),
             reply_count: row.replies,
-            answered_publicly: row.answered_publicly,
+            answered_publicly: row.page_replies > 0,
             answered_privately: None,
             my_reaction: reactions.mine.take(),
             reactions: reactions.into(),
@@ -198,7 +200,8 @@ async fn list_comments(
         }
     }
     let list = List { post: id, reply_to: page.reply_to, after, limit: page.limit.and_one() };
-    let rows = comments::list(app.db(), &post.by.keys(), caller.person(), &list).await?;
+    let viewer = Viewer { person: caller.person(), keys: &post.by.keys() };
+    let rows = comments::list(app.db(), viewer, &list).await?;
     let mut listing = Listing::page("comments", page.limit, rows, |row| row.thing.position, CommentView::from);
     if let Stance::Page(standing) = &post.by
         && standing.role().is_some()

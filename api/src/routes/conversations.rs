@@ -4,6 +4,7 @@ use super::comments::{self, Reached};
 use crate::{
     App, Problem,
     answer::Done,
+    call::Call,
     caller::{Caller, MaybeCaller},
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
@@ -219,8 +220,8 @@ struct ListMessages {
 }
 
 /// Executes a command on a conversation. It has no scope: no audience but the two ever reads of it.
-async fn execute(app: &App, caller: &Caller, page: PageId, person: PersonId, command: Command) -> Result<circolo_events::Done, Problem> {
-    app.execute::<Conversation>(caller, &conversation::stream(page, person), command, None).await
+async fn execute(app: &App, call: &Call, page: PageId, person: PersonId, command: Command) -> Result<circolo_events::Done, Problem> {
+    app.execute::<Conversation>(call, &conversation::stream(page, person), command, None).await
 }
 
 /// Write to a page.
@@ -232,7 +233,10 @@ async fn write_to_page(
     Json(body): Json<WriteMessage>,
 ) -> Result<Done, Problem> {
     let by = app.page_standing(Some(&caller), page).await?;
-    let done = execute(&app, &caller, page, caller.person(), Command::WriteToPage { by, text: body.text }).await?;
+    // What staff did with the conversation counts in its revision and is no business of the person's.
+    let call = caller.unseeing();
+    let written = execute(&app, &call, page, caller.person(), Command::WriteToPage { by, text: body.text }).await;
+    let done = circolo_events::Done { revision: None, ..written.map_err(Problem::without_details)? };
     Ok(Done::created(caller.command_id(), &done, format!("/v1/me/conversations/{page}/messages")))
 }
 

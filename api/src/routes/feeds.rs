@@ -21,6 +21,7 @@ use circolo_domain::{
 use circolo_projections::{
     Db, catalogue,
     feeds::{self, FeedItem},
+    figures::Viewer,
     memberships, pages, posts, questions,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -66,21 +67,21 @@ async fn read(app: &App, list: &str, reader: Option<PersonId>, keys: &[Key], pag
     let before = page.after.map(|after| after.read(list)).transpose()?;
     let items = feeds::newest(app.db(), keys, before, page.limit.and_one()).await?;
     let shown = &items[..items.len().min(page.limit.get())];
-    let mut contents = contents(app.db(), reader, shown).await?;
+    let mut contents = contents(app.db(), Viewer { person: reader, keys }, shown).await?;
     let found = Listing::page(list, page.limit, items, |item| item.position, |item| contents.remove(&item.id));
     // What was removed since its place was read is left out.
     Ok(Listing { items: found.items.into_iter().flatten().collect(), next: found.next })
 }
 
-async fn contents(db: &Db, reader: Option<PersonId>, items: &[FeedItem]) -> Result<HashMap<String, FeedEntry>, Problem> {
+async fn contents(db: &Db, viewer: Viewer<'_>, items: &[FeedItem]) -> Result<HashMap<String, FeedEntry>, Problem> {
     let of = |kind: &str| items.iter().filter(|item| item.kind == kind).map(|item| item.id.clone()).collect::<Vec<_>>();
-    let posts = posts::by_ids(db, of(feeds::POST), reader).await?;
-    let questions = questions::by_ids(db, of(feeds::QUESTION)).await?;
-    let listings = catalogue::by_ids(db, of(feeds::LISTING)).await?;
+    let posts = posts::by_ids(db, of(feeds::POST), viewer).await?;
+    let questions = questions::by_ids(db, of(feeds::QUESTION), viewer.keys).await?;
+    let listings = catalogue::by_ids(db, of(feeds::LISTING), viewer).await?;
     let posts = posts.into_iter().filter(|row| row.thing.removed.is_none());
     let posts = posts.map(|row| (row.thing.id.clone(), FeedEntry::Post(row.into())));
     let questions = questions.into_iter().map(|row| (row.id.clone(), FeedEntry::Question(row.into())));
-    let by = Reader { person: reader, keeps_order: false };
+    let by = Reader { person: viewer.person, keeps_order: false };
     let listings = listings.into_iter().filter(|row| row.withdrawn.is_none());
     let listings = listings.map(|row| (row.id.clone(), FeedEntry::Listing(by.listing(row))));
     Ok(posts.chain(questions).chain(listings).collect())

@@ -15,12 +15,13 @@ use axum::{
 };
 use circolo_domain::{
     Comment, GroupId, Name, PersonId, Timestamp,
-    access::{Action, Privacy, Role, Standing},
+    access::{Action, Origin, Privacy, Role, Scope, Standing},
     group::{self, Changes, Group, History, Policy},
     membership::{self, Membership},
 };
 use circolo_events::ExecuteError;
 use circolo_projections::{
+    figures,
     groups::{self, Directory, GroupDetail},
     past,
 };
@@ -166,10 +167,11 @@ struct GroupView {
     /// Present members; for those who may read the member list.
     #[serde(skip_serializing_if = "Option::is_none")]
     members: Option<i64>,
-    /// Questions ever asked; for those who may read the group.
+    /// Questions ever asked that the caller may read; for those who may read the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     questions: Option<i64>,
-    /// Answers ever given; for those who may read the group.
+    /// Answers ever given that the caller may read; for those who may read the group. Absent, too, where they would be too many
+    /// to tell from those that the caller may not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<i64>,
     /// What the caller is to the group: `member`, `requested`, `invited`, `banned` or `none`.
@@ -178,8 +180,9 @@ struct GroupView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<RoleName>)]
     role: Option<Role>,
-    /// Revision of the group, for `If-Match`.
-    revision: i64,
+    /// Revision of the group, for `If-Match`; absent for whom it would count what they may not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl GroupView {
@@ -191,13 +194,21 @@ impl GroupView {
             history: row.history.clone(),
             members: allows(Action::ReadMembers).then_some(row.members),
             questions: reads.then_some(row.questions),
-            answers: reads.then_some(row.answers),
+            answers: row.answers.filter(|_| reads),
             status: standing.status(),
             role: standing.role(),
-            revision: row.revision,
+            revision: told(standing).then_some(row.revision),
             item: row.into(),
         }
     }
+}
+
+/// Whether somebody is told the group's revision: who may read all that was ever done in it, and the list of members, for roles
+/// count in it.
+pub(super) fn told(standing: &Standing) -> bool {
+    let beginning = |scope| Origin { scope: Scope { era: 0, ..scope }, at: Timestamp::from_micros(i64::MIN) };
+    let follows = standing.scope().is_some_and(|scope| figures::follows(&standing.keys(), beginning(scope)));
+    follows && standing.allows(Action::ReadMembers).is_ok()
 }
 
 /// Which page of the directory.
@@ -261,16 +272,16 @@ async fn find_group(
     let standing = app.standing(caller.person(), id).await?;
     standing.allows(Action::See)?;
     let Some(time) = as_of else {
-        let row = groups::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-        let revision = row.revision.unsigned_abs();
+        let row = groups::find(app.db(), id, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
         let view = GroupView::new(row, &standing, |action| standing.allows(action).is_ok());
+        let revision = view.revision;
         return Ok(Tagged(view, revision).into_response());
     };
     let past = app.past(time).await?;
     let own = past.stream(&group::stream(id)).await?;
     let then = Arc::new(past::state::<Group>(&own));
     standing.allows_as_of(Action::See, &then, time)?;
-    let row = groups::as_of(app.db(), past, &own, id).await?.ok_or_else(Problem::not_found)?;
+    let row = groups::as_of(app.db(), past, &own, id, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
     let view = GroupView::new(row, &standing, |action| standing.allows_as_of(action, &then, time).is_ok());
     // Without an entity tag: nothing can be changed as of then.
     Ok(Json(view).into_response())

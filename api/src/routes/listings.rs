@@ -23,6 +23,7 @@ use circolo_domain::{
     listing::{self, Changes, Command, Condition, Draft, Handover},
 };
 use circolo_projections::catalogue::{self, ListingDetail};
+use circolo_projections::figures::Viewer;
 use circolo_projections::listings::WITHDRAWN;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -221,8 +222,9 @@ pub(super) struct ListingView {
     sale: Option<SaleView>,
     /// Its withdrawal, if it is withdrawn.
     withdrawal: Option<WithdrawalView>,
-    /// Revision of the listing, for `If-Match`.
-    revision: i64,
+    /// Revision of the listing, for `If-Match`; absent for whom it would count what they may not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 /// Who reads a listing, as far as that changes what they see.
@@ -339,12 +341,13 @@ async fn find_listing(
     let (standing, _) = standing(&app, caller.person(), id).await?;
     standing.allows(Action::Read)?;
     let reader = Reader::of(&standing);
-    let row = catalogue::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
+    let viewer = Viewer { person: caller.person(), keys: &standing.keys() };
+    let row = catalogue::find(app.db(), id, viewer).await?.ok_or_else(Problem::not_found)?;
     let Some(time) = as_of else {
-        let revision = row.revision.unsigned_abs();
+        let revision = row.revision;
         return Ok(Tagged(reader.listing(row), revision).into_response());
     };
-    let then = catalogue::as_of(app.db(), app.past(time).await?, id).await?.ok_or_else(Problem::not_found)?;
+    let then = catalogue::as_of(app.db(), app.past(time).await?, id, viewer).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(reader.listing_as_of(then, &row.status)).into_response())
 }
 

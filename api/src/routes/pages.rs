@@ -83,14 +83,15 @@ struct PageItem {
     created_at: Timestamp,
     /// How many follow it.
     followers: i64,
-    /// Revision of the page, for `If-Match`.
-    revision: i64,
+    /// Revision of the page, for `If-Match`; for its staff, for changes of staff count in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl From<PageDetail> for PageItem {
     fn from(row: PageDetail) -> Self {
-        let PageDetail { id, name, username, created, revision, followers, .. } = row;
-        Self { id, name, username, created_at: created, followers, revision }
+        let PageDetail { id, name, username, created, followers, .. } = row;
+        Self { id, name, username, created_at: created, followers, revision: None }
     }
 }
 
@@ -202,9 +203,9 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
         offers = Some(open.filter(|offer| standing.page().offer_to(offer.person()).is_some()).collect());
     }
     let signed_in = standing.person().is_some();
-    let revision = row.revision.unsigned_abs();
+    let revision = standing.role().map(|_| row.revision);
     let view = PageView {
-        item: row.into(),
+        item: PageItem { revision, ..row.into() },
         following: signed_in.then(|| standing.fan().follows()),
         blocked: signed_in.then(|| standing.fan().blocks()),
         role: standing.role(),

@@ -19,6 +19,7 @@ use circolo_domain::{
 };
 use circolo_events::{LoadError, Recorded, Revision, Stored};
 use circolo_projections::{
+    figures::Viewer,
     posts::{self, PostDetail},
     reactions::Reacted,
 };
@@ -119,15 +120,16 @@ pub(super) struct PostView {
     /// Present once it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     removal: Option<RemovalView>,
-    /// How many comments and replies it has.
+    /// How many comments and replies it has that the caller may read.
     comment_count: i64,
-    /// How many feel what about it.
+    /// How many feel what about it, as far as the caller may know.
     reactions: ReactionsView,
     /// What the caller feels, if they said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     my_reaction: Option<String>,
-    /// Revision of the post, for `If-Match`.
-    revision: i64,
+    /// Revision of the post, for `If-Match`; absent for whom it would count what they may not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl From<Reacted<PostDetail>> for PostView {
@@ -142,7 +144,7 @@ impl From<Reacted<PostDetail>> for PostView {
             version: row.version,
             edited_at: row.edited,
             removal: RemovalView::new(row.removed, row.removed_by, row.removal_reason),
-            comment_count: row.comments,
+            comment_count: row.comments + row.replies,
             my_reaction: reactions.mine.take(),
             reactions: reactions.into(),
             revision: row.revision,
@@ -256,9 +258,11 @@ async fn write_page_post(
 /// Read a post. Of a removed one a tombstone is left.
 #[utoipa::path(get, path = "/posts/{id}", tag = "posts", params(("id" = Uuid, Path,)), responses((status = 200, body = PostView), Failures))]
 async fn find_post(State(app): State<App>, caller: MaybeCaller, Path(id): Path<PostId>) -> Result<Tagged<PostView>, Problem> {
-    reach(&app, caller.call(), id).await?.by.reads()?;
-    let row = posts::find(app.db(), id, caller.person()).await?.ok_or_else(Problem::not_found)?;
-    let revision = row.thing.revision.unsigned_abs();
+    let Reached { by, .. } = reach(&app, caller.call(), id).await?;
+    by.reads()?;
+    let viewer = Viewer { person: caller.person(), keys: &by.keys() };
+    let row = posts::find(app.db(), id, viewer).await?.ok_or_else(Problem::not_found)?;
+    let revision = row.thing.revision;
     Ok(Tagged(row.into(), revision))
 }
 

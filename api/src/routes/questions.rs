@@ -10,14 +10,19 @@ use crate::{
 };
 use axum::extract::State;
 use circolo_domain::{
-    AnswerId, Body, Comment, GroupId, PersonId, QuestionId, Span, Timestamp, Title,
-    access::{Action, Standing},
+    AnswerId, Body, Comment, Event, GroupId, PersonId, QuestionId, Span, Timestamp, Title,
+    access::{Action, Origin, Standing},
     question::{self, Command, Question},
 };
+use circolo_events::{LoadError, execute};
+use circolo_projections::figures;
 use circolo_projections::questions::{self, AnswerDetail, List, QuestionDetail};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Events of a question read at once.
+const PAGE: usize = 500;
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
@@ -85,14 +90,15 @@ pub(super) struct QuestionItem {
     /// When it was asked.
     #[schema(value_type = String, format = DateTime)]
     asked_at: Timestamp,
-    /// How many answers it has.
+    /// How many answers it has that the caller may read.
     answer_count: i64,
-    /// The accepted answer.
+    /// The accepted answer, if the caller may read it.
     accepted: Option<String>,
     /// Whether it takes no more answers.
     closed: bool,
-    /// Revision of the question, for `If-Match`.
-    revision: i64,
+    /// Revision of the question, for `If-Match`; absent for whom it would count what they may not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 impl From<QuestionDetail> for QuestionItem {
@@ -149,7 +155,7 @@ enum QuestionStatus {
     /// All of them.
     #[default]
     All,
-    /// Those without an answer.
+    /// Those without an answer that the caller may read.
     Unanswered,
 }
 
@@ -202,11 +208,45 @@ pub(super) async fn standing(app: &App, person: Option<PersonId>, id: QuestionId
     Ok(standing)
 }
 
-async fn execute(app: &App, caller: &Caller, id: QuestionId, command: impl FnOnce(Standing) -> Command) -> Result<Done, Problem> {
-    let by = standing(app, Some(caller.person()), id).await?;
-    let scope = by.scope();
-    let done = app.execute::<Question>(caller, &question::stream(id), command(by), scope).await?;
-    Ok(Done::new(id.0, &done))
+/// Whether the caller may read all that was ever done to the question: only then its revision is for them.
+pub(super) fn follows(standing: &Standing) -> bool {
+    standing.origin().is_some_and(|origin| figures::follows(&standing.keys(), origin))
+}
+
+/// Whether the caller, who may read the question, may read one of its answers. Only the log tells at once when it was given.
+pub(super) async fn reads(app: &App, standing: &Standing, id: QuestionId, answer: AnswerId) -> Result<bool, Problem> {
+    if follows(standing) {
+        return Ok(true);
+    }
+    for from in (0..).step_by(PAGE) {
+        let stored = app.store().read(&question::stream(id), from, PAGE).await?;
+        for event in &stored {
+            let given = event.decode().map_err(LoadError::from)?;
+            if let (Event::Question(question::Event::Answered { answer: of, .. }), Some(scope)) = (&given.event, given.metadata.scope)
+                && *of == answer
+            {
+                return Ok(standing.clone().towards(Origin { scope, at: given.recorded_at }).allows(Action::Read).is_ok());
+            }
+        }
+        if stored.len() < PAGE {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+/// Executes a command on a question. Who may not read all that was done to it learns from the answer of their own act alone.
+async fn execute(app: &App, caller: &Caller, id: QuestionId, by: Standing, command: Command) -> Result<execute::Done, Problem> {
+    let (stream, scope) = (question::stream(id), by.scope());
+    if follows(&by) {
+        return app.execute::<Question>(caller, &stream, command, scope).await;
+    }
+    let mut done = app.execute::<Question>(&caller.unseeing(), &stream, command, scope).await.map_err(Problem::without_details)?;
+    done.revision = None;
+    if !done.changed && !done.repeated {
+        done.position = app.store().head().await?;
+    }
+    Ok(done)
 }
 
 /// List a group's questions, newest first.
@@ -275,10 +315,11 @@ async fn find_question(
     let after = page.after.map(|after| after.read("answers")).transpose()?;
     let standing = standing(&app, caller.person(), id).await?;
     standing.allows(Action::Read)?;
-    let row = questions::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
-    let answers = questions::answers(app.db(), id, &standing.keys(), after, page.limit.and_one()).await?;
+    let keys = standing.keys();
+    let row = questions::find(app.db(), id, &keys).await?.ok_or_else(Problem::not_found)?;
+    let answers = questions::answers(app.db(), id, &keys, after, page.limit.and_one()).await?;
     let answers = Listing::page("answers", page.limit, answers, |row| row.position, AnswerItem::from);
-    let revision = row.revision.unsigned_abs();
+    let revision = row.revision;
     Ok(Tagged(QuestionView { question: row.into(), answers }, revision))
 }
 
@@ -297,8 +338,7 @@ async fn post_answer(
     Json(body): Json<PostAnswer>,
 ) -> Result<Done, Problem> {
     let by = standing(&app, Some(caller.person()), id).await?;
-    let scope = by.scope();
-    let done = app.execute::<Question>(&caller, &question::stream(id), Command::PostAnswer { by, body: body.body }, scope).await?;
+    let done = execute(&app, &caller, id, by.clone(), Command::PostAnswer { by, body: body.body }).await?;
     Ok(Done::created(caller.command_id(), &done, format!("/v1/questions/{id}")))
 }
 
@@ -316,7 +356,11 @@ async fn accept_answer(
     Path(id): Path<QuestionId>,
     Json(body): Json<AcceptAnswer>,
 ) -> Result<Done, Problem> {
-    execute(&app, &caller, id, |by| Command::AcceptAnswer { by, answer: body.answer_id }).await
+    let by = standing(&app, Some(caller.person()), id).await?;
+    // What they may not read is to them as unknown as an id that nobody has.
+    let answer = if reads(&app, &by, id, body.answer_id).await? { body.answer_id } else { AnswerId(app.fresh_id()) };
+    let done = execute(&app, &caller, id, by.clone(), Command::AcceptAnswer { by, answer }).await?;
+    Ok(Done::new(id.0, &done))
 }
 
 /// Accept no answer any longer.
@@ -328,17 +372,31 @@ async fn accept_answer(
     responses((status = 200, body = Done), Failures)
 )]
 async fn withdraw_acceptance(State(app): State<App>, caller: Caller, Path(id): Path<QuestionId>) -> Result<Done, Problem> {
-    execute(&app, &caller, id, |by| Command::WithdrawAcceptance { by }).await
+    let by = standing(&app, Some(caller.person()), id).await?;
+    let state = app.executor().load::<Question>(&question::stream(id)).await?.state;
+    if let Question::Asked { author, accepted: Some(answer), .. } = &*state
+        && *author == caller.person()
+        && by.allows(Action::Read).is_ok()
+        && !reads(&app, &by, id, *answer).await?
+    {
+        return Err(Problem::rejected(&question::Error::NothingAccepted));
+    }
+    let done = execute(&app, &caller, id, by.clone(), Command::WithdrawAcceptance { by }).await?;
+    Ok(Done::new(id.0, &done))
 }
 
 /// Close: it takes no more answers.
 #[utoipa::path(post, path = "/questions/{id}/close", tag = "questions", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
 async fn close_question(State(app): State<App>, caller: Caller, Path(id): Path<QuestionId>) -> Result<Done, Problem> {
-    execute(&app, &caller, id, |by| Command::CloseQuestion { by }).await
+    let by = standing(&app, Some(caller.person()), id).await?;
+    let done = execute(&app, &caller, id, by.clone(), Command::CloseQuestion { by }).await?;
+    Ok(Done::new(id.0, &done))
 }
 
 /// Open it again.
 #[utoipa::path(post, path = "/questions/{id}/reopen", tag = "questions", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
 async fn reopen_question(State(app): State<App>, caller: Caller, Path(id): Path<QuestionId>) -> Result<Done, Problem> {
-    execute(&app, &caller, id, |by| Command::ReopenQuestion { by }).await
+    let by = standing(&app, Some(caller.person()), id).await?;
+    let done = execute(&app, &caller, id, by.clone(), Command::ReopenQuestion { by }).await?;
+    Ok(Done::new(id.0, &done))
 }

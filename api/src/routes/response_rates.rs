@@ -99,10 +99,12 @@ impl FiguresView {
 /// A message, and what the formula makes of it.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExplainedItem {
-    /// The message.
-    message_id: String,
-    /// Who wrote it.
-    person_id: String,
+    /// The message; for staff who care.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// Who wrote it; for staff who care.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person_id: Option<String>,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     sent_at: Timestamp,
@@ -122,14 +124,14 @@ struct ExplainedItem {
 
 impl ExplainedItem {
     #[expect(clippy::cast_precision_loss, reason = "24 hours in microseconds are exact in a float")]
-    fn new(row: IncomingRow, result: &ResponseRate) -> Self {
+    fn new(row: IncomingRow, result: &ResponseRate, cares: bool) -> Self {
         let (counted, after, left_out) = match result.explain(&row.facts()) {
             Verdict::Counted(after) => (true, after, None),
             Verdict::LeftOut(reason) => (false, None, Some(reason)),
         };
         Self {
-            message_id: row.id,
-            person_id: row.person_id,
+            message_id: cares.then_some(row.id),
+            person_id: cares.then_some(row.person_id),
             sent_at: row.sent,
             counted,
             answered: counted.then_some(after.is_some()),
@@ -204,7 +206,7 @@ async fn find_response_rate(
     Ok(Json(ResponseRateView { formula: FORMULA, label: result.label(), figures }))
 }
 
-/// What the formula makes of each message that persons wrote, latest first: for staff.
+/// What the formula makes of each message that persons wrote, latest first: for staff. Who wrote which is for staff who care.
 #[utoipa::path(
     get,
     path = "/pages/{id}/response-rate/messages",
@@ -220,9 +222,12 @@ async fn explain_response_rate(
 ) -> Result<Listing<ExplainedItem>, Problem> {
     let at = moment(&app, query.at)?;
     let before = query.after.map(|after| after.read("response_rate")).transpose()?;
-    app.page_standing(caller.call(), page).await?.may(StaffAct::Inspect)?;
+    let standing = app.page_standing(caller.call(), page).await?;
+    standing.may(StaffAct::Inspect)?;
+    // Who wrote what is for those alone who read the messages.
+    let cares = standing.may(StaffAct::Care).is_ok();
     let result = response_rates::compute(app.db(), page, at).await?;
     let rows = response_rates::incoming(app.db(), page, at, before, query.limit.and_one()).await?;
     let key = |row: &IncomingRow| (row.sent.micros(), row.position);
-    Ok(Listing::page("response_rate", query.limit, rows, key, |row| ExplainedItem::new(row, &result)))
+    Ok(Listing::page("response_rate", query.limit, rows, key, |row| ExplainedItem::new(row, &result, cares)))
 }

@@ -19,6 +19,7 @@ stories!(
     nobody_else_ever_sees_a_conversation,
     the_same_key_is_one_message,
     lists_go_on_where_they_ended,
+    the_person_learns_nothing_of_what_staff_did_with_the_conversation,
 );
 
 /// A page with an owner, a care agent and an editor, and a person who may write to it.
@@ -70,8 +71,8 @@ impl Shop {
 
 async fn a_person_writes_and_the_page_answers(world: World) {
     let shop = shop(&world).await;
-    let asked = shop.write(&shop.fan, " Open on Sunday? ").await.expect(201).expect_json(json!({ "revision": 0 }));
-    assert_eq!(asked.location(), shop.mine());
+    let asked = shop.write(&shop.fan, " Open on Sunday? ").await.expect(201).expect_json(json!({ "revision": null }));
+    assert_eq!((asked.location(), asked.header("etag")), (shop.mine().as_str(), ""));
     world.clock().advance(Span::minutes(5));
     let answered = shop.send(&shop.agent, &shop.fan, "Until noon.").await.expect(201).expect_json(json!({ "revision": 1 }));
     assert_eq!(answered.location(), format!("{}/messages", shop.with(&shop.fan)));
@@ -186,6 +187,28 @@ async fn the_inbox_knows_what_is_done_and_what_is_spam(world: World) {
             .expect_problem(412, "revision_changed");
     }
     shop.agent.get(&format!("{}/conversations?status=lost", shop.page)).await.expect_problem(400, "bad_query");
+}
+
+async fn the_person_learns_nothing_of_what_staff_did_with_the_conversation(world: World) {
+    let shop = shop(&world).await;
+    let told = async |fan: &Actor, text: &str| {
+        let done = shop.write(fan, text).await.expect(201);
+        (done.json()["revision"].clone(), done.header("etag").to_owned())
+    };
+    let mark = async |agent: &Actor, what: &str| agent.post(&format!("{}/{what}", shop.with(&shop.fan)), ()).await;
+    let first = told(&shop.fan, "Open on Sunday?").await;
+    for what in ["done", "spam", "reopen"] {
+        mark(&shop.agent, what).await.expect(200);
+    }
+    assert_eq!(told(&shop.fan, "Hello?").await, first);
+    // No revision is theirs to name, neither the true one nor another.
+    for seen in 0..8 {
+        let fan = shop.fan.with("if-match", &format!("\"{seen}\""));
+        let refused = shop.write(&fan, "Hello??").await.expect_problem(412, "revision_changed");
+        assert!(refused.json().get("details").is_none(), "{refused}");
+    }
+    shop.agent.get(&format!("{}/conversations", shop.page)).await.expect(200);
+    mark(&shop.agent.with("if-match", "\"4\""), "done").await.expect(200).expect_json(json!({ "revision": 5 }));
 }
 
 async fn nobody_else_ever_sees_a_conversation(world: World) {

@@ -5,7 +5,9 @@ use circolo_domain::{CommentId, PersonId, PostId, access::Key};
 use circolo_projections::{
     Db, Dialect,
     comments::{self, List},
-    feeds, posts,
+    feeds,
+    figures::Viewer,
+    posts,
 };
 use circolo_tests::million::{self, BUSY, COMMENTS, ITEMS, filled, person};
 use std::time::Duration;
@@ -63,16 +65,22 @@ async fn feeds_stay_on_their_indexes(dialect: Dialect) {
     }
     let reader = Some(PersonId(person(1)));
     let ids: Vec<String> = (1..=20).map(|n| numbered(n * 900).to_string()).collect();
-    checked.check("posts of a page", 20, async |db: &Db| posts::by_ids(db, ids.clone(), reader).await.unwrap()).await;
+    checked
+        .check("posts of a page", 20, async |db: &Db| posts::by_ids(db, ids.clone(), Viewer { person: reader, keys: &big }).await.unwrap())
+        .await;
     for (name, after, rows) in [("comments", None, 20), ("comments, deep", Some(COMMENTS / 2 - 5), 8)] {
         let page = List { post: PostId(numbered(1)), reply_to: None, after, limit: 20 };
-        checked.check(name, rows, async |db: &Db| comments::list(db, &big, reader, &page).await.unwrap()).await;
+        checked.check(name, rows, async |db: &Db| comments::list(db, Viewer { person: reader, keys: &big }, &page).await.unwrap()).await;
     }
     let page = List { post: PostId(numbered(1)), reply_to: None, after: None, limit: 20 };
     let eras = thousand_eras(BUSY);
-    checked.check("comments, of a thousand eras", 20, async |db: &Db| comments::list(db, &eras, reader, &page).await.unwrap()).await;
+    checked
+        .check("comments, of a thousand eras", 20, async |db: &Db| {
+            comments::list(db, Viewer { person: reader, keys: &eras }, &page).await.unwrap()
+        })
+        .await;
     let replies = List { post: PostId(numbered(1)), reply_to: Some(CommentId(numbered(7))), after: None, limit: 20 };
-    checked.check("replies", 2, async |db: &Db| comments::list(db, &big, reader, &replies).await.unwrap()).await;
+    checked.check("replies", 2, async |db: &Db| comments::list(db, Viewer { person: reader, keys: &big }, &replies).await.unwrap()).await;
     for (name, keys) in [("300 groups", &many), ("five quiet groups", &quiet)] {
         let mut taken = Vec::new();
         for _ in 0..50 {

@@ -18,6 +18,7 @@ mod console;
 mod conventions;
 mod conversations;
 mod copies;
+mod counts;
 mod crashes;
 mod departures;
 mod engine;

@@ -7,6 +7,7 @@ use circolo_projections::{
     Db, Dialect, Row,
     catalogue::{self, Catalogue, Sort},
     conversations::{self, ConversationRow, MessageRow},
+    figures::Viewer,
     listings::{ListingRow, SellerGroupRow},
     page_comments::{self, PageCommentRow, RemovedPostRow, Written},
     pages::{self, FanRow, PageRow, PageStatsRow, StaffRow},
@@ -142,7 +143,7 @@ async fn check_catalogues(checked: &mut Checked) {
         ("catalogue of a thousand eras, cheapest", &eras, 20, priced(Sort::PriceAsc)),
         ("catalogue of many groups, dearest", &keys(1..=1_000), 20, priced(Sort::PriceDesc)),
     ] {
-        checked.check(name, rows, async |db: &Db| catalogue::of_group(db, keys, &catalogue).await.unwrap()).await;
+        checked.check(name, rows, async |db: &Db| catalogue::of_group(db, Viewer { person: None, keys }, &catalogue).await.unwrap()).await;
     }
     let seller = |n: i64| PersonId(person(n));
     for (name, of, keys, rows, catalogue) in [
@@ -151,11 +152,19 @@ async fn check_catalogues(checked: &mut Checked) {
         ("a seller's catalogue, of a thousand eras", 1, &eras, 20, all()),
         ("a small seller's catalogue", 77, &keys(1..=1_000), 8, all()),
     ] {
-        checked.check(name, rows, async |db: &Db| catalogue::of_seller(db, seller(of), keys, &catalogue).await.unwrap()).await;
+        checked
+            .check(name, rows, async |db: &Db| {
+                catalogue::of_seller(db, seller(of), Viewer { person: None, keys }, &catalogue).await.unwrap()
+            })
+            .await;
     }
     checked.check("groups of a seller", 50, async |db: &Db| catalogue::groups_of_seller(db, seller(3), 50).await.unwrap()).await;
     let one = ListingId(numbered('6', 8));
-    checked.check("listing", 1, async |db: &Db| catalogue::find(db, one).await.unwrap().into_iter().collect()).await;
+    checked
+        .check("listing", 1, async |db: &Db| {
+            catalogue::find(db, one, Viewer { person: None, keys: &[] }).await.unwrap().into_iter().collect()
+        })
+        .await;
 }
 
 async fn check_pages(checked: &mut Checked) {

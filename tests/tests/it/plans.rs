@@ -155,7 +155,9 @@ async fn check_directory(checked: &mut Checked) {
         checked.check(name, rows, async |db: &Db| groups::directory(db, &page).await.unwrap()).await;
     }
     let one = GroupId(group(1));
-    checked.check("group", 1, async |db: &Db| groups::find(db, one).await.unwrap().into_iter().collect()).await;
+    checked
+        .check("group", 1, async |db: &Db| groups::find(db, one, &[key(1, i64::MIN, i64::MAX)]).await.unwrap().into_iter().collect())
+        .await;
 }
 
 async fn check_people(checked: &mut Checked) {
@@ -224,5 +226,5 @@ async fn check_questions(checked: &mut Checked) {
         checked.check(name, 20, async |db: &Db| questions::answers(db, of, keys, None, 20).await.unwrap()).await;
     }
     let one = QuestionId(question(1));
-    checked.check("question", 1, async |db: &Db| questions::find(db, one).await.unwrap().into_iter().collect()).await;
+    checked.check("question", 1, async |db: &Db| questions::find(db, one, &all).await.unwrap().into_iter().collect()).await;
 }

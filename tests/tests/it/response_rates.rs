@@ -25,7 +25,7 @@ async fn rate(who: &Actor, shop: &Shop, moment: Option<Timestamp>) -> Value {
 
 async fn explained(world: &World, shop: &Shop, moment: Timestamp) -> Vec<Value> {
     world.settled().await;
-    shop.editor.get(&format!("{}/response-rate/messages?at={moment}", shop.page)).await.expect(200).items()
+    shop.agent.get(&format!("{}/response-rate/messages?at={moment}", shop.page)).await.expect(200).items()
 }
 
 async fn a_rate_is_computed_at_a_moment_and_explained(world: World) {
@@ -108,7 +108,12 @@ async fn everyone_learns_the_label_and_staff_the_figures(world: World) {
     }
     for staff in [&shop.owner, &shop.agent, &shop.editor] {
         assert_eq!(rate(staff, &shop, None).await["counted"], 3);
-        staff.get(&format!("{}/response-rate/messages", shop.page)).await.expect(200);
+        let explained = staff.get(&format!("{}/response-rate/messages", shop.page)).await.expect(200).items();
+        assert_eq!(explained.len(), 3);
+        // Who wrote which message is for those alone who read them.
+        let reads = staff.get(&format!("{}/conversations", shop.page)).await.status == 200;
+        let told = |item: &Value| [item.get("message_id").is_some(), item.get("person_id").is_some(), item["counted"] == true];
+        assert!(explained.iter().all(|item| told(item) == [reads, reads, true]), "{explained:?}");
     }
     let nowhere = format!("/v1/pages/{}/response-rate", uuid::Uuid::from_u128(7));
     world.anonymous().get(&nowhere).await.expect_problem(404, "not_found");

@@ -121,7 +121,7 @@ pub(super) struct ChangeView {
     /// Whose words it is, or the caller's own doing.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<ActorView>,
-    /// Revision of the thing after it, where the thing shows one.
+    /// Revision of the thing after it, where the thing shows the caller one.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
     /// When.
@@ -148,22 +148,22 @@ impl From<Voice> for ActorView {
 }
 
 impl ChangeView {
-    fn new(change: &Change, event: &Recorded, event_type: &str, shown: Shown, parent: Option<Uuid>, reader: Option<PersonId>) -> Self {
+    fn new(change: &Change, event: &Recorded, event_type: &str, view: reader::View, reader: Option<PersonId>) -> Self {
         let (kind, id, named) = named(change.thing);
         let owner = owner(change.thing, event.metadata.scope);
         let own = event.metadata.actor.filter(|actor| Some(*actor) == reader).map(Voice::Person);
-        let full = shown == Shown::Full;
+        let full = view.shown == Shown::Full;
         Self {
             position: event.position.0,
             kind,
             id,
             action: if full { event_type.split('.').nth(1).unwrap_or_default() } else { "departed" }.to_owned(),
             event_type: full.then(|| event_type.to_owned()),
-            parent_id: parent.filter(|_| matches!(change.thing, Thing::Comment(_))).or(named),
+            parent_id: view.parent.filter(|_| matches!(change.thing, Thing::Comment(_))).or(named),
             group_id: owner.and_then(|owner| if let Owner::Group(group) = owner { Some(group.0) } else { None }),
             page_id: owner.and_then(|owner| if let Owner::Page(page) = owner { Some(page.0) } else { None }),
             actor: change.author.or(own).map(ActorView::from),
-            revision: change.revised.then_some(event.revision),
+            revision: (change.revised && view.follows).then_some(event.revision),
             recorded_at: event.recorded_at,
         }
     }

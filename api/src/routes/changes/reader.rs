@@ -4,13 +4,14 @@ use super::ChangeView;
 use crate::{
     App, Problem,
     caller::MaybeCaller,
-    routes::{comments, listings, posts, questions},
+    routes::{comments, groups, listings, posts, questions},
 };
-use circolo_domain::access::{Action, Origin, Owner, Standing};
+use circolo_domain::access::{Action, Origin, Standing};
 use circolo_domain::change::{Change, Content, InGroup, Readers, Shown, Thing, change};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::page::PageStanding;
-use circolo_domain::{GroupId, PageId};
+use circolo_domain::stance::Stance;
+use circolo_domain::{AnswerId, Event, GroupId, PageId, question};
 use circolo_events::{Position, Recorded, Stored};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
@@ -55,13 +56,31 @@ pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Position, lim
     Ok(batch)
 }
 
+/// How a caller sees a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// How much they may learn of it.
+    pub shown: Shown,
+    /// What the thing is under, if only its place tells.
+    pub parent: Option<Uuid>,
+    /// Whether its revision is for them.
+    pub follows: bool,
+}
+
+fn follows(by: &Stance) -> bool {
+    match by {
+        Stance::Group(standing) => questions::follows(standing),
+        Stance::Page(_) => true,
+    }
+}
+
 /// One bounded walk along the log.
 async fn scan(app: &App, caller: &MaybeCaller, after: Position, limit: usize) -> Result<Batch, Problem> {
     // Rights are looked up anew for every walk, and at least as new as everything on it: who was let in a moment ago must not
     // be taken for an outsider to what followed.
     let head = app.store().head().await?;
     app.executor().settled().await;
-    let mut reader = Reader { app, caller, groups: HashMap::new(), pages: HashMap::new() };
+    let mut reader = Reader { app, caller, groups: HashMap::new(), pages: HashMap::new(), answers: HashMap::new() };
     let mut batch = Batch { items: vec![], next: after };
     for _ in 0..PAGES {
         let page = app.store().read_all(batch.next, PAGE).await?;
@@ -90,6 +109,8 @@ struct Reader<'a> {
     caller: &'a MaybeCaller,
     groups: HashMap<GroupId, Standing>,
     pages: HashMap<PageId, PageStanding>,
+    /// Accepted answers, and whether the caller may read them.
+    answers: HashMap<AnswerId, bool>,
 }
 
 impl Reader<'_> {
@@ -104,42 +125,63 @@ impl Reader<'_> {
             }
         };
         let Some(change) = change(&recorded.stream, &recorded.event) else { return Ok(None) };
-        let (shown, parent) = self.shows(&change, &recorded).await?;
-        Ok((shown != Shown::Hidden)
-            .then(|| ChangeView::new(&change, &recorded, &stored.event.event_type, shown, parent, self.caller.person())))
+        let view = self.view(&change, &recorded).await?;
+        Ok((view.shown != Shown::Hidden).then(|| ChangeView::new(&change, &recorded, &stored.event.event_type, view, self.caller.person())))
     }
 
-    /// How much the caller may learn of it, and what it is under, if only its place tells.
-    async fn shows(&mut self, change: &Change, recorded: &Recorded) -> Result<(Shown, Option<Uuid>), Problem> {
+    /// How the caller sees it.
+    async fn view(&mut self, change: &Change, recorded: &Recorded) -> Result<View, Problem> {
         let person = self.caller.person();
-        let full = |may| Ok((if may { Shown::Full } else { Shown::Hidden }, None));
+        let full = |may, follows| Ok(View { shown: if may { Shown::Full } else { Shown::Hidden }, parent: None, follows });
         match change.readers {
-            Readers::Registered => full(person.is_some()),
-            Readers::Person(whom) => full(person == Some(whom)),
+            Readers::Registered => full(person.is_some(), true),
+            Readers::Person(whom) => full(person == Some(whom), true),
             Readers::Page(page) | Readers::Staff(page, _) | Readers::Care(page, _) => {
-                full(change.readers.of_page(self.on_page(page).await?))
+                let standing = self.on_page(page).await?;
+                full(change.readers.of_page(standing), standing.role().is_some())
             }
-            Readers::Group(group, right) => Ok((self.in_group(group, right, recorded).await?, None)),
-            Readers::Content(content) => {
-                // Most of what a reader may not read lies in groups of which they may read nothing.
-                if let Some(scope) = recorded.metadata.scope
-                    && let Owner::Group(group) = scope.owner
-                {
-                    let standing = self.standing(group).await?;
-                    // An answer has an era of its own beside its question's.
-                    let origin = Origin { scope, at: recorded.recorded_at };
-                    let hidden =
-                        matches!(change.thing, Thing::Answer(..)) && standing.clone().towards(origin).allows(Action::Read).is_err();
-                    if hidden || standing.allows(Action::Read).is_err() {
-                        return full(false);
-                    }
-                }
-                match self.reads(content).await {
-                    Ok(parent) => Ok((Shown::Full, parent)),
-                    Err(problem) if problem.status().is_client_error() => full(false),
-                    Err(problem) => Err(problem),
-                }
+            Readers::Group(group, right) => {
+                let shown = self.in_group(group, right, recorded).await?;
+                Ok(View { shown, parent: None, follows: shown == Shown::Full && groups::told(self.standing(group).await?) })
             }
+            Readers::Content(_) if self.hides(change, recorded).await? => full(false, false),
+            Readers::Content(content) => match self.reads(content).await {
+                Ok(view) => Ok(view),
+                Err(problem) if problem.status().is_client_error() => full(false, false),
+                Err(problem) => Err(problem),
+            },
+        }
+    }
+
+    /// Whether the event itself is kept from the caller, whatever they may read of its thing.
+    async fn hides(&mut self, change: &Change, recorded: &Recorded) -> Result<bool, Problem> {
+        let Some((scope, group)) = recorded.metadata.scope.and_then(|scope| Some((scope, scope.group()?))) else { return Ok(false) };
+        let standing = self.standing(group).await?;
+        // Most of what a reader may not read lies in groups of which they may read nothing.
+        if standing.allows(Action::Read).is_err() {
+            return Ok(true);
+        }
+        match &recorded.event {
+            // Answers and reactions have an era of their own beside their thing's.
+            Event::Question(question::Event::Answered { .. }) | Event::Reaction(_) => {
+                let origin = Origin { scope, at: recorded.recorded_at };
+                Ok(standing.clone().towards(origin).allows(Action::Read).is_err())
+            }
+            // What is accepted is known to those who may read it.
+            Event::Question(question::Event::AnswerAccepted { answer, .. } | question::Event::AcceptanceWithdrawn { answer }) => {
+                let (Thing::Question(id), answer) = (change.thing, *answer) else { return Ok(true) };
+                if let Some(reads) = self.answers.get(&answer) {
+                    return Ok(!reads);
+                }
+                let reads = match questions::standing(self.app, self.caller.person(), id).await {
+                    Ok(standing) => questions::reads(self.app, &standing, id, answer).await?,
+                    Err(problem) if problem.status().is_client_error() => false,
+                    Err(problem) => return Err(problem),
+                };
+                self.answers.insert(answer, reads);
+                Ok(!reads)
+            }
+            _ => Ok(false),
         }
     }
 
@@ -155,16 +197,32 @@ impl Reader<'_> {
         Ok(right.shows(&standing, &subject, recorded.metadata.scope, recorded.recorded_at))
     }
 
-    /// As at the thing's own address: an error if the caller may not read it. For a comment, the post it is under.
-    async fn reads(&self, content: Content) -> Result<Option<Uuid>, Problem> {
+    /// As at the thing's own address: an error if the caller may not read it.
+    async fn reads(&self, content: Content) -> Result<View, Problem> {
         let Self { app, caller, .. } = self;
-        match content {
-            Content::Comment(id) => return Ok(Some(comments::reach(app, caller.call(), id).await?.post.id.0)),
-            Content::Listing(id) => listings::standing(app, caller.person(), id).await?.0.allows(Action::Read)?,
-            Content::Post(id) => posts::reach(app, caller.call(), id).await?.by.reads()?,
-            Content::Question(id) => questions::standing(app, caller.person(), id).await?.allows(Action::Read)?,
-        }
-        Ok(None)
+        let own = |author| caller.person() == Some(author);
+        let full = |parent, follows| View { shown: Shown::Full, parent, follows };
+        Ok(match content {
+            Content::Comment(id) => {
+                let comments::Reached { by, comment, post } = comments::reach(app, caller.call(), id).await?;
+                full(Some(post.id.0), own(comment.author) || follows(&by))
+            }
+            Content::Listing(id) => {
+                let (standing, seller) = listings::standing(app, caller.person(), id).await?;
+                standing.allows(Action::Read)?;
+                full(None, own(seller) || questions::follows(&standing))
+            }
+            Content::Post(id) => {
+                let posts::Reached { by, post, .. } = posts::reach(app, caller.call(), id).await?;
+                by.reads()?;
+                full(None, own(post.author) || follows(&by))
+            }
+            Content::Question(id) => {
+                let standing = questions::standing(app, caller.person(), id).await?;
+                standing.allows(Action::Read)?;
+                full(None, questions::follows(&standing))
+            }
+        })
     }
 
     async fn standing(&mut self, group: GroupId) -> Result<&Standing, Problem> {

@@ -19,10 +19,10 @@ const STATS: &str = "
     ) facts GROUP BY group_id ORDER BY group_id";
 
 const QUESTIONS: &str = "
-    INSERT INTO questions_v1__g1
-        (id, group_id, audience, author, title, body, asked, answers, unanswered, accepted, closed, revision, position, folded_to)
+    INSERT INTO questions_v2__g1
+        (id, group_id, audience, author, title, body, asked, answers, answered, accepted, closed, revision, position, folded_to)
     SELECT substr(e.stream, 10), {owner}, 'group:' || {owner} || ':' || {era}, {author}, {title}, {body}, e.recorded_at,
-        coalesce(a.answers, 0), CASE WHEN a.answers IS NULL THEN 1 ELSE 0 END, NULL, 0, coalesce(a.revision, 0), e.position,
+        coalesce(a.answers, 0), CASE WHEN a.answers IS NULL THEN 0 ELSE 2 END, NULL, 0, coalesce(a.revision, 0), e.position,
         coalesce(a.position, e.position)
     FROM {log} e LEFT JOIN (
         SELECT stream, count(*) AS answers, max(revision) AS revision, max(position) AS position
@@ -31,7 +31,7 @@ const QUESTIONS: &str = "
     WHERE e.type = 'question.posted.v1' ORDER BY e.stream";
 
 const ANSWERS: &str = "
-    INSERT INTO answers_v1__g1 (id, question_id, audience, author, body, answered, times_accepted, position, folded_to)
+    INSERT INTO answers_v2__g1 (id, question_id, audience, author, body, answered, times_accepted, position, folded_to)
     SELECT {answer}, substr(e.stream, 10), 'group:' || {owner} || ':' || {era}, {author}, {body}, e.recorded_at, 0, e.position, e.position
     FROM {log} e {json} WHERE e.type = 'question.answered.v1' ORDER BY 1";
 

@@ -15,11 +15,11 @@ const COUNT: &str = "INSERT INTO group_stats_v2__g1 (id, members, questions, ans
     ON CONFLICT (id) DO UPDATE SET members = group_stats_v2__g1.members + excluded.members,
         questions = group_stats_v2__g1.questions + excluded.questions, answers = group_stats_v2__g1.answers + excluded.answers,
         folded_to = excluded.folded_to";
-const ASKED: &str = "INSERT INTO questions_v1__g1 (id, group_id, audience, author, title, body, asked, answers, unanswered, accepted,
-        closed, revision, position, folded_to) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 1, NULL, 0, 0, $8, $8)";
-const ANSWERED: &str = "INSERT INTO answers_v1__g1 (id, question_id, audience, author, body, answered, times_accepted, position,
+const ASKED: &str = "INSERT INTO questions_v2__g1 (id, group_id, audience, author, title, body, asked, answers, answered, accepted,
+        closed, revision, position, folded_to) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, NULL, 0, 0, $8, $8)";
+const ANSWERED: &str = "INSERT INTO answers_v2__g1 (id, question_id, audience, author, body, answered, times_accepted, position,
         folded_to) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)";
-const ONE_MORE: &str = "UPDATE questions_v1__g1 SET answers = answers + 1, unanswered = 0, revision = $1, folded_to = $2 WHERE id = $3";
+const ONE_MORE: &str = "UPDATE questions_v2__g1 SET answers = answers + 1, answered = 2, revision = $1, folded_to = $2 WHERE id = $3";
 
 type Statement = (&'static str, Vec<Value>);
 
