@@ -124,9 +124,10 @@ impl Key {
         (self.first..=self.last).map(|era| format!("{}:{era}", self.place))
     }
 
-    /// Whether it opens what was written in `era` of its place at that moment.
-    pub const fn opens(&self, era: u32, at: i64) -> bool {
-        self.first <= era && era <= self.last && self.since <= at && at < self.until
+    /// Whether it opens what has this audience and was written at that moment.
+    pub fn opens(&self, audience: &str, at: i64) -> bool {
+        let era = audience.strip_prefix(&*self.place).and_then(|rest| rest.strip_prefix(':')).and_then(|era| era.parse().ok());
+        era.is_some_and(|era| (self.first..=self.last).contains(&era)) && (self.since..self.until).contains(&at)
     }
 }
 
@@ -420,6 +421,13 @@ impl Standing {
             false if role.is_some() => Err(Denied::BeforeYourTime),
             false => Err(self.denied(Action::Read, role)),
         }
+    }
+
+    /// Whether this reader of a thing may also read the words that an edit of it made. If times were no stricter than when it
+    /// was written, they may; else it takes the right to read what was written at that moment.
+    pub fn reads_edit(&self, edit: Origin) -> bool {
+        self.origin.is_some_and(|thing| edit.scope.privacy <= thing.scope.privacy)
+            || self.clone().towards(edit).allows(Action::Read).is_ok()
     }
 
     /// The keys of this reader for everything in the group: what may be read alike is one of them.

@@ -259,7 +259,7 @@ proptest! {
             let keys = standing.keys();
             prop_assert_eq!(standing.allows(Action::Read).is_ok(), !keys.is_empty());
             for thing in &things {
-                let opened = keys.iter().any(|key| key.place == thing.scope.owner.place() && key.opens(thing.scope.era, thing.at.micros()));
+                let opened = keys.iter().any(|key| key.opens(&thing.scope.audience(), thing.at.micros()));
                 prop_assert_eq!(reads_it(&standing, *thing), opened, "{:?} {:?}", standing.person(), thing);
             }
         }

@@ -100,6 +100,8 @@ pub struct Change {
     pub author: Option<Voice>,
     /// Whether the event's revision is that of the thing, which those who read the thing know.
     pub revised: bool,
+    /// Whether it gave the thing other words: only who may read these learns of it.
+    pub edited: bool,
 }
 
 /// How much of a change somebody may learn.
@@ -125,7 +127,7 @@ pub fn change(stream: &StreamName, event: &Event) -> Option<Change> {
         Event::Page(event) => Some(of_page(PageId(stream.id()?), event)),
         Event::Person(person::Event::Registered { .. }) => {
             let person = PersonId(stream.id()?);
-            Some(Change { thing: Thing::Person(person), readers: Readers::Registered, author: None, revised: true })
+            Some(Change { thing: Thing::Person(person), readers: Readers::Registered, author: None, revised: true, edited: false })
         }
         Event::Post(event) => Some(of_post(PostId(stream.id()?), event)),
         Event::Question(event) => Some(of_question(QuestionId(stream.id()?), event)),
@@ -140,7 +142,8 @@ fn of_comment(id: CommentId, event: &comment::Event) -> Change {
         comment::Event::Written { voice, .. } => Some(*voice),
         comment::Event::Edited { .. } | comment::Event::Removed { .. } => None,
     };
-    Change { thing: Thing::Comment(id), readers: Readers::Content(Content::Comment(id)), author, revised: true }
+    let edited = matches!(event, comment::Event::Edited { .. });
+    Change { thing: Thing::Comment(id), readers: Readers::Content(Content::Comment(id)), author, revised: true, edited }
 }
 
 fn of_conversation(page: PageId, person: PersonId, event: &conversation::Event) -> Change {
@@ -150,20 +153,20 @@ fn of_conversation(page: PageId, person: PersonId, event: &conversation::Event) 
         // How far staff has come with it is no business of the person's.
         conversation::Event::MarkedDone | conversation::Event::MarkedSpam | conversation::Event::Reopened => (None, None),
     };
-    Change { thing: Thing::Conversation(page, person), readers: Readers::Care(page, other), author, revised: false }
+    Change { thing: Thing::Conversation(page, person), readers: Readers::Care(page, other), author, revised: false, edited: false }
 }
 
 /// Not even the page's staff is told who follows or blocks it.
 fn of_fan(page: PageId, person: PersonId, event: &fan::Event) -> Change {
     match event {
         fan::Event::Followed | fan::Event::Unfollowed | fan::Event::Blocked | fan::Event::Unblocked => {
-            Change { thing: Thing::Page(page), readers: Readers::Person(person), author: None, revised: false }
+            Change { thing: Thing::Page(page), readers: Readers::Person(person), author: None, revised: false, edited: false }
         }
     }
 }
 
 fn of_group(id: GroupId, event: &group::Event) -> Change {
-    let of = |thing, right, revised| Change { thing, readers: Readers::Group(id, right), author: None, revised };
+    let of = |thing, right, revised| Change { thing, readers: Readers::Group(id, right), author: None, revised, edited: false };
     match event {
         group::Event::Created { .. } => of(Thing::Group(id), InGroup::Seen, true),
         group::Event::Renamed { .. }
@@ -189,7 +192,8 @@ fn of_listing(id: ListingId, event: &listing::Event) -> Change {
         | listing::Event::MadeAvailable { .. }
         | listing::Event::Withdrawn { .. } => None,
     };
-    Change { thing: Thing::Listing(id), readers: Readers::Content(Content::Listing(id)), author, revised: true }
+    let edited = matches!(event, listing::Event::Edited { .. });
+    Change { thing: Thing::Listing(id), readers: Readers::Content(Content::Listing(id)), author, revised: true, edited }
 }
 
 fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) -> Option<Change> {
@@ -209,7 +213,13 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
         // The role that it makes ready for is told as such.
         membership::Event::Bound { .. } => return None,
     };
-    Some(Change { thing: Thing::Membership(group, person), readers: Readers::Group(group, right), author: None, revised: false })
+    Some(Change {
+        thing: Thing::Membership(group, person),
+        readers: Readers::Group(group, right),
+        author: None,
+        revised: false,
+        edited: false,
+    })
 }
 
 fn of_page(id: PageId, event: &page::Event) -> Change {
@@ -220,7 +230,7 @@ fn of_page(id: PageId, event: &page::Event) -> Change {
         | page::Event::StaffGiven { person, .. }
         | page::Event::StaffWithdrawn { person } => (Readers::Staff(id, *person), true),
     };
-    Change { thing: Thing::Page(id), readers, author: None, revised }
+    Change { thing: Thing::Page(id), readers, author: None, revised, edited: false }
 }
 
 fn of_post(id: PostId, event: &post::Event) -> Change {
@@ -228,7 +238,8 @@ fn of_post(id: PostId, event: &post::Event) -> Change {
         post::Event::Written { voice, .. } => Some(*voice),
         post::Event::Edited { .. } | post::Event::Removed { .. } => None,
     };
-    Change { thing: Thing::Post(id), readers: Readers::Content(Content::Post(id)), author, revised: true }
+    let edited = matches!(event, post::Event::Edited { .. });
+    Change { thing: Thing::Post(id), readers: Readers::Content(Content::Post(id)), author, revised: true, edited }
 }
 
 fn of_question(id: QuestionId, event: &question::Event) -> Change {
@@ -240,7 +251,7 @@ fn of_question(id: QuestionId, event: &question::Event) -> Change {
         | question::Event::Closed
         | question::Event::Reopened => (Thing::Question(id), None),
     };
-    Change { thing, readers: Readers::Content(Content::Question(id)), author: author.map(Voice::Person), revised: true }
+    Change { thing, readers: Readers::Content(Content::Question(id)), author: author.map(Voice::Person), revised: true, edited: false }
 }
 
 /// The thing has other counts. Who reacted is told to nobody else, as at the thing's address.
@@ -255,7 +266,7 @@ fn of_reaction(stream: &StreamName, event: &reaction::Event) -> Option<Change> {
         // Nobody can react to answers yet, and the id alone does not lead to the question.
         reaction::TargetKind::Answer => return None,
     };
-    Some(Change { thing, readers: Readers::Content(content), author: None, revised: false })
+    Some(Change { thing, readers: Readers::Content(content), author: None, revised: false, edited: false })
 }
 
 impl Readers {

@@ -1,6 +1,6 @@
 //! Where somebody stands towards content, whether it lives in a group or on a page, and in whose voice they speak there.
 
-use crate::access::{Action, Denied, Key, Scope, Standing};
+use crate::access::{Action, Denied, Key, Origin, Scope, Standing};
 use crate::page::{PageStanding, StaffAct};
 use crate::{PageId, PersonId};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,15 @@ impl Stance {
         match self {
             Self::Group(standing) => standing.allows(Action::Read),
             Self::Page(standing) => standing.sees(),
+        }
+    }
+
+    /// Whether the caller, who may read the thing, may also read the words that an edit of it made.
+    pub fn reads_edit(&self, edit: Option<Origin>) -> bool {
+        match (self, edit) {
+            (Self::Group(standing), Some(edit)) => standing.reads_edit(edit),
+            (Self::Group(_), None) => false,
+            (Self::Page(_), _) => true,
         }
     }
 

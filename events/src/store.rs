@@ -1,7 +1,8 @@
 //! The port of the log: streams of events with revisions, one order over all of them.
 
 use async_trait::async_trait;
-use circolo_domain::{DecodeError, Event, PersonId, StreamName, Timestamp, access::Scope};
+use circolo_domain::access::{Origin, Scope};
+use circolo_domain::{DecodeError, Event, PersonId, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use uuid::Uuid;
@@ -123,6 +124,13 @@ pub struct Recorded {
     pub metadata: Metadata,
     /// What happened.
     pub event: Event,
+}
+
+impl Recorded {
+    /// Scope and moment of what happened, if it has a scope.
+    pub fn origin(&self) -> Option<Origin> {
+        self.metadata.scope.map(|scope| Origin { scope, at: self.recorded_at })
+    }
 }
 
 impl Stored {

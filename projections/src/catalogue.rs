@@ -4,7 +4,9 @@ use crate::audience::{Order, Readable, param};
 use crate::figures::{self, Rights, Thing, Viewer};
 use crate::listings::{FOR_SALE, ListingRow, SOLD};
 use crate::past::{self, Past, PastError};
+use crate::veil::Veil;
 use crate::{Db, DbError, Value, record};
+use circolo_domain::access::Key;
 use circolo_domain::{GroupId, ListingId, PersonId, Timestamp, listing};
 
 record! {
@@ -62,6 +64,23 @@ record! {
         pub revision: Option<i64>,
         /// Place in catalogues.
         pub position: i64,
+        veil: Veil,
+    }
+}
+
+impl ListingDetail {
+    /// As a reader with `keys` reads it.
+    fn unveil(&mut self, keys: &[Key]) {
+        let Self { veil, title, description, category, condition, pickup, delivery, reason, .. } = self;
+        let texts = [("title", title), ("description", description), ("pickup", pickup), ("delivery", delivery), ("reason", reason)];
+        for (field, shown) in texts {
+            veil.lift(field, keys, shown);
+        }
+        for (field, shown) in [("category", category), ("condition", condition)] {
+            if let Some(value) = veil.lifted(field, keys).and_then(|later| later.value.as_ref()) {
+                shown.clone_from(value);
+            }
+        }
     }
 }
 
@@ -83,6 +102,7 @@ impl Thing for ListingDetail {
 fn told(viewer: Viewer<'_>, mut found: Vec<ListingDetail>) -> Vec<ListingDetail> {
     let rights = Rights::of(viewer.keys);
     for listing in &mut found {
+        listing.unveil(viewer.keys);
         listing.revision = figures::told(&rights, figures::own(viewer.person, &listing.seller), listing, listing.revision);
     }
     found
@@ -90,11 +110,11 @@ fn told(viewer: Viewer<'_>, mut found: Vec<ListingDetail>) -> Vec<ListingDetail>
 
 const DETAIL: &str = "q.id, q.group_id, q.audience, q.seller, p.display_name, q.title, q.description, q.category, q.condition, q.pickup, q.delivery, \
     q.status, q.asked, q.asked_currency, q.price, q.listed, q.offered, q.sold, q.sold_price, q.sold_currency, q.sold_to, q.on_offer, \
-    q.withdrawn, q.reason, q.revision, q.position";
+    q.withdrawn, q.reason, q.revision, q.position, q.veil";
 
 /// One listing for `viewer`: the caller has checked that they may read it.
 pub async fn find(db: &Db, id: ListingId, viewer: Viewer<'_>) -> Result<Option<ListingDetail>, DbError> {
-    let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
+    let sql = format!("SELECT {DETAIL} FROM listings_v2 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = $1");
     let found = db.lookup(sql, vec![id.to_string().into()]).await?;
     Ok(told(viewer, found).pop())
 }
@@ -131,6 +151,7 @@ pub async fn as_of(db: &Db, past: Past<'_>, id: ListingId, viewer: Viewer<'_>) -
         reason: row.reason,
         revision: Some(row.revision),
         position: row.position,
+        veil: row.veil,
     };
     Ok(told(viewer, vec![listing]).pop())
 }
@@ -140,7 +161,7 @@ pub async fn by_ids(db: &Db, ids: Vec<String>, viewer: Viewer<'_>) -> Result<Vec
     if ids.is_empty() {
         return Ok(vec![]);
     }
-    let sql = format!("SELECT {DETAIL} FROM listings_v1 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = ANY($1)");
+    let sql = format!("SELECT {DETAIL} FROM listings_v2 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = ANY($1)");
     Ok(told(viewer, db.lookup(sql, vec![Value::List(ids)]).await?))
 }
 
@@ -219,12 +240,12 @@ impl Catalogue {
 }
 
 fn listings(filter: &str) -> Readable<'_> {
-    Readable { table: "listings_v1", written: "listed", filter }
+    Readable { table: "listings_v2", written: "listed", filter }
 }
 
 /// The listings whose ids `found` is.
 fn details(found: &str, order: &Order) -> String {
-    let joined = "JOIN listings_v1 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller";
+    let joined = "JOIN listings_v2 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller";
     format!("SELECT {DETAIL} FROM ({found}) found {joined} {}", order.by("q"))
 }
 
@@ -245,14 +266,14 @@ pub async fn of_seller(db: &Db, seller: PersonId, viewer: Viewer<'_>, catalogue:
     let (behind, limit) = (order.behind(&mut params), param(&mut params, catalogue.limit));
     let by = order.by("t");
     let found = |allowed: &str| {
-        format!("SELECT t.id FROM listings_v1 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}")
+        format!("SELECT t.id FROM listings_v2 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}")
     };
     Ok(told(viewer, db.query(allowed.within(|allowed| details(&found(allowed), &order)), params).await?))
 }
 
 /// The groups where somebody offered something, those of their last postings first.
 pub async fn groups_of_seller(db: &Db, seller: PersonId, limit: i64) -> Result<Vec<GroupId>, DbError> {
-    let sql = "SELECT s.group_id FROM seller_groups_v1 s WHERE s.seller = $1 ORDER BY s.position DESC LIMIT $2";
+    let sql = "SELECT s.group_id FROM seller_groups_v2 s WHERE s.seller = $1 ORDER BY s.position DESC LIMIT $2";
     let groups: Vec<String> = db.query(sql, vec![seller.to_string().into(), limit.into()]).await?;
     Ok(groups.iter().filter_map(|group| group.parse().ok()).collect())
 }
@@ -326,9 +347,9 @@ impl Step {
 pub async fn history(db: &Db, id: ListingId, after: Option<i64>, limit: i64) -> Result<Vec<Step>, DbError> {
     let params = vec![id.to_string().into(), after.unwrap_or(0).into(), limit.into()];
     let episodes = "SELECT e.number, e.began, e.ended, e.outcome, e.first_price, e.first_currency, e.asked, e.asked_currency, e.sold_price, \
-                    e.sold_currency, e.sold_to, e.position FROM listing_episodes_v1 e WHERE e.listing_id = $1 AND e.position > $2 \
+                    e.sold_currency, e.sold_to, e.position FROM listing_episodes_v2 e WHERE e.listing_id = $1 AND e.position > $2 \
                     ORDER BY e.position LIMIT $3";
-    let prices = "SELECT r.episode, r.price, r.currency, r.changed, r.position FROM listing_prices_v1 r \
+    let prices = "SELECT r.episode, r.price, r.currency, r.changed, r.position FROM listing_prices_v2 r \
                   WHERE r.listing_id = $1 AND r.position > $2 ORDER BY r.position LIMIT $3";
     let episodes: Vec<EpisodeDetail> = db.query(episodes, params.clone()).await?;
     let prices: Vec<PriceDetail> = db.query(prices, params).await?;

@@ -4,6 +4,7 @@ use crate::audience::Readable;
 use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, Viewer, era_of};
 use crate::posts::{as_page, remover};
 use crate::reactions::{self, Reacted};
+use crate::veil::{Veil, strictness};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Key;
 use circolo_domain::stance::Voice;
@@ -29,8 +30,12 @@ row! {
         pub author: String,
         /// The page that speaks, if one does.
         pub as_page: Option<String>,
-        /// The words as they stand; gone with the comment.
+        /// How private the place was when it was written.
+        pub strictness: i64,
+        /// The words as everybody reads them who reads the comment; gone with it.
         pub text: Option<String>,
+        /// What was written in stricter times.
+        pub veil: Veil,
         /// When it was written.
         pub written: Timestamp,
         /// Number of the version, from 1.
@@ -73,7 +78,9 @@ impl CommentRow {
             audience: event.metadata.scope?.audience(),
             author: author.to_string(),
             as_page: as_page(*voice),
+            strictness: strictness(event),
             text: text.get().cloned(),
+            veil: Veil::default(),
             written: event.recorded_at,
             version: 1,
             edited: None,
@@ -92,18 +99,20 @@ impl CommentRow {
     /// After one of its own events.
     fn changed(mut self, change: &comment::Event, event: &Recorded) -> Self {
         self.revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
+        let at = Some(event.recorded_at);
         match change {
             comment::Event::Written { .. } => self,
-            comment::Event::Edited { version, text } => {
-                Self { text: text.get().cloned(), version: i64::from(*version), edited: Some(event.recorded_at), ..self }
+            comment::Event::Edited { version, text } if self.veil.write("text", self.strictness, event, text.get(), Some(*version)) => {
+                Self { text: text.get().cloned(), version: i64::from(*version), edited: at, ..self }
             }
-            comment::Event::Removed { by, reason, .. } => Self {
-                text: None,
-                removed: Some(event.recorded_at),
-                removed_by: Some(remover(*by)),
-                removal_reason: reason.as_ref().and_then(Personal::get).cloned(),
-                ..self
-            },
+            comment::Event::Edited { .. } => self,
+            comment::Event::Removed { by, reason, .. } => {
+                self.veil = Veil::default();
+                let reason = reason.as_ref().and_then(Personal::get);
+                let open = self.veil.write("reason", self.strictness, event, reason, None);
+                let removal_reason = reason.filter(|_| open).cloned();
+                Self { text: None, removed: at, removed_by: Some(remover(*by)), removal_reason, ..self }
+            }
         }
     }
 
@@ -195,6 +204,18 @@ record! {
         pub revision: Option<i64>,
         /// Place in this list.
         pub position: i64,
+        veil: Veil,
+    }
+}
+
+impl CommentDetail {
+    /// As a reader with `keys` reads it.
+    fn unveil(&mut self, keys: &[Key]) {
+        if let Some(later) = self.veil.lifted("text", keys) {
+            (self.text, self.edited) = (later.value.clone(), Some(later.at));
+            self.version = later.version.unwrap_or(self.version);
+        }
+        self.veil.lift("reason", keys, &mut self.removal_reason);
     }
 }
 
@@ -240,7 +261,7 @@ pub async fn list(db: &Db, viewer: Viewer<'_>, page: &List) -> Result<Vec<Reacte
     let allowed = Readable { table: "comments_v2", written: "written", filter: "" }.allowed(viewer.keys, &mut params);
     let sql = allowed.within(|allowed| format!(
         "SELECT t.id, t.post_id, t.reply_to, t.audience, t.author, t.as_page, COALESCE(g.name, a.display_name), t.text, t.written, t.edited, t.version, \
-           t.removed, t.removed_by, t.removal_reason, t.replies, t.page_replies, t.by_era, t.revision, t.position, {} \
+           t.removed, t.removed_by, t.removal_reason, t.replies, t.page_replies, t.by_era, t.revision, t.position, t.veil, {} \
          FROM comments_v2 t LEFT JOIN people_v1 a ON a.id = t.author LEFT JOIN pages_v1 g ON g.id = t.as_page {} \
          WHERE t.thread = $1 AND t.position > $2 AND {allowed} ORDER BY t.position LIMIT $3",
         reactions::DETAIL,
@@ -251,6 +272,7 @@ pub async fn list(db: &Db, viewer: Viewer<'_>, page: &List) -> Result<Vec<Reacte
     let unsettled: Vec<&CommentDetail> = found.iter().map(|row| &row.thing).filter(|comment| comment.seen(&rights).is_none()).collect();
     let counted = count(db, viewer.keys, &unsettled).await?;
     for Reacted { thing: comment, .. } in &mut found {
+        comment.unveil(viewer.keys);
         let seen = comment.seen(&rights).or_else(|| counted.get(&comment.id).copied()).unwrap_or_default();
         [comment.replies, comment.page_replies] = seen;
         comment.revision = figures::told(&rights, figures::own(viewer.person, &comment.author), comment, comment.revision);

@@ -5,6 +5,7 @@
 //!
 //! - [`mod@row`], [`value`], [`mod@projection`]: declarations
 //! - [`db`], [`search`], [`audience`]: queries on SQLite and Postgres; [`figures`]: counts by what a reader may read
+//! - `veil`: words that not all readers of a thing may read
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
@@ -37,6 +38,7 @@ pub mod search;
 pub mod staff_offers;
 pub mod terms;
 pub mod value;
+pub mod veil;
 
 pub use db::{Db, DbError, Dialect, Sql};
 /// For tests that fill tables themselves.

@@ -1,6 +1,7 @@
-//! Read models `listings_v1`, `listing_episodes_v1`, `listing_prices_v1` and `seller_groups_v1`: what is and was on offer.
+//! Read models `listings_v2`, `listing_episodes_v2`, `listing_prices_v2` and `seller_groups_v2`: what is and was on offer.
 //! The queries are in [`crate::catalogue`].
 
+use crate::veil::{Veil, strictness};
 use crate::{Fold, Keys, Projection, projection, row};
 use circolo_domain::listing::{Condition, Details, Event as Listed};
 use circolo_domain::{Event, Money, Personal, Timestamp};
@@ -15,7 +16,7 @@ pub const WITHDRAWN: &str = "withdrawn";
 
 row! {
     /// A listing as it stands, with its last sale.
-    pub struct ListingRow in "listings_v1" {
+    pub struct ListingRow in "listings_v2" {
         /// The listing's id.
         pub id: String,
         /// Where it was posted.
@@ -24,7 +25,9 @@ row! {
         pub audience: String,
         /// Who offers it.
         pub seller: String,
-        /// In a line.
+        /// How private the group was when it was posted.
+        pub strictness: i64,
+        /// In a line; this and the other texts as everybody reads them who reads the listing.
         pub title: Option<String>,
         /// At length.
         pub description: Option<String>,
@@ -36,6 +39,8 @@ row! {
         pub pickup: Option<String>,
         /// How it is sent.
         pub delivery: Option<String>,
+        /// Texts that were written in stricter times.
+        pub veil: Veil,
         /// `for_sale`, `sold` or `withdrawn`.
         pub status: String,
         /// What is asked for it, in minor units.
@@ -101,12 +106,14 @@ impl ListingRow {
             group_id: scope.group()?.to_string(),
             audience: scope.audience(),
             seller: seller.to_string(),
+            strictness: strictness(event),
             title: None,
             description: None,
             category: String::new(),
             condition: String::new(),
             pickup: None,
             delivery: None,
+            veil: Veil::default(),
             status: FOR_SALE.to_owned(),
             asked: price.amount_minor,
             asked_currency: price.currency.to_string(),
@@ -125,19 +132,28 @@ impl ListingRow {
             revision: 0,
             position: event.position.0,
         };
-        Some(row.described(details))
+        Some(row.described(details, event))
     }
 
-    fn described(self, details: &Details) -> Self {
-        Self {
-            title: details.title.get().cloned(),
-            description: details.description.get().cloned(),
-            category: details.category.clone(),
-            condition: condition(details.condition).to_owned(),
-            pickup: text(details.pickup.as_ref()),
-            delivery: text(details.delivery.as_ref()),
-            ..self
+    /// An edit says all of the description anew. What it says again nobody wrote anew: it keeps its readers.
+    fn described(mut self, details: &Details, event: &Recorded) -> Self {
+        let Self { strictness, veil, title, description, category, condition: state, pickup, delivery, .. } = &mut self;
+        let mut write = |field: &str, open: &mut Option<String>, value: Option<String>| {
+            if veil.newest(field, open.as_ref()) != value.as_ref() && veil.write(field, *strictness, event, value.as_ref(), None) {
+                *open = value;
+            }
+        };
+        write("title", title, details.title.get().cloned());
+        write("description", description, details.description.get().cloned());
+        write("pickup", pickup, text(details.pickup.as_ref()));
+        write("delivery", delivery, text(details.delivery.as_ref()));
+        for (field, open, value) in [("category", category, details.category.as_str()), ("condition", state, condition(details.condition))]
+        {
+            let mut shown = Some(std::mem::take(open));
+            write(field, &mut shown, Some(value.to_owned()));
+            *open = shown.unwrap_or_default();
         }
+        self
     }
 
     fn asking(self, price: Money) -> Self {
@@ -149,11 +165,11 @@ impl ListingRow {
         Self { price: price.amount_minor, currency: price.currency.to_string(), ..self }
     }
 
-    fn changed(self, change: &Listed, event: &Recorded) -> Self {
+    fn changed(mut self, change: &Listed, event: &Recorded) -> Self {
         let (at, position) = (event.recorded_at, event.position.0);
         match change {
             Listed::Posted { .. } => self,
-            Listed::Edited { details } => self.described(details),
+            Listed::Edited { details } => self.described(details, event),
             Listed::Repriced { price, .. } => self.asking(*price),
             Listed::Sold { asked, to, price, .. } => Self {
                 status: SOLD.to_owned(),
@@ -167,17 +183,22 @@ impl ListingRow {
             }
             .costing(price.unwrap_or(*asked)),
             Listed::MadeAvailable { price, .. } => {
+                self.veil.forget("reason");
                 let back = Self { status: FOR_SALE.to_owned(), offered: at, position, ..self };
                 Self { withdrawn: None, withdrawn_by: None, reason: None, ..back }.asking(*price)
             }
-            Listed::Withdrawn { by, reason, .. } => Self {
-                status: WITHDRAWN.to_owned(),
-                withdrawn: Some(at),
-                withdrawn_by: Some(by.to_string()),
-                reason: text(reason.as_ref()),
-                position,
-                ..self
-            },
+            Listed::Withdrawn { by, reason, .. } => {
+                let reason = text(reason.as_ref());
+                let open = self.veil.write("reason", self.strictness, event, reason.as_ref(), None);
+                Self {
+                    status: WITHDRAWN.to_owned(),
+                    withdrawn: Some(at),
+                    withdrawn_by: Some(by.to_string()),
+                    reason: reason.filter(|_| open),
+                    position,
+                    ..self
+                }
+            }
         }
     }
 }
@@ -207,7 +228,7 @@ impl Fold for ListingRow {
 
 row! {
     /// A time on offer.
-    pub struct EpisodeRow in "listing_episodes_v1" {
+    pub struct EpisodeRow in "listing_episodes_v2" {
         /// The listing's id, a dot, and the number.
         pub id: String,
         /// What was on offer.
@@ -299,7 +320,7 @@ impl Fold for EpisodeRow {
 
 row! {
     /// A change of price during an episode.
-    pub struct PriceRow in "listing_prices_v1" {
+    pub struct PriceRow in "listing_prices_v2" {
         /// The event's id.
         pub id: String,
         /// What costs more or less.
@@ -342,7 +363,7 @@ impl Fold for PriceRow {
 
 row! {
     /// A group in which somebody offered something: where to look for what they sell.
-    pub struct SellerGroupRow in "seller_groups_v1" {
+    pub struct SellerGroupRow in "seller_groups_v2" {
         /// The seller, a dot, and the group.
         pub id: String,
         /// Who offers.
@@ -369,7 +390,7 @@ impl Fold for SellerGroupRow {
 
 /// The projection of this file.
 pub fn listings() -> Projection {
-    projection("listings", 1).reads(&["listing"]).row::<ListingRow>().row::<EpisodeRow>().row::<PriceRow>().row::<SellerGroupRow>()
+    projection("listings", 2).reads(&["listing"]).row::<ListingRow>().row::<EpisodeRow>().row::<PriceRow>().row::<SellerGroupRow>()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::audience::Readable;
 use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, Viewer, era_of};
 use crate::reactions::{self, Reacted};
+use crate::veil::{Veil, strictness};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::{Key, Owner};
 use circolo_domain::authored::Remover;
@@ -25,8 +26,12 @@ row! {
         pub author: String,
         /// The page that speaks, if one does.
         pub as_page: Option<String>,
-        /// The words as they stand; gone with the post.
+        /// How private the place was when it was written.
+        pub strictness: i64,
+        /// The words as everybody reads them who reads the post; gone with it.
         pub text: Option<String>,
+        /// What was written in stricter times.
+        pub veil: Veil,
         /// When it was written.
         pub written: Timestamp,
         /// Number of the version, from 1.
@@ -79,7 +84,9 @@ impl PostRow {
             audience: scope.audience(),
             author: author.to_string(),
             as_page: as_page(*voice),
+            strictness: strictness(event),
             text: text.get().cloned(),
+            veil: Veil::default(),
             written: event.recorded_at,
             version: 1,
             edited: None,
@@ -91,19 +98,21 @@ impl PostRow {
         })
     }
 
-    fn changed(self, change: &post::Event, at: Timestamp) -> Self {
+    fn changed(mut self, change: &post::Event, event: &Recorded) -> Self {
+        let at = Some(event.recorded_at);
         match change {
             post::Event::Written { .. } => self,
-            post::Event::Edited { version, text } => {
-                Self { text: text.get().cloned(), version: i64::from(*version), edited: Some(at), ..self }
+            post::Event::Edited { version, text } if self.veil.write("text", self.strictness, event, text.get(), Some(*version)) => {
+                Self { text: text.get().cloned(), version: i64::from(*version), edited: at, ..self }
             }
-            post::Event::Removed { by, reason } => Self {
-                text: None,
-                removed: Some(at),
-                removed_by: Some(remover(*by)),
-                removal_reason: reason.as_ref().and_then(Personal::get).cloned(),
-                ..self
-            },
+            post::Event::Edited { .. } => self,
+            post::Event::Removed { by, reason } => {
+                self.veil = Veil::default();
+                let reason = reason.as_ref().and_then(Personal::get);
+                let open = self.veil.write("reason", self.strictness, event, reason, None);
+                let removal_reason = reason.filter(|_| open).cloned();
+                Self { text: None, removed: at, removed_by: Some(remover(*by)), removal_reason, ..self }
+            }
         }
     }
 }
@@ -120,7 +129,7 @@ impl Fold for PostRow {
         let Event::Post(change) = &event.event else { return row };
         let row = match row {
             None => Self::written(key, event)?,
-            Some(row) => row.changed(change, event.recorded_at),
+            Some(row) => row.changed(change, event),
         };
         Some(Self { revision: i64::try_from(event.revision).unwrap_or(i64::MAX), ..row })
     }
@@ -223,6 +232,18 @@ record! {
         pub by_era: Option<String>,
         /// Revision of its stream, for whom it tells nothing of what they may not read.
         pub revision: Option<i64>,
+        veil: Veil,
+    }
+}
+
+impl PostDetail {
+    /// As a reader with `keys` reads it.
+    fn unveil(&mut self, keys: &[Key]) {
+        if let Some(later) = self.veil.lifted("text", keys) {
+            (self.text, self.edited) = (later.value.clone(), Some(later.at));
+            self.version = later.version.unwrap_or(self.version);
+        }
+        self.veil.lift("reason", keys, &mut self.removal_reason);
     }
 }
 
@@ -256,7 +277,7 @@ pub async fn by_ids(db: &Db, ids: Vec<String>, viewer: Viewer<'_>) -> Result<Vec
     }
     let sql = format!(
         "SELECT p.id, p.group_id, p.page_id, p.audience, p.author, p.as_page, COALESCE(g.name, a.display_name), p.text, p.written, p.edited, p.version, \
-           p.removed, p.removed_by, p.removal_reason, COALESCE(s.comments, 0), COALESCE(s.replies, 0), s.era, s.by_era, p.revision, {} \
+           p.removed, p.removed_by, p.removal_reason, COALESCE(s.comments, 0), COALESCE(s.replies, 0), s.era, s.by_era, p.revision, p.veil, {} \
          FROM posts_v2 p LEFT JOIN people_v1 a ON a.id = p.author LEFT JOIN pages_v1 g ON g.id = p.as_page \
            LEFT JOIN post_stats_v2 s ON s.id = p.id {} WHERE p.id = ANY($1)",
         reactions::DETAIL,
@@ -267,6 +288,7 @@ pub async fn by_ids(db: &Db, ids: Vec<String>, viewer: Viewer<'_>) -> Result<Vec
     let unsettled: Vec<&PostDetail> = found.iter().map(|row| &row.thing).filter(|post| post.seen(&rights).is_none()).collect();
     let counted = count(db, viewer.keys, &unsettled).await?;
     for Reacted { thing: post, .. } in &mut found {
+        post.unveil(viewer.keys);
         let seen = post.seen(&rights).or_else(|| counted.get(&post.id).copied()).unwrap_or_default();
         [post.comments, post.replies] = seen;
         post.revision = figures::told(&rights, figures::own(viewer.person, &post.author), post, post.revision);

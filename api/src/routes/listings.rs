@@ -249,9 +249,11 @@ impl Reader {
     }
 
     /// The listing as it was, while it is `today`: what was withdrawn since is told to nobody new.
-    fn listing_as_of(self, row: ListingDetail, today: &str) -> ListingView {
+    fn listing_as_of(self, mut row: ListingDetail, today: &str) -> ListingView {
         let hidden = today == WITHDRAWN && !self.keeps_order && !self.is(&row.seller);
-        let row = if hidden { ListingDetail { title: None, description: None, pickup: None, delivery: None, ..row } } else { row };
+        if hidden {
+            (row.title, row.description, row.pickup, row.delivery) = (None, None, None, None);
+        }
         self.listing(row)
     }
 

@@ -296,7 +296,8 @@ async fn remove_post(
     Ok(Done::new(id.0, &done))
 }
 
-/// List the versions of a post, oldest first: its author and who keeps order; once removed only the latter.
+/// List the versions of a post, oldest first: its author and who keeps order; once removed only the latter. What was written in
+/// stricter times is shown to those who may read what was written then.
 #[utoipa::path(
     get,
     path = "/posts/{id}/versions",
@@ -316,6 +317,11 @@ async fn list_post_versions(
     let from = after.map_or(0, |after| after.saturating_add(1));
     let stored = app.store().read(&post::stream(id), from, page.limit.get() + 1).await?;
     let decoded: Result<Vec<Recorded>, _> = stored.iter().map(Stored::decode).collect();
-    let versions = decoded.map_err(LoadError::from)?.into_iter().filter_map(|event| Some((event.revision, PostVersion::of(&event)?)));
-    Ok(Listing::page("versions", page.limit, versions.collect(), |(revision, _)| *revision, |(_, version)| version))
+    let shown = |event: Recorded| {
+        let version = PostVersion::of(&event)?;
+        Some((event.revision, by.reads_edit(event.origin()).then_some(version)))
+    };
+    let versions = decoded.map_err(LoadError::from)?.into_iter().filter_map(shown);
+    let all = Listing::page("versions", page.limit, versions.collect(), |(revision, _)| *revision, |(_, version)| version);
+    Ok(Listing { items: all.items.into_iter().flatten().collect(), next: all.next })
 }

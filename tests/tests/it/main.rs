@@ -70,3 +70,4 @@ mod tailing;
 mod unmasking;
 mod unread_bodies;
 mod upgrades;
+mod words;

@@ -145,7 +145,7 @@ impl Reader<'_> {
                 Ok(View { shown, parent: None, follows: shown == Shown::Full && groups::told(self.standing(group).await?) })
             }
             Readers::Content(_) if self.hides(change, recorded).await? => full(false, false),
-            Readers::Content(content) => match self.reads(content).await {
+            Readers::Content(content) => match self.reads(content, change, recorded).await {
                 Ok(view) => Ok(view),
                 Err(problem) if problem.status().is_client_error() => full(false, false),
                 Err(problem) => Err(problem),
@@ -197,30 +197,35 @@ impl Reader<'_> {
         Ok(right.shows(&standing, &subject, recorded.metadata.scope, recorded.recorded_at))
     }
 
-    /// As at the thing's own address: an error if the caller may not read it.
-    async fn reads(&self, content: Content) -> Result<View, Problem> {
+    /// As at the thing's own address: an error if the caller may not read it. An edit is hidden from whoever does not read its words.
+    async fn reads(&self, content: Content, change: &Change, recorded: &Recorded) -> Result<View, Problem> {
         let Self { app, caller, .. } = self;
         let own = |author| caller.person() == Some(author);
-        let full = |parent, follows| View { shown: Shown::Full, parent, follows };
+        let full = |by: &Stance, parent, follows| {
+            let hidden = change.edited && !by.reads_edit(recorded.origin());
+            View { shown: if hidden { Shown::Hidden } else { Shown::Full }, parent, follows }
+        };
         Ok(match content {
             Content::Comment(id) => {
                 let comments::Reached { by, comment, post } = comments::reach(app, caller.call(), id).await?;
-                full(Some(post.id.0), own(comment.author) || follows(&by))
+                full(&by, Some(post.id.0), own(comment.author) || follows(&by))
             }
             Content::Listing(id) => {
                 let (standing, seller) = listings::standing(app, caller.person(), id).await?;
                 standing.allows(Action::Read)?;
-                full(None, own(seller) || questions::follows(&standing))
+                let by = Stance::Group(standing);
+                full(&by, None, own(seller) || follows(&by))
             }
             Content::Post(id) => {
                 let posts::Reached { by, post, .. } = posts::reach(app, caller.call(), id).await?;
                 by.reads()?;
-                full(None, own(post.author) || follows(&by))
+                full(&by, None, own(post.author) || follows(&by))
             }
             Content::Question(id) => {
                 let standing = questions::standing(app, caller.person(), id).await?;
                 standing.allows(Action::Read)?;
-                full(None, questions::follows(&standing))
+                let by = Stance::Group(standing);
+                full(&by, None, follows(&by))
             }
         })
     }
