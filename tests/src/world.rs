@@ -148,6 +148,13 @@ impl World {
         Some(Self::of(store, db, http, (dir, None)).await)
     }
 
+    /// A world on this log, with read models in SQLite.
+    pub async fn on(store: Arc<dyn EventStore>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = sqlite_views(&dir).await;
+        Self::of(store, db, settings(), (dir, None)).await
+    }
+
     #[cfg(feature = "kurrentdb")]
     async fn on_kurrent(http: Http, dir: TempDir, log_id: Uuid) -> Self {
         let double = Double::start().await;

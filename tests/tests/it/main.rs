@@ -45,6 +45,7 @@ mod kurrent_faults;
 #[cfg(feature = "kurrentdb")]
 mod kurrent_server;
 mod layers;
+mod leaks;
 mod listings;
 mod load;
 mod market_million;
@@ -63,6 +64,7 @@ mod posts;
 mod private_files;
 mod questions;
 mod relaying;
+mod races;
 mod response_rates;
 mod search;
 mod secrecy;
