@@ -1,5 +1,4 @@
 //! A log that hesitates: before it reads or appends it lets others go first, sometimes often, so that what races meets.
-#![expect(clippy::missing_errors_doc, reason = "as the log that it asks")]
 
 use async_trait::async_trait;
 use circolo_domain::StreamName;

@@ -85,10 +85,15 @@ impl Facts {
             "comment_count" => Bound("comment count", under(|other| other.parent)),
             "reply_count" => Bound("reply count", under(|other| other.reply_to)),
             "answer_count" => Bound("answer count", under(|other| other.parent)),
-            "revision" => Bound("revision", count(events().map(|event| self.counts_event(thing, event, reader))) - 1),
+            // The author is told of all that was done to their own.
+            "revision" if thing.kind != "question" && reader.is(thing.author) => Bound("revision", count(events().map(|_| true)) - 1),
+            "revision" => {
+                let known = events().map(|event| Self::of_state(event) || self.counts_event(thing, event, reader));
+                Bound("revision", count(known) - 1)
+            }
             "version" => {
-                let edits = events().filter(|event| event.kind.ends_with(".edited"));
-                Bound("versions", 1 + count(edits.map(|event| self.counts_event(thing, event, reader))))
+                let known = events().filter(|event| self.counts_event(thing, event, reader));
+                Bound("versions", known.filter_map(|event| event.data["version"].as_i64()).max().unwrap_or(1))
             }
             kind if REACTIONS.contains(&kind) => Bound("reactions", self.reacted(thing, kind, reader)),
             other => panic!("the hunter does not know the figure {other}: say in leaks/counts.rs how high it may be"),
@@ -127,7 +132,7 @@ impl Facts {
         let of_a_role = event.kind.starts_with("group.role_");
         match self.groups[&group].eras[era].privacy {
             _ if event.kind == "group.created" || own || self.moderates(group, reader) => true,
-            _ if of_a_role => self.reads_members(group, reader) && self.witnessed(group, reader, era, event.when),
+            _ if of_a_role => self.reads_members(group, reader) && self.opens(group, reader, era),
             Privacy::Secret => self.reads(group, reader, era, event.when.at),
             _ => true,
         }

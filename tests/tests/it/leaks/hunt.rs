@@ -19,18 +19,10 @@ use std::collections::BTreeMap;
 /// Everybody on a stage, and those who are nobody there.
 pub fn everybody(stage: &Stage, facts: &Facts) -> Vec<Caller> {
     let world = &stage.world;
-    let caller = |name: &str, actor: Actor, scopes: &str| {
+    let caller = |name: &str, actor: Actor, scopes: &'static str| {
         let person = actor.known_id();
         let registered = person.is_some_and(|person| facts.people.contains(&person));
-        let has = |scope: &str| scopes.split(' ').any(|one| one == scope);
-        let reader = Reader {
-            person,
-            registered,
-            analyst: has("analyst") || has("analyst:unmask"),
-            unmasks: has("analyst:unmask"),
-            operator: has("operator"),
-        };
-        Caller { name: name.to_owned(), actor, reader }
+        Caller { name: name.to_owned(), actor, reader: Reader { person, registered, scopes } }
     };
     let strangers = [
         caller("nobody", world.anonymous(), ""),
@@ -82,11 +74,11 @@ async fn ask(judge: &mut Judge<'_>, caller: &Caller, asked: &Asked, unknown: &mu
     judge.judge(&Answer { caller, asked, reply: &reply });
     let mut hidden = judge.hidden(asked, &caller.reader);
     let mut made_up = asked.clone();
-    if let Some(comment) = asked.query("reply_to").and_then(|id| id.parse().ok()) {
-        if !judge.facts.knows_thing(comment, &caller.reader) {
-            made_up.query = format!("reply_to={MADE_UP}");
-            hidden.push(true);
-        }
+    if let Some(comment) = asked.query("reply_to").and_then(|id| id.parse().ok())
+        && !judge.facts.knows_thing(comment, &caller.reader)
+    {
+        made_up.query = format!("reply_to={MADE_UP}");
+        hidden.push(true);
     }
     if hidden.contains(&true) {
         judge.found.hidden += 1;

@@ -111,9 +111,9 @@ impl<'a> Judge<'a> {
             | "/v1/me/feed"
             | "/v1/me/invitations"
             | "/v1/me/conversations/{page}/messages" => reader.registered,
-            "/v1/events" if asked.query("unmask") == Some("true") => reader.unmasks,
-            "/v1/events" => reader.analyst,
-            operator if operator.starts_with("/v1/operator/") => return if reader.operator { None } else { Some(false) },
+            "/v1/events" if asked.query("unmask") == Some("true") => reader.has("analyst:unmask"),
+            "/v1/events" => reader.has("analyst"),
+            operator if operator.starts_with("/v1/operator/") => return if reader.has("operator") { None } else { Some(false) },
             other => panic!("who may ask for {other}? say in leaks/judge.rs"),
         };
         Some(open)
@@ -140,7 +140,7 @@ impl<'a> Judge<'a> {
         self.found.check("open doors", open != Some(true) || status == 200, || answer.describe("to be answered"));
         let reader = &answer.caller.reader;
         let template = answer.asked.template.as_str();
-        if (reader.analyst && template == "/v1/events") || (reader.operator && template.starts_with("/v1/operator/")) {
+        if (reader.has("analyst") && template == "/v1/events") || (reader.has("operator") && template.starts_with("/v1/operator/")) {
             return self.log(answer);
         }
         self.words(answer);
@@ -172,7 +172,7 @@ impl<'a> Judge<'a> {
 
     /// The log as analysts and operators get it: no words of persons, and no names of what was not public.
     fn log(&mut self, answer: &Answer<'_>) {
-        if answer.caller.reader.unmasks && answer.asked.query("unmask") == Some("true") {
+        if answer.caller.reader.has("analyst:unmask") && answer.asked.query("unmask") == Some("true") {
             return;
         }
         let text = String::from_utf8_lossy(&answer.reply.bytes).into_owned();
@@ -188,7 +188,7 @@ impl<'a> Judge<'a> {
             };
             let named = |event: &super::facts::Happened| event.stream.starts_with("group-") && event.kind != "group.role_withdrawn";
             let events: Vec<_> = events.collect();
-            if answer.caller.reader.operator || !events.iter().any(|event| public(event) || named(event)) {
+            if answer.caller.reader.has("operator") || !events.iter().any(|event| public(event) || named(event)) {
                 self.found.broken("masks", answer.describe(marker));
             } else if !events.iter().any(|event| public(event)) {
                 self.found.broken("masks of names", answer.describe(marker));

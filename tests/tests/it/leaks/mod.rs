@@ -37,7 +37,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("accepted", "an answer of stricter times that was accepted is named to who may not read it"),
     ("answer count", "answers of stricter times are counted"),
     ("bans by repeating", "a replayed join or leave tells of a ban in a group that became secret"),
-    ("changes in stricter times", "the feed tells of acceptances, reactions and prices of stricter times"),
+    ("changes in stricter times", "the feed tells of acceptances and reactions of stricter times"),
     ("changes of words of stricter times", "the feed tells of edits in stricter times"),
     ("comment count", "comments of stricter times are counted"),
     ("masks of names", "analysts read names and descriptions of closed and secret groups"),

@@ -91,14 +91,14 @@ async fn step(stage: &mut Stage, chance: &mut Chance, sort: usize) -> Option<()>
         19..=21 => chance.posts.extend(created(stage, &format!("{group}/posts"), text).await),
         22 => chance.posts.extend(created(stage, &format!("{page}/posts"), text).await),
         23..=25 => drop(all(stage, Method::PATCH, &chance.one_of(&posts)?, text).await),
-        _ => return market_and_talk(stage, chance, sort, who).await,
+        _ => return talk(stage, chance, sort, who).await,
     }
     Some(())
 }
 
-async fn market_and_talk(stage: &mut Stage, chance: &mut Chance, sort: usize, who: &str) -> Option<()> {
-    let (groups, pages, posts, comments) = (chance.groups.clone(), chance.pages.clone(), chance.posts.clone(), chance.comments.clone());
-    let (listings, questions) = (chance.listings.clone(), chance.questions.clone());
+async fn talk(stage: &mut Stage, chance: &mut Chance, sort: usize, who: &str) -> Option<()> {
+    let (groups, posts, comments, questions) =
+        (chance.groups.clone(), chance.posts.clone(), chance.comments.clone(), chance.questions.clone());
     let text = json!({ "text": stage.mark() });
     match sort {
         26..=28 => {
@@ -130,6 +130,16 @@ async fn market_and_talk(stage: &mut Stage, chance: &mut Chance, sort: usize, wh
             let (question, answer) = chance.one_of(&questions)?;
             all(stage, Method::PUT, &format!("{question}/accepted"), json!({ "answer_id": answer })).await;
         }
+        _ => return market(stage, chance, sort, who).await,
+    }
+    Some(())
+}
+
+async fn market(stage: &mut Stage, chance: &mut Chance, sort: usize, who: &str) -> Option<()> {
+    let (groups, pages, posts, comments) = (chance.groups.clone(), chance.pages.clone(), chance.posts.clone(), chance.comments.clone());
+    let listings = chance.listings.clone();
+    let text = json!({ "text": stage.mark() });
+    match sort {
         35 => {
             let body = json!({
                 "title": stage.mark(), "description": stage.mark(), "category": stage.mark(), "condition": "new",

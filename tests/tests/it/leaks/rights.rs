@@ -10,14 +10,18 @@ pub struct Reader {
     /// Their id, if they are signed in.
     pub person: Option<Uuid>,
     pub registered: bool,
-    pub analyst: bool,
-    pub unmasks: bool,
-    pub operator: bool,
+    /// What their token grants.
+    pub scopes: &'static str,
 }
 
 impl Reader {
     pub fn is(&self, person: Uuid) -> bool {
         self.person == Some(person)
+    }
+
+    /// Whether their token grants a scope.
+    pub fn has(&self, scope: &str) -> bool {
+        self.scopes.split(' ').any(|one| one == scope)
     }
 }
 
@@ -127,15 +131,23 @@ impl Facts {
     /// Whether they read what was written to a thing of a group by an event: its era is the thing's, or one that they read.
     /// Whoever wrote it knows it.
     pub fn reads_event(&self, thing: &Thing, event: &Happened, reader: &Reader) -> bool {
-        self.in_era(thing, event, reader, |group, era| self.reads(group, reader, era, event.when.at))
+        Self::in_era(thing, event, reader, |group, era| self.reads(group, reader, era, event.when.at))
     }
 
     /// Whether what happened to a thing by an event may show to them in figures: they read something of its era.
     pub fn counts_event(&self, thing: &Thing, event: &Happened, reader: &Reader) -> bool {
-        self.in_era(thing, event, reader, |group, era| self.opens(group, reader, era))
+        Self::in_era(thing, event, reader, |group, era| self.opens(group, reader, era))
     }
 
-    fn in_era(&self, thing: &Thing, event: &Happened, reader: &Reader, open: impl Fn(Uuid, usize) -> bool) -> bool {
+    /// Whether an event changes what a thing is: that it was removed, closed, sold or has another price is told to all who read it,
+    /// whenever that came about.
+    pub fn of_state(event: &Happened) -> bool {
+        let (category, action) = event.kind.split_once('.').unwrap();
+        let of_words = matches!(action, "written" | "posted" | "edited" | "answered");
+        category != "reaction" && !of_words && !matches!(action, "answer_accepted" | "acceptance_withdrawn")
+    }
+
+    fn in_era(thing: &Thing, event: &Happened, reader: &Reader, open: impl Fn(Uuid, usize) -> bool) -> bool {
         let (Owner::Group(group, era), Some((_, then))) = (thing.owner, event.place) else { return true };
         then == era || open(group, then) || (event.actor.is_some() && event.actor == reader.person)
     }

@@ -134,7 +134,13 @@ impl Facts {
         {
             return Some("changes");
         }
-        if !self.counts_event(thing, event, reader) {
+        // An acceptance is told to who reads the answer.
+        let accepted = answer.filter(|_| event.kind != "question.answered");
+        let known = match accepted {
+            Some(answer) => self.reads_thing(answer, reader),
+            None => Self::of_state(event) || self.counts_event(thing, event, reader),
+        };
+        if !known {
             return Some(if event.kind.ends_with(".edited") { "changes of words of stricter times" } else { "changes in stricter times" });
         }
         // Answers tell the revision of their question.

@@ -147,7 +147,7 @@ impl Race<'_> {
     async fn at_once(&self, copy: &Copy, acts: [Act; 2], round: usize) -> [Reply; 2] {
         let [one, other] = acts.map(|act| (self.people[act.0].clone(), act));
         let yields = round / 2;
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             let late = async {
                 for _ in 0..yields {
                     tokio::task::yield_now().await;
@@ -175,25 +175,29 @@ impl Race<'_> {
         for (who, path) in table.reads {
             let reader = up_to_date(self.world, &self.people[who]).await;
             let reply = reader.get(&copy.fill(path)).await;
-            reads.push(format!("{who} {path}: {}", bare(&reply, copy)));
+            reads.push(format!("{who} {path}: {}", bare(&reply, copy, table.followed)));
         }
-        Outcome { answers: answers.map(|reply| code(&reply)), reads }
+        Outcome { answers: answers.map(|reply| code(&reply, table.followed)), reads }
     }
 }
 
 /// What an answer says of a command. How the thing stands is told by what is read then.
-fn code(reply: &Reply) -> String {
+fn code(reply: &Reply, followed: bool) -> String {
     let body: Value = serde_json::from_slice(&reply.bytes).unwrap_or_default();
-    format!("{} {} {}", reply.status.as_u16(), body["code"], body["revision"])
+    let revision = if followed { &Value::Null } else { &body["revision"] };
+    format!("{} {} {revision}", reply.status.as_u16(), body["code"])
 }
 
 /// An answer without what tells one copy from another.
-fn bare(reply: &Reply, copy: &Copy) -> String {
+fn bare(reply: &Reply, copy: &Copy, followed: bool) -> String {
     let text = String::from_utf8_lossy(&reply.bytes).into_owned();
     let ids = copy.places.iter().map(|(name, place)| (name, place.rsplit('/').next().unwrap()));
     let text = ids.fold(text, |text, (name, id)| text.replace(id, &format!("{{{name}}}")));
     let mut body: Value = serde_json::from_str(&text).unwrap_or_default();
     strip(&mut body);
+    if followed && let Some(fields) = body.as_object_mut() {
+        fields.remove("revision");
+    }
     format!("{} {body}", reply.status.as_u16())
 }
 

@@ -31,6 +31,8 @@ pub struct Table {
     pub acts: &'static [Act],
     /// What is looked at in the end: who, and what of the thing.
     pub reads: &'static [(&'static str, &'static str)],
+    /// Whether the server acts by itself after these commands: revisions count that too.
+    pub followed: bool,
 }
 
 /// Who is in a group: `ann` and `bea` are admins, `mona` is a moderator, `max` a member; `sue` is whom it is about.
@@ -76,16 +78,23 @@ const INBOX: &[(&str, &str)] = &[
 ];
 
 pub const TABLES: &[Table] = &[
-    Table { name: "nobody's membership", before: &[], acts: OF_A_MEMBERSHIP, reads: LISTS },
-    Table { name: "an invited person", before: &[Act("max", "invite_member", To("sue"))], acts: OF_A_MEMBERSHIP, reads: LISTS },
-    Table { name: "one who asks", before: &[Act("sue", "join_group", Plain)], acts: OF_A_MEMBERSHIP, reads: LISTS },
+    Table { name: "nobody's membership", before: &[], acts: OF_A_MEMBERSHIP, reads: LISTS, followed: false },
+    Table {
+        name: "an invited person",
+        before: &[Act("max", "invite_member", To("sue"))],
+        acts: OF_A_MEMBERSHIP,
+        reads: LISTS,
+        followed: false,
+    },
+    Table { name: "one who asks", before: &[Act("sue", "join_group", Plain)], acts: OF_A_MEMBERSHIP, reads: LISTS, followed: false },
     Table {
         name: "a member",
         before: &[Act("ann", "invite_member", To("sue")), Act("sue", "accept_invitation", To("sue"))],
         acts: OF_A_MEMBERSHIP,
         reads: LISTS,
+        followed: false,
     },
-    Table { name: "a banned person", before: &[Act("ann", "ban_member", To("sue"))], acts: OF_A_MEMBERSHIP, reads: LISTS },
+    Table { name: "a banned person", before: &[Act("ann", "ban_member", To("sue"))], acts: OF_A_MEMBERSHIP, reads: LISTS, followed: false },
     Table {
         name: "an open group",
         before: &[Act("ann", "change_group", Say("open"))],
@@ -97,6 +106,7 @@ pub const TABLES: &[Table] = &[
             Act("ann", "change_group", Say("invite_only")),
         ],
         reads: LISTS,
+        followed: false,
     },
     Table {
         name: "a group",
@@ -118,6 +128,7 @@ pub const TABLES: &[Table] = &[
             Act("ann", "change_group", Say("closed")),
         ],
         reads: LISTS,
+        followed: true,
     },
     Table {
         name: "a page",
@@ -133,6 +144,7 @@ pub const TABLES: &[Table] = &[
             Act("bea", "change_page", Say("another name")),
         ],
         reads: PAGE,
+        followed: false,
     },
     Table {
         name: "a fan",
@@ -144,6 +156,7 @@ pub const TABLES: &[Table] = &[
             Act("max", "unblock_page", Plain),
         ],
         reads: PAGE,
+        followed: false,
     },
     Table {
         name: "a post",
@@ -158,6 +171,7 @@ pub const TABLES: &[Table] = &[
             Act("bea", "withdraw_post_reaction", Plain),
         ],
         reads: POST,
+        followed: false,
     },
     Table {
         name: "a comment",
@@ -172,6 +186,7 @@ pub const TABLES: &[Table] = &[
             Act("bea", "withdraw_comment_reaction", Plain),
         ],
         reads: POST,
+        followed: false,
     },
     Table {
         name: "a question",
@@ -187,6 +202,7 @@ pub const TABLES: &[Table] = &[
             Act("max", "reopen_question", Plain),
         ],
         reads: QUESTION,
+        followed: false,
     },
     Table {
         name: "a listing",
@@ -201,6 +217,7 @@ pub const TABLES: &[Table] = &[
             Act("max", "mark_available", Plain),
         ],
         reads: LISTING,
+        followed: false,
     },
     Table {
         name: "a conversation",
@@ -213,6 +230,7 @@ pub const TABLES: &[Table] = &[
             Act("ann", "reopen_conversation", Plain),
         ],
         reads: INBOX,
+        followed: false,
     },
     Table {
         name: "a private reply",
@@ -224,6 +242,7 @@ pub const TABLES: &[Table] = &[
             Act("ann", "remove_comment", Say("spam")),
         ],
         reads: INBOX,
+        followed: false,
     },
 ];
 
@@ -265,15 +284,25 @@ impl Copy {
 }
 
 /// A command as it is sent.
-fn request(Act(_, operation, how): Act) -> (Method, String, Value) {
-    let to = match how {
-        To(person) | Role(person, _) => person,
-        Plain | Say(_) => "sue",
-    };
-    let word = if let Say(word) = how { word } else { "" };
-    let reason = if word.is_empty() { String::new() } else { format!("?reason={word}") };
-    let text = json!({ "text": word });
-    let (method, path, body) = match operation {
+fn request(act: Act) -> (Method, String, Value) {
+    let sent = of_place(act).or_else(|| of_content(act));
+    let (method, path, body) = sent.unwrap_or_else(|| panic!("how is {} sent? say in races/table.rs", act.1));
+    (method.parse().unwrap(), path, body)
+}
+
+/// Whom a command is about, and the word that it says.
+const fn said(how: How) -> (&'static str, &'static str) {
+    match how {
+        To(person) | Role(person, _) => (person, ""),
+        Plain => ("sue", ""),
+        Say(word) => ("sue", word),
+    }
+}
+
+/// What is sent to a group or a page.
+fn of_place(Act(_, operation, how): Act) -> Option<(&'static str, String, Value)> {
+    let (to, word) = said(how);
+    Some(match operation {
         "change_group" if word == "closed" => ("PATCH", "{group}".into(), json!({ "privacy": word })),
         "change_group" if word == "another name" => ("PATCH", "{group}".into(), json!({ "name": word })),
         "change_group" => ("PATCH", "{group}".into(), json!({ "membership": word })),
@@ -297,6 +326,16 @@ fn request(Act(_, operation, how): Act) -> (Method, String, Value) {
         "unfollow_page" => ("DELETE", "{page}/followers/me".into(), Value::Null),
         "block_page" => ("PUT", "{page}/blocks/me".into(), Value::Null),
         "unblock_page" => ("DELETE", "{page}/blocks/me".into(), Value::Null),
+        _ => return None,
+    })
+}
+
+/// What is sent to what was written there.
+fn of_content(Act(_, operation, how): Act) -> Option<(&'static str, String, Value)> {
+    let (to, word) = said(how);
+    let reason = if word.is_empty() { String::new() } else { format!("?reason={word}") };
+    let text = json!({ "text": word });
+    Some(match operation {
         "write_post" => ("POST", "{group}/posts".into(), text),
         "write_page_post" => ("POST", "{page}/posts".into(), text),
         "edit_post" => ("PATCH", "{post}".into(), text),
@@ -328,9 +367,8 @@ fn request(Act(_, operation, how): Act) -> (Method, String, Value) {
         "mark_spam" => ("POST", "{page}/conversations/{sue}/spam".into(), Value::Null),
         "reopen_conversation" => ("POST", "{page}/conversations/{sue}/reopen".into(), Value::Null),
         "reply_in_private" => ("POST", "/v1/comments/{comment}/private-reply".into(), text),
-        other => panic!("how is {other} sent? say in races/table.rs"),
-    };
-    (method.parse().unwrap(), path, body)
+        _ => return None,
+    })
 }
 
 fn role(how: How) -> Value {
