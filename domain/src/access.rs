@@ -369,13 +369,14 @@ impl Standing {
     pub fn allows_as_of(&self, action: Action, then: &Arc<Group>, at: Timestamp) -> Result<(), Denied> {
         self.allows(action)?;
         let scope = then.scope(&self.group_id.to_string()).ok_or(Denied::Unknown)?;
+        // First of all: who is refused learns that there was something.
+        if self.clone().towards(Origin { scope, at }).reads(self.role()) == Err(Denied::Unknown) {
+            return Err(Denied::Unknown);
+        }
         if self.role().is_none() {
             Self { group: Arc::clone(then), ..self.clone() }.allows(action)?;
         }
-        match self.clone().towards(Origin { scope, at }).reads(self.role()) {
-            Err(Denied::Unknown) => Err(Denied::Unknown),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn denied(&self, action: Action, role: Option<Role>) -> Denied {

@@ -72,6 +72,8 @@ pub struct Episode {
 pub struct Membership {
     pub episodes: Vec<Episode>,
     pub invited: bool,
+    /// By whom.
+    pub inviter: Option<Uuid>,
     pub requested: bool,
     /// Until when; for good is the end of time.
     pub banned: Option<i64>,
@@ -288,7 +290,9 @@ impl Facts {
             }
         };
         match event.kind.as_str() {
-            "membership.invited" => one.invited = true,
+            // To whoever is banned an invitation does nothing.
+            "membership.invited" if one.banned.is_some_and(|until| until > now.at) => {}
+            "membership.invited" => (one.invited, one.inviter) = (true, id_in(&event.data, "inviter")),
             "membership.invitation_declined" | "membership.invitation_revoked" => one.invited = false,
             "membership.requested" => one.requested = true,
             "membership.request_withdrawn" | "membership.request_refused" => one.requested = false,
@@ -303,6 +307,7 @@ impl Facts {
                 (one.invited, one.requested, one.banned) = (false, false, Some(until.map_or(i64::MAX, Timestamp::micros)));
             }
             "membership.unbanned" => one.banned = None,
+            "membership.bound" => {}
             other => panic!("the hunter does not know {other}: teach it in leaks/facts.rs"),
         }
     }
@@ -317,7 +322,7 @@ impl Facts {
                 page.staff.insert(id_in(&event.data, "person").unwrap(), event.data["role"].as_str().unwrap().to_owned());
             }
             "page.staff_withdrawn" => drop(page.staff.remove(&id_in(&event.data, "person").unwrap())),
-            "page.renamed" | "page.username_changed" => {}
+            "page.renamed" | "page.username_changed" | "page.staff_offered" | "page.staff_offer_ended" => {}
             other => panic!("the hunter does not know {other}: teach it in leaks/facts.rs"),
         }
     }

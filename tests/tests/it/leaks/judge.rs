@@ -110,6 +110,7 @@ impl<'a> Judge<'a> {
             | "/v1/people/{id}/catalogue"
             | "/v1/me/feed"
             | "/v1/me/invitations"
+            | "/v1/me/staff-offers"
             | "/v1/me/conversations/{page}/messages" => reader.registered,
             "/v1/events" if asked.query("unmask") == Some("true") => reader.has("analyst:unmask"),
             "/v1/events" => reader.has("analyst"),
@@ -217,6 +218,10 @@ impl<'a> Judge<'a> {
             "/v1/me/invitations" => {
                 let invited = |group: &Uuid| facts.memberships.get(&(*group, reader.person.unwrap())).is_some_and(|one| one.invited);
                 self.found.check("invitations", ids("group_id").iter().all(invited), || answer.describe("not invited"));
+            }
+            "/v1/me/staff-offers" => {
+                let own = |person: &Uuid| reader.is(*person);
+                self.found.check("offers", ids("person_id").iter().all(own), || answer.describe("offered to somebody else"));
             }
             "/v1/me/feed" => {
                 let member = |group: &Uuid| facts.role(*group, reader) >= Some(Role::Member);

@@ -33,27 +33,7 @@ use stage::Stage;
 
 /// THE LEAKS THAT ARE KNOWN: the rule, and why it is broken. The hunt fails if one of them is not found any more: then it is
 /// mended and its line goes, which makes the rule hold from there on.
-const KNOWN: &[(&str, &str)] = &[
-    ("accepted", "an answer of stricter times that was accepted is named to who may not read it"),
-    ("answer count", "answers of stricter times are counted"),
-    ("bans by repeating", "a replayed join or leave tells of a ban in a group that became secret"),
-    ("changes in stricter times", "the feed tells of acceptances and reactions of stricter times"),
-    ("changes of words of stricter times", "the feed tells of edits in stricter times"),
-    ("comment count", "comments of stricter times are counted"),
-    ("masks of names", "analysts read names and descriptions of closed and secret groups"),
-    ("questions and answers", "a group's figures count what was written in stricter times"),
-    ("queues by inviting", "a plain member who invites is told that somebody asked or was banned"),
-    ("reactions", "reactions of stricter times are counted"),
-    ("reply count", "replies of stricter times are counted"),
-    ("revision", "revisions count what happened in stricter times"),
-    ("revision of a conversation", "a person who writes to a page is told how often its staff sorted the conversation"),
-    ("revision of a group", "a group's revision counts roles that are told to members, and what happened in times of secrecy"),
-    ("revision of a page", "a page's revision counts changes of its staff, which are told to the staff alone"),
-    ("times of secrecy", "who is invited is refused the list of members of a secret time, where others find nothing"),
-    ("versions", "number and time of edits in stricter times are told"),
-    ("who wrote to a page", "editors get persons and messages with the response rate"),
-    ("words of stricter times", "what was edited in stricter times opens with its thing"),
-];
+const KNOWN: &[(&str, &str)] = &[("masks of names", "analysts read names and descriptions of closed and secret groups")];
 
 /// Worlds of chance in a whole hunt.
 const SEEDS: std::ops::Range<u64> = 0..6;

@@ -52,7 +52,9 @@ impl Facts {
 
     /// Members and invited people alone know that a secret group exists.
     pub fn sees(&self, group: Uuid, reader: &Reader) -> bool {
-        let invited = self.membership(group, reader).is_some_and(|membership| membership.invited);
+        // In a secret group only admins invite, and it holds while they are.
+        let admin = |person| self.role(group, &Reader { person: Some(person), ..Reader::default() }) == Some(Role::Admin);
+        let invited = self.membership(group, reader).is_some_and(|one| one.invited && one.inviter.is_some_and(admin));
         self.privacy(group) != Privacy::Secret || self.present(group, reader).is_some() || invited
     }
 

@@ -206,7 +206,10 @@ async fn pages(stage: &mut Stage) {
         for (name, role) in [("editor", "editor"), ("care agent", "care_agent"), ("former staff", "care_agent")] {
             let path = format!("{page}/staff/{}", stage.actor(name).id());
             stage.put("owner", &path, json!({ "role": role })).await.expect(200);
+            stage.post(name, &format!("{path}/accept"), Value::Null).await.expect(200);
         }
+        let path = format!("{page}/staff/{}", stage.actor("outsider").id());
+        stage.put("owner", &path, json!({ "role": "owner" })).await.expect(200);
         wall(stage, &page).await;
         inbox(stage, &page).await;
         let former = stage.actor("former staff").id();

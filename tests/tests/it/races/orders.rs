@@ -41,7 +41,9 @@ pub async fn group(people: &People) -> Copy {
 pub async fn page(people: &People, number: usize) -> Copy {
     let (ann, username) = (&people["ann"], format!("page{number:06}"));
     let page = ann.post("/v1/pages", json!({ "name": "Forno", "username": username })).await.expect(201).location().to_owned();
-    ann.put(&format!("{page}/staff/{}", people["bea"].id()), json!({ "role": "owner" })).await.expect(200);
+    let bea = &people["bea"];
+    ann.put(&format!("{page}/staff/{}", bea.id()), json!({ "role": "owner" })).await.expect(200);
+    bea.post(&format!("{page}/staff/{}/accept", bea.id()), ()).await.expect(200);
     within(people, [("page", page), ("username", username)])
 }
 
@@ -181,9 +183,13 @@ impl Race<'_> {
     }
 }
 
-/// What an answer says of a command. How the thing stands is told by what is read then.
+/// What an answer says of a command. How the thing stands is told by what is read then. Between the two appends of a flow somebody
+/// who goes is a plain member for a moment: they may not, and why not is told by what they are then (docs/adr/0003).
 fn code(reply: &Reply, followed: bool) -> String {
     let body: Value = serde_json::from_slice(&reply.bytes).unwrap_or_default();
+    if followed && reply.status == 403 {
+        return reply.status.as_u16().to_string();
+    }
     let revision = if followed { &Value::Null } else { &body["revision"] };
     format!("{} {} {revision}", reply.status.as_u16(), body["code"])
 }

@@ -147,6 +147,19 @@ pub const TABLES: &[Table] = &[
         followed: false,
     },
     Table {
+        name: "an offer",
+        before: &[Act("ann", "give_staff_role", Role("max", "owner"))],
+        acts: &[
+            Act("max", "accept_staff_role", To("max")),
+            Act("max", "decline_staff_role", To("max")),
+            Act("bea", "withdraw_staff_role", To("max")),
+            Act("bea", "withdraw_staff_role", To("ann")),
+            Act("bea", "give_staff_role", Role("max", "editor")),
+        ],
+        reads: PAGE,
+        followed: false,
+    },
+    Table {
         name: "a fan",
         before: &[],
         acts: &[
@@ -320,6 +333,8 @@ fn of_place(Act(_, operation, how): Act) -> Option<(&'static str, String, Value)
         "ban_member" => ("PUT", format!("{{group}}/bans/{{{to}}}"), json!({ "reason": "spam" })),
         "unban_member" => ("DELETE", format!("{{group}}/bans/{{{to}}}"), Value::Null),
         "give_staff_role" => ("PUT", format!("{{page}}/staff/{{{to}}}"), role(how)),
+        "accept_staff_role" => ("POST", format!("{{page}}/staff/{{{to}}}/accept"), Value::Null),
+        "decline_staff_role" => ("POST", format!("{{page}}/staff/{{{to}}}/decline"), Value::Null),
         "withdraw_staff_role" => ("DELETE", format!("{{page}}/staff/{{{to}}}"), Value::Null),
         "change_page" => ("PATCH", "{page}".into(), json!({ "name": word })),
         "follow_page" => ("PUT", "{page}/followers/me".into(), Value::Null),
