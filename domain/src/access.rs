@@ -5,10 +5,15 @@
 //! whether they may read what was written then. Queries only intersect the two, so a change of privacy rewrites no row.
 
 use crate::group::{Group, History, Stretch};
-use crate::membership::{Episode, Invitation, Membership};
+use crate::membership::{Invitation, Membership};
 use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+mod keys;
+
+pub use keys::Key;
+use keys::{ALWAYS, Windows, stays};
 
 /// How private a group is, from open to hidden; the order is that of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -91,52 +96,6 @@ pub struct Origin {
     /// When it was written.
     pub at: Timestamp,
 }
-
-/// A right to read: what was written in these eras of a place, from `since` on and before `until`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// The place, as [`Owner::place`] writes it.
-    pub place: String,
-    /// The first era.
-    pub first: u32,
-    /// The last era.
-    pub last: u32,
-    /// Microseconds since the epoch, inclusive.
-    pub since: i64,
-    /// Microseconds since the epoch, exclusive.
-    pub until: i64,
-}
-
-impl Key {
-    /// A key to everything in these eras, whenever it was written.
-    pub const fn always(place: String, first: u32, last: u32) -> Self {
-        let (since, until) = ALWAYS;
-        Self { place, first, last, since, until }
-    }
-
-    /// Whether it is one to everything in its eras.
-    pub fn is_always(&self) -> bool {
-        (self.since, self.until) == ALWAYS
-    }
-
-    /// The audiences that it opens.
-    pub fn audiences(&self) -> impl Iterator<Item = String> {
-        (self.first..=self.last).map(|era| format!("{}:{era}", self.place))
-    }
-
-    /// Whether it opens what has this audience and was written at that moment.
-    pub fn opens(&self, audience: &str, at: i64) -> bool {
-        let era = audience.strip_prefix(&*self.place).and_then(|rest| rest.strip_prefix(':')).and_then(|era| era.parse().ok());
-        era.is_some_and(|era| (self.first..=self.last).contains(&era)) && (self.since..self.until).contains(&at)
-    }
-}
-
-/// The window that leaves nothing out.
-const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
-
-/// So many episodes of membership count where newcomers read since they joined: the last ones. Who comes and goes more often
-/// loses the first; else a reader's keys would grow with every return.
-const STAYS: usize = 20;
 
 /// What somebody may want to do in a group, as far as rights differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -434,7 +393,7 @@ impl Standing {
     /// The keys of this reader for everything in the group: what may be read alike is one of them.
     pub fn keys(&self) -> Vec<Key> {
         let (place, role) = (Owner::Group(self.group_id).place(), self.role());
-        let mut alike: Vec<(u32, u32, Vec<(i64, i64)>)> = vec![];
+        let mut alike: Vec<(u32, u32, Windows)> = vec![];
         for stretch in self.group.eras().stretches() {
             let windows = self.windows(stretch, role);
             match alike.last_mut() {
@@ -442,7 +401,7 @@ impl Standing {
                 _ => alike.push((stretch.first, stretch.last, windows)),
             }
         }
-        let keys = |(first, last, windows): (u32, u32, Vec<(i64, i64)>)| {
+        let keys = |(first, last, windows): (u32, u32, Windows)| {
             let key = |(since, until)| Key { place: place.clone(), first, last, since, until };
             windows.into_iter().map(key).collect::<Vec<_>>()
         };
@@ -453,7 +412,7 @@ impl Standing {
     ///
     /// The audience of a thing is the stricter of then and now, and a loosening opens nothing that was written before:
     /// only who was a member already then keeps reading it, and who keeps order.
-    fn windows(&self, stretch: &Stretch, role: Option<Role>) -> Vec<(i64, i64)> {
+    fn windows(&self, stretch: &Stretch, role: Option<Role>) -> Windows {
         if stretch.privacy.max(self.group.privacy()) == Privacy::Public || role >= Some(Role::Moderator) {
             return vec![ALWAYS];
         }
@@ -466,23 +425,6 @@ impl Standing {
             History::SinceJoining => stays(self.membership.episodes()),
         }
     }
-}
-
-/// When somebody was there, as far as it counts. One stay that begins where another ends goes on with it.
-fn stays(episodes: &[Episode]) -> Vec<(i64, i64)> {
-    let mut stays: Vec<(i64, i64)> = vec![];
-    for episode in episodes.iter().rev() {
-        let (from, until) = (episode.from.micros(), episode.until.map_or(i64::MAX, Timestamp::micros));
-        let known = stays.len();
-        match stays.last_mut() {
-            _ if from >= until => {}
-            Some(later) if later.0 <= until => later.0 = later.0.min(from),
-            _ if known == STAYS => break,
-            _ => stays.push((from, until)),
-        }
-    }
-    stays.reverse();
-    stays
 }
 
 #[cfg(test)]

@@ -172,6 +172,23 @@ fn the_last_stays_count_and_what_joins_without_a_gap_is_one() {
 }
 
 #[test]
+fn words_of_an_edit_have_the_stricter_audience_of_both() {
+    let public = everybody(Public);
+    let thing = written(&public);
+    let closed = becomes(public, Closed);
+    let edit = written(&closed);
+    let again = becomes(closed, Public).with_member(STRANGER);
+    let reads = |name: &str, thing: Origin, edit: Origin| who(&again, name).towards(thing).reads_edit(edit);
+    for (name, expected) in [("anonymous", false), ("stranger", false), ("former", false), ("member", true), ("moderator", true)] {
+        assert_eq!(reads(name, thing, edit), expected, "{name}");
+        let opened = who(&again, name).keys().iter().any(|key| key.opens(&edit.scope.audience(), edit.at.micros()));
+        assert_eq!(opened, expected, "{name}");
+        // What is edited in times no stricter is for all who read the thing.
+        assert!(reads(name, thing, written(&again)) && reads(name, edit, edit), "{name}");
+    }
+}
+
+#[test]
 fn an_era_that_this_node_has_not_heard_of_is_read_by_nobody() {
     let club = everybody(Public);
     let ahead = Origin { scope: Scope { era: 1, ..written(&club).scope }, ..written(&club) };

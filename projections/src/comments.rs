@@ -101,11 +101,10 @@ impl CommentRow {
         self.revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
         let at = Some(event.recorded_at);
         match change {
-            comment::Event::Written { .. } => self,
             comment::Event::Edited { version, text } if self.veil.write("text", self.strictness, event, text.get(), Some(*version)) => {
                 Self { text: text.get().cloned(), version: i64::from(*version), edited: at, ..self }
             }
-            comment::Event::Edited { .. } => self,
+            comment::Event::Written { .. } | comment::Event::Edited { .. } => self,
             comment::Event::Removed { by, reason, .. } => {
                 self.veil = Veil::default();
                 let reason = reason.as_ref().and_then(Personal::get);

@@ -101,11 +101,10 @@ impl PostRow {
     fn changed(mut self, change: &post::Event, event: &Recorded) -> Self {
         let at = Some(event.recorded_at);
         match change {
-            post::Event::Written { .. } => self,
             post::Event::Edited { version, text } if self.veil.write("text", self.strictness, event, text.get(), Some(*version)) => {
                 Self { text: text.get().cloned(), version: i64::from(*version), edited: at, ..self }
             }
-            post::Event::Edited { .. } => self,
+            post::Event::Written { .. } | post::Event::Edited { .. } => self,
             post::Event::Removed { by, reason } => {
                 self.veil = Veil::default();
                 let reason = reason.as_ref().and_then(Personal::get);

@@ -159,11 +159,7 @@ async fn who_may_not_read_an_edit_reads_what_stood_before(world: World) {
                 }
                 continue;
             }
-            if edit {
-                shown += 1
-            } else {
-                veiled += 1
-            }
+            *(if edit { &mut shown } else { &mut veiled }) += 1;
             everywhere(&world, &reader, &group, &things, if edit { "later" } else { "first" }, &name).await;
             if is == Is::Moderator || name.contains("Max") {
                 versions(&reader, &things, edit, &name).await;
