@@ -349,12 +349,14 @@ async fn an_asker_who_may_not_read_all_learns_of_no_hidden_act(world: World) {
     }
     let question = ask(&bea, &group, "to all").await;
     let public = answer(&cleo, &question, "heard by all").await;
+    let post = write(&cleo, &group, "to all").await;
     let told = up_to_date(&world, &bea).await.get(&question).await.expect(200);
     assert_eq!((told.header("etag"), &told.json()["revision"]), ("\"1\"", &json!(1)));
     world.clock().advance(Span::hours(25));
     ann.patch(&group, json!({ "privacy": "closed" })).await.expect(200);
     let closed = answer(&cleo, &question, "among us").await;
     ann.put(&format!("{question}/accepted"), json!({ "answer_id": closed })).await.expect(200);
+    ann.put(&format!("{post}/reaction"), json!({ "kind": "like" })).await.expect(200);
     world.clock().advance(Span::hours(25));
     ann.patch(&group, json!({ "privacy": "public" })).await.expect(200);
     // Who asked leaves and comes back: what was written among members is not theirs any more.
@@ -371,6 +373,12 @@ async fn an_asker_who_may_not_read_all_learns_of_no_hidden_act(world: World) {
     let told: Vec<Value> = feed(&bea, 0).await.0.into_iter().filter(|change| question.ends_with(change["id"].as_str().unwrap())).collect();
     assert_eq!(told.iter().map(|change| change["action"].clone()).collect::<Vec<_>>(), ["posted"]);
     assert_eq!(told[0].get("revision"), None);
+
+    for (reader, reactions) in [(&bea, 0), (&world.anonymous(), 0), (&cleo, 1), (&ann, 1)] {
+        let given = feed(reader, 0).await.0.into_iter().filter(|change| change["action"] == "given").count();
+        let shown = up_to_date(&world, reader).await.get(&post).await.expect(200).json();
+        assert_eq!((given, &shown["reactions"]["like"], shown.get("revision").is_some()), (reactions, &json!(reactions), reactions == 1));
+    }
 
     // Nothing that they do tells of it either.
     let accepted = format!("{question}/accepted");
