@@ -119,9 +119,9 @@ impl CommentRow {
     fn replied(mut self, voice: Voice, era: u32, came: bool) -> Self {
         let reply = [1, i64::from(matches!(voice, Voice::Page(_)))];
         self.by_era = if came {
-            ByEra::added(self.by_era, era_of(&self.audience), [self.replies, self.page_replies], era, reply)
+            ByEra::added(self.by_era.as_deref(), era_of(&self.audience), [self.replies, self.page_replies], era, reply)
         } else {
-            ByEra::taken(self.by_era, era, reply)
+            ByEra::taken(self.by_era.as_deref(), era, reply)
         };
         let by = if came { 1 } else { -1 };
         (self.replies, self.page_replies) = (self.replies + by * reply[0], self.page_replies + by * reply[1]);

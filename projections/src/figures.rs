@@ -183,11 +183,11 @@ impl<const N: usize> ByEra<N> {
     }
 
     /// After an act in `era`, where `first` is the era of the acts before and `totals` are their figures.
-    pub(crate) fn added(stored: Option<String>, first: u32, totals: [i64; N], era: u32, more: [i64; N]) -> Option<String> {
+    pub(crate) fn added(stored: Option<&str>, first: u32, totals: [i64; N], era: u32, more: [i64; N]) -> Option<String> {
         if stored.is_none() && era == first {
             return None;
         }
-        let mut figures = Self::read(stored.as_deref(), first, totals);
+        let mut figures = Self::read(stored, first, totals);
         let of_era = figures.eras.entry(era).or_insert([0; N]);
         for (figure, more) in of_era.iter_mut().zip(more) {
             *figure += more;
@@ -196,8 +196,8 @@ impl<const N: usize> ByEra<N> {
     }
 
     /// After an act was taken back, of which is only known that it was done no later than in `era`.
-    pub(crate) fn taken(stored: Option<String>, era: u32, less: [i64; N]) -> Option<String> {
-        let mut figures = Self::read(Some(stored.as_deref()?), 0, [0; N]);
+    pub(crate) fn taken(stored: Option<&str>, era: u32, less: [i64; N]) -> Option<String> {
+        let mut figures = Self::read(Some(stored?), 0, [0; N]);
         let holds = |of_era: &[i64; N]| of_era.iter().zip(less).all(|(figure, less)| *figure >= less);
         let mut possible = figures.eras.iter_mut().filter(|(of, figures)| **of <= era && holds(figures));
         match (possible.next(), possible.next()) {

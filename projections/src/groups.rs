@@ -135,7 +135,7 @@ impl GroupStatsRow {
     /// After a question was asked or an answer given, in the order of the columns.
     fn counted(&mut self, more: [i64; 2], event: &Recorded) {
         let era = event.metadata.scope.map_or(0, |scope| scope.era);
-        self.by_era = ByEra::added(self.by_era.take(), 0, [self.questions, self.answers], era, more);
+        self.by_era = ByEra::added(self.by_era.as_deref(), 0, [self.questions, self.answers], era, more);
         (self.questions, self.answers) = (self.questions + more[0], self.answers + more[1]);
     }
 

@@ -155,13 +155,13 @@ impl PostStatsRow {
     fn written(mut self, era: u32, reply: bool) -> Self {
         let more = if reply { [0, 1] } else { [1, 0] };
         let first = u32::try_from(self.era).unwrap_or_default();
-        self.by_era = ByEra::added(self.by_era, first, [self.comments, self.replies], era, more);
+        self.by_era = ByEra::added(self.by_era.as_deref(), first, [self.comments, self.replies], era, more);
         Self { comments: self.comments + more[0], replies: self.replies + more[1], ..self }
     }
 
     fn removed(mut self, era: u32, reply: bool) -> Self {
         let less = if reply { [0, 1] } else { [1, 0] };
-        self.by_era = ByEra::taken(self.by_era, era, less);
+        self.by_era = ByEra::taken(self.by_era.as_deref(), era, less);
         Self { comments: self.comments - less[0], replies: self.replies - less[1], ..self }
     }
 }

@@ -79,7 +79,7 @@ impl QuestionRow {
     /// After an answer was given in `era`.
     fn answered_in(&mut self, era: u32) {
         let own = era_of(&self.audience);
-        self.by_era = ByEra::added(self.by_era.take(), own, [self.answers], era, [1]);
+        self.by_era = ByEra::added(self.by_era.as_deref(), own, [self.answers], era, [1]);
         self.answers += 1;
         let place = if era == own { HERE } else { ELSEWHERE };
         self.answered = if self.answered == NONE || self.answered == place { place } else { BOTH };

@@ -102,12 +102,12 @@ impl ReactionCountsRow {
 
     fn given(&mut self, kind: Kind, era: u32) {
         let first = u32::try_from(self.era).unwrap_or_default();
-        self.by_era = ByEra::added(self.by_era.take(), first, self.counts(), era, one(kind));
+        self.by_era = ByEra::added(self.by_era.as_deref(), first, self.counts(), era, one(kind));
         self.changed(kind, 1);
     }
 
     fn withdrawn(&mut self, kind: Kind, era: u32) {
-        self.by_era = ByEra::taken(self.by_era.take(), era, one(kind));
+        self.by_era = ByEra::taken(self.by_era.as_deref(), era, one(kind));
         self.changed(kind, -1);
     }
 }
