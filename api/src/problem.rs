@@ -235,6 +235,7 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(error) => unavailable("log", &error),
             StoreError::Unknown(_) => Self::outcome_unknown(),
             error @ StoreError::Lost => Self::try_later("log_lost_events", error).with_retry_after(60),
+            StoreError::TooLarge(reason) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "append_too_large", reason),
             error @ StoreError::Invalid(_) => Self::internal(&error),
         }
     }
@@ -318,7 +319,7 @@ const STATUSES: [(u16, &str); 12] = [
     (404, "There is no such thing, or the caller may not know of it"),
     (409, "The state of things forbids it, or an Idempotency-Key was used for another request (`key_reused`)"),
     (412, "If-Match does not name the current revision"),
-    (413, "The body is too large"),
+    (413, "The body is too large, or larger than the log takes at once (`append_too_large`)"),
     (415, "The body is not application/json"),
     (422, "Fields break rules; they are listed"),
     (429, "Too many requests; see Retry-After"),
@@ -392,6 +393,13 @@ mod tests {
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+    }
+
+    #[test]
+    fn an_append_that_the_log_finds_too_large_is_told_as_that() {
+        let problem = Problem::from(StoreError::TooLarge("the append is larger than 1 MiB"));
+        assert_eq!((problem.status().as_u16(), problem.code(), problem.0.retry_after), (413, "append_too_large", None));
+        assert!(problem.0.detail.contains("1 MiB"), "{problem:?}");
     }
 
     #[test]

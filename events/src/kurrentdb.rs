@@ -9,6 +9,7 @@ mod claim;
 mod end;
 mod envelope;
 mod link;
+mod places;
 mod read;
 mod settings;
 
@@ -191,6 +192,18 @@ impl EventStore for KurrentDb {
 
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
         self.reader.all(after, limit).await
+    }
+
+    async fn at(&self, position: Position) -> Result<Option<Stored>, StoreError> {
+        self.reader.at(position).await
+    }
+
+    async fn before(&self, position: Position) -> Result<Position, StoreError> {
+        self.reader.before(position).await
+    }
+
+    async fn back(&self, count: usize) -> Result<Position, StoreError> {
+        self.reader.back(count).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -216,6 +216,9 @@ pub enum StoreError {
          circolo, and if it refuses, build the read models anew with `circolo projections rebuild --all`"
     )]
     Lost,
+    /// What was to be appended is more than the store takes at once; nothing was appended.
+    #[error("{0}")]
+    TooLarge(&'static str),
     /// What was to be appended breaks the store's rules (no events, an id twice in it, an empty or overlong name); nothing was
     /// appended.
     #[error("not an append: {0}")]
@@ -247,6 +250,27 @@ pub trait EventStore: Send + Sync + 'static {
     /// Events after `after` in order of position, at most `limit`. No event that is committed later has a position at or
     /// below [`Page::scanned`].
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError>;
+
+    /// The event that stands at `position`. Asked at a position that was seen: where an engine knows the places of records
+    /// only, one that was made up costs a search.
+    async fn at(&self, position: Position) -> Result<Option<Stored>, StoreError> {
+        if position <= Position::START {
+            return Ok(None);
+        }
+        let page = self.read_all(Position(position.0 - 1), 1).await?;
+        Ok(page.events.into_iter().next().filter(|found| found.position == position))
+    }
+
+    /// A position behind which everything at `position` and later stands, and as little before it as can be.
+    async fn before(&self, position: Position) -> Result<Position, StoreError> {
+        Ok(Position(position.0.saturating_sub(1).max(0)))
+    }
+
+    /// A position behind which the last `count` events stand, or about as many.
+    async fn back(&self, count: usize) -> Result<Position, StoreError> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        Ok(Position(self.head().await?.0.saturating_sub(count).max(0)))
+    }
 
     /// Position of the last event; [`Position::START`] if there is none.
     async fn head(&self) -> Result<Position, StoreError>;

@@ -1,12 +1,12 @@
 //! A double of KurrentDB: its gRPC protocol, as far as our adapter speaks it, on a real socket, with faults on demand.
 //!
-//! It keeps the server's rules for appends (exact revisions, durable idempotency by event ids, limits of size) and for reads
-//! (inclusive, positions with gaps, only positions of records, the server's own records in between). It has no
-//! subscriptions, no batch appends, no deletes over the wire, no truncation, no users and no TLS, for our adapter uses none
-//! or leaves them to the client. The rules are those of the server's public source, version 26.0.3; it was never compared
-//! with a running server. The official client for Python drives it too (`.ci/double`). The tests of `kurrent` in
-//! `tests/it` name each rule, and with `TEST_KURRENTDB_URL` the conformance cases run against a server: a difference is an
-//! error of this double.
+//! It keeps the server's rules for appends (exact revisions, durable idempotency by event ids, limits of size), for reads and
+//! subscriptions (positions with gaps, only positions of records, the server's own records in between, filters), for batches and for
+//! deletions. Beside each rule (`log`) stands the file of the server's public source that says so, read in six versions; it was
+//! never compared with a running server. It leaves out `$maxCount` and `$maxAge`, links, persistent subscriptions, appends to several
+//! streams at once, users and TLS, for our adapter uses none of them or leaves them to the client. The official client for Python
+//! drives it too (`.ci/double`). The tests of `kurrent` in `tests/it` name each rule, and with `TEST_KURRENTDB_URL` the
+//! conformance cases run against a server: a difference is an error of this double.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "helpers for tests fail the test")]
 
 mod log;
@@ -94,6 +94,8 @@ pub struct Counts {
     pub appends: usize,
     /// Reads.
     pub reads: usize,
+    /// Reads that ended with Unknown: each makes the client look for its node anew.
+    pub unknown: usize,
     /// Questions for the members of the cluster.
     pub gossip: usize,
 }
@@ -113,11 +115,11 @@ impl Double {
 
     /// Likewise, with options.
     pub async fn start_with(options: Options) -> Self {
-        let old = options.version.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>() < vec![25, 1];
-        let limits = if old { (1 << 20, 1 << 20) } else { (256 << 20, (16 << 20) - 10_000) };
+        let mut numbers = options.version.split('.').map(|part| part.parse().unwrap());
+        let version = (numbers.next().unwrap(), numbers.next().unwrap());
         let shared = Arc::new(Shared {
             version: options.version,
-            log: Mutex::new(Log::new(limits)),
+            log: Mutex::new(Log::new(version)),
             appends: Mutex::default(),
             reads: Mutex::default(),
             frozen: watch::Sender::new(false),
@@ -173,9 +175,14 @@ impl Double {
         *self.shared.leader.lock().unwrap() = Some(leader);
     }
 
+    /// From now on so many bytes in one append, as its configuration may say.
+    pub fn take_at_most(&self, bytes: usize) {
+        self.shared.log().take_at_most(bytes);
+    }
+
     /// Writes a record of the server's own.
     pub fn own_record(&self) {
-        self.shared.log().own("$stats-127.0.0.1:2113", "$statsCollected");
+        self.shared.log().own("$stats-127.0.0.1:2113", "$statsCollected", serde_json::json!({}));
     }
 
     /// Removes the server's own statistics, as it does after a day.

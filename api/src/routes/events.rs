@@ -174,7 +174,8 @@ async fn list_events(
         Lines { app, filter, after, end, masked, left }.into_response()
     } else {
         let limit = query.limit.unwrap_or_default().get();
-        let page = read(&app, &filter, after.max(filter.after()), end, limit).await?;
+        let after = filter.after(app.store(), after).await?;
+        let page = read(&app, &filter, after, end, limit).await?;
         let items = page.events.into_iter().map(|stored| EventView::from(Line::new(stored, masked))).collect();
         Listing { items, next: Some(Cursor::new("events", &page.scanned).into_text()) }.into_response()
     };

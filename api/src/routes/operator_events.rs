@@ -110,13 +110,12 @@ impl ListLogEntries {
     }
 
     /// Where to begin if nothing is said: where there is most to find for one request.
-    fn beginning(&self, head: Position) -> Position {
-        let reach = match self {
-            Self { stream: Some(_), .. } => i64::MAX,
-            Self { event_type: None, correlation: None, .. } => self.limit.and_one() - 1,
-            _ => i64::try_from(SCAN * SCANS).unwrap_or(i64::MAX),
-        };
-        Position(head.0.saturating_sub(reach).max(0))
+    async fn beginning(&self, app: &App) -> Result<Position, StoreError> {
+        match self {
+            Self { stream: Some(_), .. } => Ok(Position::START),
+            Self { event_type: None, correlation: None, .. } => app.store().back(self.limit.get()).await,
+            _ => app.store().back(SCAN * SCANS).await,
+        }
     }
 
     async fn read(&self, app: &App, after: Position, head: Position) -> Result<(Vec<LogEntryView>, Position), StoreError> {
@@ -152,7 +151,10 @@ impl ListLogEntries {
 #[utoipa::path(get, path = "/operator/events", tag = "operator", params(ListLogEntries), responses((status = 200, body = LogEntryList), Failures))]
 async fn list_log_entries(State(app): State<App>, _: Operator, Query(query): Query<ListLogEntries>) -> Result<Json<LogEntryList>, Problem> {
     let head = app.store().head().await?;
-    let after = query.after.unwrap_or_else(|| query.beginning(head));
+    let after = match query.after {
+        Some(after) => after,
+        None => query.beginning(&app).await?,
+    };
     let (items, next) = query.read(&app, after, head).await?;
     Ok(Json(LogEntryList { items, after: after.0, next: next.0, head: head.0 }))
 }

@@ -56,7 +56,10 @@ impl KurrentDb {
                 };
                 Err(StoreError::Conflict { stream: append.stream.clone(), current })
             }
-            Err(failure) if failure.is_invalid() => Err(StoreError::Invalid("the server refuses the append, for its size or its content")),
+            Err(failure) if failure.invalid().is_some_and(is_of_size) => {
+                Err(StoreError::TooLarge("the append is larger than this KurrentDB takes: see its MaxAppendSize and MaxAppendEventSize"))
+            }
+            Err(failure) if failure.invalid().is_some() => Err(StoreError::Invalid("the server refuses the append for its content")),
             Err(failure) if is_certain(&failure) => Err(failure.into()),
             Err(failure) => self.look_up(append, failure).await,
         }
@@ -127,6 +130,11 @@ impl KurrentDb {
     }
 }
 
+/// The server's words alone tell the refusals of an append apart: the client drops the rest.
+fn is_of_size(message: &str) -> bool {
+    message.contains("Maximum Append")
+}
+
 /// Failures that say for certain that nothing was appended.
 fn is_certain(failure: &Failure) -> bool {
     failure.is_unsent()
@@ -159,7 +167,9 @@ fn check_size(append: &Append, takes_more: bool) -> Result<(), Failure> {
             return Err(Failure::TooLarge("an event is larger than 16 MB, or an append larger than 200 MB"));
         }
     } else if total > OLD_APPEND {
-        return Err(Failure::TooLarge("the append is larger than 1 MiB, which is all that this server takes (25.1 and later take more)"));
+        return Err(Failure::TooLarge(
+            "the append is larger than 1 MiB, which is all that this KurrentDB takes at once: 25.1 and later take more",
+        ));
     }
     Ok(())
 }

@@ -6,8 +6,7 @@
 
 use super::{
     envelope::{is_hidden, position},
-    link::Failure,
-    read::{Reader, options},
+    read::Reader,
 };
 use crate::store::{Position, StoreError};
 use ::kurrentdb::{ReadAllOptions, StreamPosition};
@@ -125,10 +124,7 @@ impl Reader {
     }
 
     /// Whether this event stands there.
-    async fn stands(&self, at: Position, id: Uuid) -> Result<bool, Failure> {
-        match self.of_all(options(at, None), 1).await {
-            Err(failure) if failure.is_invalid() => Ok(false),
-            records => Ok(records?.first().is_some_and(|record| record.id == id)),
-        }
+    async fn stands(&self, at: Position, id: Uuid) -> Result<bool, StoreError> {
+        Ok(self.record(at).await?.is_some_and(|record| record.id == id))
     }
 }

@@ -36,6 +36,9 @@ pub enum Failure {
     /// The log lacks what was read in it.
     #[error("the log has lost events")]
     Lost,
+    /// The log was to be read from a position at which no record begins.
+    #[error("the server finds no record at this position of its log")]
+    NoRecord,
 }
 
 impl Failure {
@@ -50,16 +53,28 @@ impl Failure {
         )
     }
 
-    /// Whether the position that was asked for is none.
-    pub fn is_invalid(&self) -> bool {
-        matches!(self, Self::Client(Error::Grpc { code, .. }) if *code as i32 == 3)
+    /// What is wrong with the request, if the server says so.
+    pub fn invalid(&self) -> Option<&str> {
+        match self {
+            Self::Client(Error::Grpc { code, message }) if *code as i32 == 3 => Some(message),
+            _ => None,
+        }
+    }
+
+    /// A failed read of all. That no record begins at a position is Unknown to the server, which the client takes for the end of
+    /// the node and looks for another one: what asks so must be rare.
+    pub fn of_all(error: Error) -> Self {
+        match error {
+            Error::ServerError(text) if text.contains("ReadAllResult: ") => Self::NoRecord,
+            error => Self::Client(error),
+        }
     }
 }
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::TooLarge(reason) => Self::Invalid(reason),
+            Failure::TooLarge(reason) => Self::TooLarge(reason),
             Failure::Lost => Self::Lost,
             failure => Self::Unavailable(Box::new(failure)),
         }

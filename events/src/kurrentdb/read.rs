@@ -1,49 +1,57 @@
-//! The reads. The server reads from a position on, that position included, and takes only positions of records.
+//! The reads. The server reads from a position on, that position included, and takes only positions of records; backwards it
+//! leaves the record at the position out.
 
 use super::{
     end::Seen,
     envelope::{LOG_STREAM, is_hidden, position, stored},
     link::{Failure, Link},
+    places::Places,
 };
 use crate::store::{Appended, Page, Position, Revision, StoreError, Stored, event_id};
 use ::kurrentdb::{Client, Error, ReadAllOptions, ReadStream, ReadStreamOptions, RecordedEvent, StreamPosition, SubscriptionFilter};
 use circolo_domain::StreamName;
-use std::sync::{Arc, Mutex};
-use tokio::time::timeout;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// How many events of a stream are searched for a command.
 const SEARCHED: usize = 1_000;
 /// Records per page when the log is read backwards to find a position's place.
 const MANY: usize = 1_000;
+/// For so long nobody else asks for a position after one that was none.
+const BREATH: Duration = Duration::from_millis(250);
 
 /// Reads through a link.
 #[derive(Clone)]
 pub struct Reader {
     pub(super) link: Arc<Link>,
     pub(super) seen: Arc<Mutex<Seen>>,
+    places: Arc<Places>,
 }
 
 impl Reader {
     pub fn new(link: Arc<Link>) -> Self {
-        Self { link, seen: Arc::default() }
+        Self { link, seen: Arc::default(), places: Arc::default() }
     }
 
     /// All that a read gives, each part in time.
-    async fn collect(&self, mut reading: ReadStream) -> Result<Vec<RecordedEvent>, Failure> {
+    async fn collect(&self, mut reading: ReadStream, failed: fn(Error) -> Failure) -> Result<Vec<RecordedEvent>, Failure> {
         let mut records = Vec::new();
-        while let Some(found) = timeout(self.link.patience, reading.next()).await.map_err(|_| Failure::Silence)?? {
+        while let Some(found) = timeout(self.link.patience, reading.next()).await.map_err(|_| Failure::Silence)?.map_err(failed)? {
             records.extend(found.event.or(found.link));
         }
         Ok(records)
     }
 
-    async fn opened<F>(&self, opening: F) -> Result<Vec<RecordedEvent>, Failure>
+    async fn opened<F>(&self, opening: F, failed: fn(Error) -> Failure) -> Result<Vec<RecordedEvent>, Failure>
     where
         F: Future<Output = Result<ReadStream, Error>>,
     {
         match timeout(self.link.patience, opening).await {
-            Ok(reading) => self.collect(reading?).await,
+            Ok(reading) => self.collect(reading.map_err(failed)?, failed).await,
             Err(_) => Err(Failure::Silence),
         }
     }
@@ -54,8 +62,8 @@ impl Reader {
             options = options.authenticated(credentials);
         }
         let options = &options;
-        let found = self.link.ask(|client: Client| async move { self.opened(client.read_stream(stream, options)).await }).await;
-        match found {
+        let asked = |client: Client| async move { self.opened(client.read_stream(stream, options), Failure::Client).await };
+        match self.link.ask(asked).await {
             Err(Failure::Client(Error::ResourceNotFound)) => Ok(Vec::new()),
             found => found,
         }
@@ -67,7 +75,7 @@ impl Reader {
             options = options.authenticated(credentials);
         }
         let options = &options;
-        self.link.ask(|client: Client| async move { self.opened(client.read_all(options)).await }).await
+        self.link.ask(|client: Client| async move { self.opened(client.read_all(options), Failure::of_all).await }).await
     }
 
     /// Events of a stream, forwards.
@@ -134,46 +142,102 @@ impl Reader {
         Ok(page)
     }
 
-    /// Records behind `after` and perhaps the one at it. Nobody may have written there: the server takes such a position for
-    /// an error.
+    /// Records behind `after` and perhaps the one at it. Where no record begins the server reads nothing: then they are read from the
+    /// last record before.
     async fn forwards(&self, after: Position, limit: usize, prefix: Option<&str>) -> Result<Vec<RecordedEvent>, StoreError> {
-        let from = if prefix.is_some() { self.place(after).await? } else { after };
-        match self.of_all(options(from, prefix), limit).await {
-            Err(failure) if failure.is_invalid() => {
-                let place = self.place(after).await?;
-                Ok(self.of_all(options(place, prefix), limit).await?)
+        if !self.places.is_none(after) {
+            match self.of_all(options(after, prefix), limit).await {
+                Err(Failure::NoRecord) => self.places.note(after, None),
+                records => return Ok(records?),
             }
-            records => Ok(records?),
+        }
+        let place = self.place(after).await?;
+        Ok(self.of_all(options(place, prefix), limit).await?)
+    }
+
+    /// The record that begins at `at`. Anybody may name a position, so few are looked up at once, and none that is known to be none.
+    pub(super) async fn record(&self, at: Position) -> Result<Option<RecordedEvent>, StoreError> {
+        let _turn = self.places.turn().await;
+        if at <= Position::START || self.places.is_none(at) {
+            return Ok(None);
+        }
+        match self.of_all(options(at, None), 1).await {
+            Err(Failure::NoRecord) => {
+                self.places.note(at, None);
+                sleep(BREATH).await;
+                Ok(None)
+            }
+            // Behind the end there is nothing, and of what was cleaned up the next that was left.
+            records => Ok(records?.into_iter().next().filter(|record| position(record.position.commit).is_ok_and(|found| found == at))),
         }
     }
 
-    /// The position of a record from which everything behind `after` can be read.
-    async fn place(&self, after: Position) -> Result<Position, StoreError> {
-        if after <= Position::START {
+    /// The event at `at`.
+    pub async fn at(&self, at: Position) -> Result<Option<Stored>, StoreError> {
+        let record = self.record(at).await?.filter(|record| !is_hidden(record.stream_id(), &record.event_type));
+        record.as_ref().map(stored).transpose()
+    }
+
+    /// The position of the record before the one at `at`: backwards the server leaves that one out.
+    pub async fn before(&self, at: Position) -> Result<Position, StoreError> {
+        if at > self.head().await? {
+            return self.head().await;
+        }
+        if at <= Position::START {
             return Ok(Position::START);
         }
-        // "Just before a record" is what is asked for most, next to a record itself.
-        for position in [after, Position(after.0.saturating_add(1))] {
-            match self.of_all(options(position, None), 1).await {
-                Err(failure) if failure.is_invalid() => {}
-                records => return Ok(records.map(|_| position)?),
+        if !self.places.is_none(at) {
+            match self.of_all(options(at, None).backwards(), 1).await {
+                Err(Failure::NoRecord) => self.places.note(at, None),
+                records => return records?.first().map_or(Ok(Position::START), |record| position(record.position.commit)),
             }
         }
+        self.place(at).await
+    }
+
+    /// The position behind which the last `count` events stand.
+    pub async fn back(&self, count: usize) -> Result<Position, StoreError> {
+        let (mut from, mut left) = (StreamPosition::End, count);
+        loop {
+            let records = self.of_all(ReadAllOptions::default().backwards().position(from), MANY).await?;
+            for record in &records {
+                if left == 0 {
+                    return position(record.position.commit);
+                }
+                left -= usize::from(!is_hidden(record.stream_id(), &record.event_type));
+            }
+            match records.last().filter(|_| records.len() == MANY) {
+                Some(last) => from = StreamPosition::Position(last.position),
+                None => return Ok(Position::START),
+            }
+        }
+    }
+
+    /// The last record at or before `after`, where none begins: looked for from the end of the log on, once.
+    async fn place(&self, after: Position) -> Result<Position, StoreError> {
+        let _turn = self.places.turn().await;
+        if let Some(place) = self.places.of(after) {
+            return Ok(place);
+        }
+        let place = self.search(after).await?;
+        self.places.note(after, Some(place));
+        Ok(place)
+    }
+
+    async fn search(&self, after: Position) -> Result<Position, StoreError> {
         let mut from = StreamPosition::End;
         loop {
             let records = self.of_all(ReadAllOptions::default().backwards().position(from), MANY).await?;
-            let Some(last) = records.last() else { return Ok(Position::START) };
-            let (first_of_next, full) = (last.position, records.len() == MANY);
             for record in &records {
                 let position = position(record.position.commit)?;
                 if position <= after {
                     return Ok(position);
                 }
             }
-            if !full {
-                return Ok(Position::START);
+            match records.last().filter(|_| records.len() == MANY) {
+                Some(last) => from = StreamPosition::Position(last.position),
+                None => return Ok(Position::START),
             }
-            from = StreamPosition::Position(first_of_next);
         }
     }
 

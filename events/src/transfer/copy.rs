@@ -169,8 +169,7 @@ impl Copy<'_> {
     /// Passes over what the target holds, on the word of its last event.
     async fn pass_over(&mut self) -> Result<(), CopyError> {
         let head = self.target.store.head().await.map_err(CopyError::Target)?;
-        let last = self.target.store.read_all(Position(head.0 - 1), 1).await.map_err(CopyError::Target)?;
-        let Some(last) = last.events.into_iter().next().filter(|_| head > Position::START) else { return Ok(()) };
+        let Some(last) = self.target.store.at(head).await.map_err(CopyError::Target)? else { return Ok(()) };
         let source = self.source.store.read(&last.stream, last.revision, 1).await.map_err(CopyError::Source)?;
         let Some(first) = source.into_iter().next() else { return Err(CopyError::More(last.position)) };
         if let Some(what) = difference(&first, &last) {

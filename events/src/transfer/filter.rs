@@ -68,9 +68,12 @@ impl Filter {
         !self.types.is_empty() || self.since.is_some() || self.until.is_some()
     }
 
-    /// Behind this position everything wanted stands.
-    pub fn after(&self) -> Position {
-        self.from.map_or(Position::START, |from| Position(from.0.saturating_sub(1).max(0)))
+    /// A position at `after` or later, behind which everything stands that is wanted behind `after`.
+    pub async fn after(&self, store: &dyn EventStore, after: Position) -> Result<Position, StoreError> {
+        match self.from {
+            Some(from) if from > after => Ok(store.before(from).await?.max(after)),
+            _ => Ok(after),
+        }
     }
 }
 
@@ -88,6 +91,7 @@ pub struct Pages<'a> {
     filter: &'a Filter,
     after: Position,
     end: Position,
+    begun: bool,
 }
 
 /// A page of wanted events.
@@ -102,11 +106,14 @@ pub struct Batch {
 impl<'a> Pages<'a> {
     /// What `filter` wants behind `after`, up to and including `end`.
     pub fn new(store: &'a dyn EventStore, filter: &'a Filter, after: Position, end: Position) -> Self {
-        Self { store, filter, after: after.max(filter.after()), end }
+        Self { store, filter, after, end, begun: false }
     }
 
     /// The next page; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Batch>, StoreError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.after = self.filter.after(self.store, self.after).await?;
+        }
         if self.after >= self.end {
             return Ok(None);
         }

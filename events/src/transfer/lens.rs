@@ -89,6 +89,15 @@ impl EventStore for Lens {
         Ok(self.see(self.store.read_all(after, limit).await?))
     }
 
+    async fn at(&self, position: Position) -> Result<Option<Stored>, StoreError> {
+        let found = self.store.at(position).await?.filter(|stored| stored.position <= self.end);
+        Ok(found.map(|stored| self.mask(vec![stored]).remove(0)))
+    }
+
+    async fn before(&self, position: Position) -> Result<Position, StoreError> {
+        self.store.before(position).await
+    }
+
     async fn head(&self) -> Result<Position, StoreError> {
         Ok(self.store.head().await?.min(self.end))
     }

@@ -54,7 +54,10 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
     let mut manifest = match known {
         Some(manifest) if manifest.subject != subject => return Err(ExportError::Other(path)),
         Some(manifest) => manifest,
-        None => Manifest { through: subject.filter.after(), subject, files: vec![] },
+        None => {
+            let before = |from: Position| Position(from.0.saturating_sub(1).max(0));
+            Manifest { through: subject.filter.from.map_or(Position::START, before), subject, files: vec![] }
+        }
     };
     let Subject { filter, masked, .. } = manifest.subject.clone();
     let mut pages = Pages::new(store, &filter, manifest.through, end);

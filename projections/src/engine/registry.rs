@@ -108,8 +108,7 @@ impl Checkpoint {
             return Ok(false);
         }
         let Some(event) = self.event else { return Ok(true) };
-        let page = store.read_all(Position(self.position.0 - 1), 1).await?;
-        Ok(page.events.first().is_some_and(|found| found.position == self.position && found.event.id == event))
+        Ok(store.at(self.position).await?.is_some_and(|found| found.event.id == event))
     }
 }
 

@@ -7,12 +7,20 @@
 
 use super::{
     Fault, Moment, Prompt, Shared,
-    messages::{AppendReq, AppendResp, ClusterInfo, Endpoint, Member, ReadReq, ReadResp, SupportedMethods, Uuid},
+    log::Subscription,
+    messages::{
+        AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, ClusterInfo, Count, DeleteReq, DeleteResp, Endpoint, Member, ReadReq,
+        ReadResp, SupportedMethods, Uuid,
+    },
 };
-use futures::{TryStreamExt, future::pending, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::pending,
+    stream::{self, BoxStream},
+};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::sync::Notify;
 use tonic::{Code, Request, Response, Status, Streaming, body::Body, codec::ProstCodec, metadata::MetadataMap, server::Grpc};
 use tower::service_fn;
@@ -34,7 +42,7 @@ pub struct Connection {
     broken: Arc<Notify>,
 }
 
-type Parts = stream::Iter<std::vec::IntoIter<Result<ReadResp, Status>>>;
+type Parts<T> = BoxStream<'static, Result<T, Status>>;
 
 impl Connection {
     pub fn new(node: Node) -> Self {
@@ -78,6 +86,18 @@ impl Connection {
                 let answer = service_fn(move |request| self.clone().read(request));
                 Grpc::new(ProstCodec::default()).server_streaming(answer, request).await
             }
+            "/event_store.client.streams.Streams/BatchAppend" => {
+                let answer = service_fn(move |request| self.clone().batch_append(request));
+                Grpc::new(ProstCodec::default()).max_decoding_message_size(LARGEST).streaming(answer, request).await
+            }
+            "/event_store.client.streams.Streams/Delete" => {
+                let answer = service_fn(move |request| self.clone().delete(request, false));
+                Grpc::new(ProstCodec::default()).unary(answer, request).await
+            }
+            "/event_store.client.streams.Streams/Tombstone" => {
+                let answer = service_fn(move |request| self.clone().delete(request, true));
+                Grpc::new(ProstCodec::default()).unary(answer, request).await
+            }
             _ => Status::unimplemented("the double does not know this call").into_http(),
         })
     }
@@ -96,16 +116,42 @@ impl Connection {
         Ok(Response::new(answer))
     }
 
-    async fn read(self, request: Request<ReadReq>) -> Result<Response<Parts>, Status> {
+    /// Appends whose parts may be mixed, each answered when its last part has come.
+    async fn batch_append(self, request: Request<Streaming<BatchAppendReq>>) -> Result<Response<Parts<BatchAppendResp>>, Status> {
+        self.node.must_lead(request.metadata())?;
+        let mut begun: HashMap<uuid::Uuid, BatchAppendReq> = HashMap::new();
+        let answers = request.into_inner().map_ok(move |part| {
+            let id = part.correlation.as_ref().map(Uuid::id).unwrap_or_default();
+            let whole = begun.entry(id).or_insert_with(|| BatchAppendReq { proposed: Vec::new(), ..part.clone() });
+            whole.proposed.extend(part.proposed);
+            let whole = part.is_final.then(|| begun.remove(&id)).flatten()?;
+            let options = whole.options.clone()?;
+            self.node.shared.count(|counts| counts.appends += 1);
+            Some(self.node.shared.log().append_of_batch(&options, whole))
+        });
+        Ok(Response::new(answers.try_filter_map(|answer| async move { Ok(answer) }).boxed()))
+    }
+
+    async fn delete(self, request: Request<DeleteReq>, for_ever: bool) -> Result<Response<DeleteResp>, Status> {
+        self.node.must_lead(request.metadata())?;
+        self.node.shared.log().delete(request.get_ref(), for_ever).map(Response::new)
+    }
+
+    async fn read(self, request: Request<ReadReq>) -> Result<Response<Parts<ReadResp>>, Status> {
         let shared = Arc::clone(&self.node.shared);
         shared.count(|counts| counts.reads += 1);
         self.node.must_lead(request.metadata())?;
         let fault = shared.reads.lock().unwrap().pop_front();
         self.suffer(fault.as_ref(), Moment::Before).await?;
         let options = request.into_inner().options.ok_or_else(|| Status::invalid_argument("no options"))?;
-        let parts = shared.log().read(&options)?;
+        if matches!(options.count, Some(Count::Subscription(()))) {
+            let subscription = shared.log().subscribe(options)?;
+            return Ok(Response::new(follow(shared, subscription)));
+        }
+        let read = shared.log().read(&options);
+        let parts = read.inspect_err(|status| shared.count(|counts| counts.unknown += usize::from(status.code() == Code::Unknown)))?;
         self.suffer(fault.as_ref(), Moment::After).await?;
-        Ok(Response::new(stream::iter(parts.into_iter().map(Ok).collect::<Vec<_>>())))
+        Ok(Response::new(stream::iter(parts.into_iter().map(Ok).collect::<Vec<_>>()).boxed()))
     }
 
     /// Lets `fault` happen if its moment has come.
@@ -153,6 +199,18 @@ impl Node {
         }
         members
     }
+}
+
+/// What a subscription is told, for as long as the client listens.
+fn follow(shared: Arc<Shared>, subscription: Subscription) -> Parts<ReadResp> {
+    let parts = stream::try_unfold((shared, subscription, true), async |(shared, mut subscription, first)| {
+        if !first && !subscription.more().await {
+            return Ok::<_, Status>(None);
+        }
+        let parts = subscription.next(&shared.log())?;
+        Ok(Some((stream::iter(parts.into_iter().map(Ok)), (shared, subscription, false))))
+    });
+    parts.try_flatten().boxed()
 }
 
 fn not_leader(leader: SocketAddr) -> Status {

@@ -5,8 +5,8 @@
 
 use circolo_tests::kurrent::{Counts, Double, Options};
 use kurrentdb::{
-    AppendToStreamOptions, Client, CurrentRevision, Error, EventData, Position, ReadAllOptions, ReadStreamOptions, RecordedEvent,
-    StreamPosition, StreamState, SubscriptionFilter, WriteResult,
+    AppendToStreamOptions, Client, CurrentRevision, DeleteStreamOptions, Error, EventData, Position, ReadAllOptions, ReadStreamOptions,
+    RecordedEvent, StreamPosition, StreamState, SubscriptionFilter, WriteResult,
 };
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,18 +89,47 @@ async fn reads_include_where_they_begin() {
 }
 
 #[tokio::test]
-async fn the_log_can_be_read_from_positions_of_records_only_and_they_are_not_dense() {
+async fn a_page_of_the_log_begins_at_a_record_only_and_positions_are_not_dense() {
     let server = Server::new().await;
     let last = server.append(StreamState::NoStream, &[1, 2]).await.unwrap();
     let found = server.all(ReadAllOptions::default().backwards().position(StreamPosition::End).max_count(2)).await.unwrap();
     assert!(found[0].position.commit > found[1].position.commit + 1, "no two events are next to each other");
     assert!(found.iter().all(|event| event.position.commit == event.position.prepare));
     let between = Position { commit: last.position.commit - 1, prepare: last.position.prepare - 1 };
-    let refused = server.all(place(between)).await.unwrap_err();
-    assert!(matches!(&refused, Error::Grpc { code, .. } if *code as i32 == 3), "{refused}");
     let filter = SubscriptionFilter::on_stream_name().add_prefix("rule-");
-    let refused = server.all(place(between).filter(filter)).await.unwrap_err();
-    assert!(matches!(refused, Error::ServerError(_)), "{refused}");
+    let (filtered, backwards) = (place(between).filter(filter), place(between).backwards());
+    for (asked, result) in [(place(between), " ReadAllResult: "), (filtered, " FilteredReadAllResult: "), (backwards, " ReadAllResult: ")] {
+        let refused = server.all(asked).await.unwrap_err();
+        assert!(matches!(&refused, Error::ServerError(text) if text.contains(result)), "{refused}");
+    }
+    // Behind the last record there is nothing, and no error.
+    let behind = Position { commit: last.position.commit + 1_000_000, prepare: last.position.prepare + 1_000_000 };
+    assert!(server.all(place(behind)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn backwards_the_record_at_the_position_is_left_out() {
+    let server = Server::new().await;
+    server.append(StreamState::NoStream, &[1, 2]).await.unwrap();
+    let last = server.append(StreamState::StreamRevision(1), &[3]).await.unwrap();
+    let found = server.all(place(last.position).backwards().max_count(1)).await.unwrap();
+    assert_eq!((found[0].stream_id(), found[0].revision), (server.stream.as_str(), 1));
+}
+
+#[tokio::test]
+async fn what_is_refused_for_its_position_is_told_in_the_words_of_the_version() {
+    for (version, text) in [
+        ("22.10.5", "Unexpected ReadAllResult: Error"),
+        ("23.10.8", "Unexpected ReadAllResult: Error"),
+        ("24.10.14", "Unexpected ReadAllResult: InvalidPosition"),
+        ("26.0.3", "Unexpected ReadAllResult: InvalidPosition >> "),
+    ] {
+        let server = Server::of(Double::start_with(Options { version }).await);
+        let last = server.append(StreamState::NoStream, &[1]).await.unwrap();
+        let between = Position { commit: last.position.commit - 1, prepare: last.position.prepare - 1 };
+        let refused = server.all(place(between)).await.unwrap_err();
+        assert!(matches!(&refused, Error::ServerError(found) if found.contains(text)), "{version}: {refused}");
+    }
 }
 
 #[tokio::test]
@@ -119,9 +148,12 @@ async fn the_servers_own_records_stand_among_the_events_unless_a_prefix_leaves_t
 }
 
 #[tokio::test]
-async fn a_repeat_at_its_own_place_gives_the_first_revision() {
+async fn a_repeat_at_its_own_place_gives_revision_and_position_of_its_last_event() {
     let server = Server::new().await;
-    server.append(StreamState::NoStream, &[1, 2, 3]).await.unwrap();
+    let first = server.append(StreamState::NoStream, &[1, 2, 3]).await.unwrap();
+    assert_eq!(server.append(StreamState::NoStream, &[1, 2, 3]).await.unwrap().position, first.position);
+    let shorter = server.append(StreamState::NoStream, &[1, 2]).await.unwrap();
+    assert_eq!(server.all(place(shorter.position).max_count(1)).await.unwrap()[0].revision, 1);
     server.append(StreamState::StreamRevision(2), &[4, 5]).await.unwrap();
     for (expected, ids, revision) in [
         (StreamState::NoStream, vec![1, 2, 3], 2),
@@ -182,6 +214,24 @@ async fn a_deleted_stream_is_neither_read_nor_written() {
 }
 
 #[tokio::test]
+async fn a_stream_that_was_deleted_but_not_for_ever_goes_on_behind_what_is_hidden() {
+    let server = Server::new().await;
+    server.append(StreamState::NoStream, &[1, 2]).await.unwrap();
+    let delete = |expected| DeleteStreamOptions::default().stream_state(expected);
+    let refused = server.client.delete_stream(server.stream.as_str(), &delete(StreamState::StreamRevision(7))).await.unwrap_err();
+    assert!(matches!(&refused, Error::Grpc { code, .. } if *code as i32 == 9), "a status here, not the body of an answer: {refused}");
+    server.client.delete_stream(server.stream.as_str(), &delete(StreamState::StreamRevision(1))).await.unwrap();
+    assert!(matches!(server.revisions(ReadStreamOptions::default()).await, Err(Error::ResourceNotFound)));
+    let refused = server.append(StreamState::StreamExists, &[3]).await.unwrap_err();
+    assert!(matches!(refused, Error::WrongExpectedVersion { current: CurrentRevision::Current(1), .. }), "{refused}");
+    assert_eq!(server.append(StreamState::NoStream, &[3]).await.unwrap().next_expected_version, 2);
+    assert_eq!(server.revisions(ReadStreamOptions::default()).await.unwrap(), [2]);
+    // The log itself forgets nothing.
+    let filter = SubscriptionFilter::on_stream_name().add_prefix(&server.stream);
+    assert_eq!(server.all(ReadAllOptions::default().filter(filter)).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_follower_names_the_leader_and_the_next_call_goes_there() {
     let (one, counts) = (Double::start().await, |double: &Double| double.counts());
     let other = one.node().await;
@@ -190,5 +240,5 @@ async fn a_follower_names_the_leader_and_the_next_call_goes_there() {
     let refused = server.append(StreamState::NoStream, &[1]).await.unwrap_err();
     assert!(matches!(refused, Error::NotLeaderException(_)), "{refused}");
     server.append(StreamState::NoStream, &[1]).await.unwrap();
-    assert_eq!(counts(&one), Counts { connections: 2, appends: 2, reads: 0, gossip: 0 });
+    assert_eq!(counts(&one), Counts { connections: 2, appends: 2, ..Counts::default() });
 }

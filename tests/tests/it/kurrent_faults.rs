@@ -111,7 +111,7 @@ async fn an_append_whose_place_others_took_meanwhile_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_repeat_without_a_position_is_given_its_first_one() {
+async fn a_repeat_is_given_its_first_position() {
     let double = Double::start().await;
     let store = open(&double).await;
     let first = store.append(append("note-1", Expected::NoStream, 1, 3)).await.unwrap();
@@ -223,7 +223,9 @@ async fn an_append_that_the_server_would_refuse_is_not_sent() {
     nameless.events[0].id = ::uuid::Uuid::nil();
     let mut no_json = append("note-1", Expected::NoStream, 1, 1);
     no_json.events[0].data = "{".to_owned();
-    for refused in [large, nameless, no_json, append("$note", Expected::NoStream, 1, 1), append("circolo-log", Expected::Exact(0), 1, 1)] {
+    let outcome = store.append(large).await;
+    assert!(matches!(outcome, Err(StoreError::TooLarge(reason)) if reason.contains("1 MiB")), "{outcome:?}");
+    for refused in [nameless, no_json, append("$note", Expected::NoStream, 1, 1), append("circolo-log", Expected::Exact(0), 1, 1)] {
         let outcome = store.append(refused).await;
         assert!(matches!(outcome, Err(StoreError::Invalid(_))), "{outcome:?}");
     }
@@ -268,6 +270,19 @@ async fn of_many_appends_those_behind_a_failure_are_not_tried() {
     };
     assert_eq!(double.counts().appends, sent + 2);
     assert_eq!(whole(&store, 10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_append_that_the_server_alone_finds_too_large_is_told_as_that() {
+    let double = Double::start().await;
+    let store = open(&double).await;
+    // As a server does that was told to take less than others of its version.
+    double.take_at_most(1 << 20);
+    let mut large = append("note-1", Expected::NoStream, 1, 1);
+    large.events[0].data = format!("\"{}\"", "x".repeat(1 << 20));
+    let outcome = store.append(large).await;
+    assert!(matches!(outcome, Err(StoreError::TooLarge(reason)) if reason.contains("MaxAppendSize")), "{outcome:?}");
+    assert!(whole(&store, 10).await.is_empty());
 }
 
 /// A log that was read to its end by somebody who has little patience.

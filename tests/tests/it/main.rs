@@ -43,6 +43,8 @@ mod kurrent_claims;
 #[cfg(feature = "kurrentdb")]
 mod kurrent_faults;
 #[cfg(feature = "kurrentdb")]
+mod kurrent_positions;
+#[cfg(feature = "kurrentdb")]
 mod kurrent_server;
 mod layers;
 mod leaks;
