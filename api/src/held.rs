@@ -80,3 +80,20 @@ pub fn host() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     name.or_else(|| variable("HOSTNAME")).or_else(|| variable("COMPUTERNAME"))
 }
+
+/// The account that this process runs as: by its number, which nobody chooses, and not by a variable that anybody sets.
+pub fn account() -> String {
+    whoami::username().unwrap_or_else(|_| unnamed())
+}
+
+/// An account that the system has no name for, as is usual in containers.
+#[cfg(unix)]
+fn unnamed() -> String {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |own| format!("account {}", own.uid()))
+}
+
+#[cfg(not(unix))]
+fn unnamed() -> String {
+    "unknown".to_owned()
+}

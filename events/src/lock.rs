@@ -60,6 +60,21 @@ impl DataLock {
         Self::lock(dir, File::try_lock_shared)
     }
 
+    /// Keeps others from writing in the folder, also where this process may not write itself; `None` if nobody ever locked it.
+    pub(crate) fn keep_still(dir: &Path) -> Result<Option<Self>, LockError> {
+        let path = dir.join("circolo.lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LockError::Io { path, source }),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { file, path })),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held(dir.to_owned())),
+            Err(TryLockError::Error(source)) => Err(LockError::Io { path, source }),
+        }
+    }
+
     /// Takes the turn with the read model `name` in the folder `dir`: a server holds those that it moves, and whoever prepares others
     /// beside it holds these.
     pub fn turn(dir: &Path, name: &str) -> Result<Self, LockError> {

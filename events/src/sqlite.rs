@@ -7,10 +7,12 @@ mod id_index;
 mod library;
 mod reader;
 mod schema;
+mod still;
 mod write_back;
 mod writer;
 
 use crate::{
+    DataLock,
     rules::beyond,
     store::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored},
 };
@@ -22,6 +24,7 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
+use still::Reading;
 use tokio::time::Instant;
 use uuid::Uuid;
 use writer::Writer;
@@ -58,6 +61,8 @@ pub struct Sqlite {
     readers: Readers,
     /// Absent in a log that is opened for reading only.
     writer: Option<Writer>,
+    /// Keeps others from writing where the file is read as it is.
+    _still: Option<DataLock>,
 }
 
 impl Sqlite {
@@ -65,14 +70,24 @@ impl Sqlite {
     pub fn open(path: &Path, options: &Options, new_log_id: LogId) -> Result<Self, OpenError> {
         let connection = schema::open_for_writing(path, options)?;
         let log_id = schema::prepare(&connection, new_log_id)?;
-        let readers = Readers::start(path, options)?;
-        Ok(Self { log_id, path: path.to_owned(), writer: Some(Writer::start(connection, path, options)?), readers })
+        let readers = Readers::start(path, Reading::Beside, options)?;
+        Ok(Self { log_id, path: path.to_owned(), writer: Some(Writer::start(connection, path, options)?), readers, _still: None })
     }
 
-    /// Opens the log at `path` for reading; another process may be writing to it.
+    /// Opens the log at `path` for reading; another process may be writing to it, and nothing need be writable.
     pub fn open_read_only(path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let log_id = schema::log_id(&schema::open_for_reading(path, options)?)?;
-        Ok(Self { log_id, path: path.to_owned(), writer: None, readers: Readers::start(path, options)? })
+        match Self::reading(path, Reading::Beside, options, None) {
+            Err(error) if still::cannot_open(&error) && path.exists() => {
+                let lock = still::hold(path)?;
+                Self::reading(path, Reading::Still, options, lock)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn reading(path: &Path, reading: Reading, options: &Options, still: Option<DataLock>) -> Result<Self, OpenError> {
+        let log_id = schema::log_id(&schema::open_for_reading(path, reading, options)?)?;
+        Ok(Self { log_id, path: path.to_owned(), writer: None, readers: Readers::start(path, reading, options)?, _still: still })
     }
 
     /// Another process writes: its appends are seen by asking again and again.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use circolo::{
     clock,
     config::Storage,
-    held::{Held, host},
+    held::{Held, account, host},
     remote::Remote,
 };
 use circolo_domain::{
@@ -74,14 +74,7 @@ impl From {
 
 /// Records that whoever runs this reads personal texts.
 async fn record(store: &Arc<dyn EventStore>, reading: Reading, asked: &str) -> anyhow::Result<()> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let who = variable("USER").or_else(|| variable("LOGNAME")).or_else(|| variable("USERNAME"));
-    let using = Use {
-        reading,
-        asked: asked.to_owned(),
-        who: who.unwrap_or_else(|| "unknown".to_owned()).into(),
-        place: host().map(std::convert::Into::into),
-    };
+    let using = Use { reading, asked: asked.to_owned(), who: account().into(), place: host().map(std::convert::Into::into) };
     let id = clock::fresh_ids()();
     let executor = Executor::new(store.clone(), clock::system(), execute::Options::default());
     let command = unmasking::Command::RecordUnmasking(using);

@@ -1,6 +1,6 @@
 //! Reading: threads with read-only connections, and the queries.
 
-use super::{Joined, Options, schema};
+use super::{Joined, Options, schema, still::Reading};
 use crate::{
     rules::{count, prefix_end, signed, unsigned},
     store::{Appended, NewEvent, Page, Position, Revision, StoreError, Stored, event_id},
@@ -32,12 +32,12 @@ pub struct Readers {
 }
 
 impl Readers {
-    pub fn start(path: &Path, options: &Options) -> Result<Self, schema::OpenError> {
+    pub fn start(path: &Path, reading: Reading, options: &Options) -> Result<Self, schema::OpenError> {
         let (jobs, queue) = sync_channel::<Job>(options.read_queue);
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = Joined(Vec::new());
         for number in 0..THREADS {
-            let connection = schema::open_for_reading(path, options)?;
+            let connection = schema::open_for_reading(path, reading, options)?;
             let queue = Arc::clone(&queue);
             let thread = thread::Builder::new().name(format!("log-reader-{number}"));
             threads.0.push(thread.spawn(move || {

@@ -3,6 +3,7 @@
 use super::{
     LEFTOVER, Options, id_index,
     library::{ConnectError, connect},
+    still::Reading,
 };
 use crate::{private, store::LogId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -63,6 +64,16 @@ pub enum OpenError {
     /// There is no room, or no right, to write.
     #[error("nothing can be written beside the log: {0}")]
     Room(#[source] std::io::Error),
+    /// It was not closed, and cannot be put in order where it is.
+    #[error(
+        "nobody has the log {} open, it was not closed, and nothing can be written beside it: copy it, with what is called like it, to \
+         where that is possible",
+        .0.display()
+    )]
+    NotClosed(PathBuf),
+    /// The lock of its folder.
+    #[error(transparent)]
+    Lock(#[from] crate::lock::LockError),
     /// A thread could not be started.
     #[error("a thread for the log cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -88,8 +99,8 @@ pub fn open_for_writing(path: &Path, options: &Options) -> Result<Connection, Op
 }
 
 /// Opens the file with the readers' settings.
-pub fn open_for_reading(path: &Path, options: &Options) -> Result<Connection, OpenError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+pub fn open_for_reading(path: &Path, reading: Reading, options: &Options) -> Result<Connection, OpenError> {
+    let connection = reading.open(path)?;
     connection.busy_timeout(options.patience)?;
     // The file is not mapped into memory: whoever reads all of it would seem to hold all of it.
     connection.execute_batch(

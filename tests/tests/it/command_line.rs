@@ -2,7 +2,7 @@
 
 use circolo_tests::server::{Server, Storage, binary};
 use serde_json::Value;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 fn storage(folder: &tempfile::TempDir) -> Storage {
     Storage { folder: folder.path().join("data"), database: None }
@@ -148,6 +148,68 @@ async fn a_history_leaves_one_log_and_enters_another() {
     let complaint = String::from_utf8_lossy(&refused.unwrap().stderr).into_owned();
     assert!(complaint.contains("--url and --token"), "{complaint}");
     server.kill().await;
+}
+
+/// A folder as another sees it who may not write there.
+struct ReadOnly(std::path::PathBuf);
+
+impl ReadOnly {
+    /// `None`, with a printed line, if this may not be done here.
+    fn of(data: &Path, mount: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&mount).unwrap();
+        let run = |arguments: &[&str]| Command::new("mount").args(arguments).arg(&mount).status().is_ok_and(|status| status.success());
+        if run(&["--bind", &data.display().to_string()]) && run(&["-o", "remount,bind,ro"]) {
+            return Some(Self(mount));
+        }
+        eprintln!("skipped: nothing may be mounted here");
+        None
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn analysts_read_where_they_may_not_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (origin, out) = (storage(&folder), folder.path().join("out"));
+    origin.run(&["simulate", "--people", "30", "--groups", "3", "--days", "10", "--events", "700"]);
+    let Some(mounted) = ReadOnly::of(&origin.folder, folder.path().join("mounted")) else { return };
+    let beside = Storage { folder: mounted.0.clone(), database: None };
+    let export = || {
+        beside.run(&["events", "export", "--out", &out.display().to_string()]);
+        std::fs::read_to_string(&out).unwrap()
+    };
+    // Nobody has it open; somebody has; somebody had and did not close it.
+    let still = export();
+    assert!(still.lines().count() >= 700);
+    beside.run(&["as-of", "--position", "500", "--out", &folder.path().join("as-of.db").display().to_string()]);
+    let server = Server::start(&origin).await;
+    assert_eq!(export(), still);
+    server.kill().await;
+    assert_eq!(export(), still);
+}
+
+/// The account is the one of the process, whatever a variable says.
+#[test]
+fn who_reads_texts_offline_is_named_by_their_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = storage(&folder);
+    origin.run(&["simulate", "--people", "10", "--groups", "2", "--days", "5", "--events", "100"]);
+    let account = Command::new("id").args(["-un"]).output().unwrap();
+    let account = String::from_utf8(account.stdout).unwrap().trim().to_owned();
+    for name in ["first", "second"] {
+        let mut command = Command::new(binary());
+        command.args(["events", "export", "--unmask", "--out"]).arg(folder.path().join(name)).args(origin.arguments());
+        command.envs(["USER", "LOGNAME", "USERNAME"].map(|variable| (variable, "somebody-else")));
+        assert!(command.status().unwrap().success());
+    }
+    let second = std::fs::read_to_string(folder.path().join("second")).unwrap();
+    let trace: Value = serde_json::from_str(second.lines().find(|line| line.contains("unmasking.recorded")).unwrap()).unwrap();
+    assert_eq!(trace["data"]["who"], account.as_str());
 }
 
 #[test]
