@@ -5,9 +5,11 @@ use crate::figures::{self, Rights, Thing, Viewer};
 use crate::listings::{FOR_SALE, ListingRow, SOLD};
 use crate::past::{self, Past, PastError};
 use crate::veil::Veil;
-use crate::{Db, DbError, Value, record};
+use crate::{Db, DbError, Sql, Value, record};
 use circolo_domain::access::Key;
 use circolo_domain::{GroupId, ListingId, PersonId, Timestamp, listing};
+use serde_json::json;
+use std::collections::BTreeSet;
 
 record! {
     /// A listing in a catalogue or on its page.
@@ -258,23 +260,42 @@ pub async fn of_group(db: &Db, viewer: Viewer<'_>, catalogue: &Catalogue) -> Res
     }
 }
 
-/// A seller's catalogue over all groups, for `viewer`.
+/// A seller's catalogue over all groups, for `viewer`: along the index from the seller to each audience, so that it costs nothing what
+/// they offer elsewhere.
 pub async fn of_seller(db: &Db, seller: PersonId, viewer: Viewer<'_>, catalogue: &Catalogue) -> Result<Vec<ListingDetail>, DbError> {
     let ((filter, mut params), order) = (catalogue.filter(), catalogue.order());
-    let seller = param(&mut params, seller.to_string());
-    let allowed = listings("").allowed(viewer.keys, &mut params);
-    let (behind, limit) = (order.behind(&mut params), param(&mut params, catalogue.limit));
-    let by = order.by("t");
-    let found = |allowed: &str| {
-        format!("SELECT t.id FROM listings_v2 t WHERE t.seller = {seller}{filter} AND {allowed}{behind} {by} LIMIT {limit}")
+    let (always, windows): (Vec<&Key>, Vec<&Key>) = viewer.keys.iter().partition(|key| key.is_always());
+    let (seller, limit) = (param(&mut params, seller.to_string()), param(&mut params, catalogue.limit));
+    let behind = order.behind(&mut params);
+    let always: BTreeSet<String> = always.into_iter().flat_map(Key::audiences).collect();
+    let always = param(&mut params, always.into_iter().collect::<Vec<_>>());
+    let of = format!("t.seller = {seller}{filter}{behind}");
+    let always = format!("SELECT t.id, t.price, t.position FROM listings_v2 t WHERE {of} AND t.audience = ANY({always})");
+    let bound = |key: &'_ Key| {
+        let (since, until) = (key.since, key.until);
+        key.audiences().map(move |audience| json!({ "a": audience, "s": since, "u": until })).collect::<Vec<_>>()
     };
-    Ok(told(viewer, db.query(allowed.within(|allowed| details(&found(allowed), &order)), params).await?))
+    let bounds: Vec<_> = windows.into_iter().flat_map(bound).collect();
+    let bounds = param(&mut params, serde_json::Value::Array(bounds).to_string());
+    let found = |windows: &str| {
+        let within = format!(
+            "SELECT t.id, t.price, t.position FROM {windows} CROSS JOIN listings_v2 t \
+             WHERE {of} AND t.audience = w.a AND t.listed >= w.s AND t.listed < w.u"
+        );
+        details(&format!("SELECT t.id FROM ({always} UNION {within}) t {} LIMIT {limit}", order.by("t")), &order)
+    };
+    let sqlite = format!("(SELECT j.value ->> 'a' AS a, j.value ->> 's' AS s, j.value ->> 'u' AS u FROM json_each({bounds}) j) w");
+    let postgres = format!("json_to_recordset({bounds}::text::json) AS w(a text, s bigint, u bigint)");
+    Ok(told(viewer, db.query(Sql::per_dialect(found(&sqlite), found(&postgres)), params).await?))
 }
 
-/// The groups where somebody offered something, those of their last postings first.
-pub async fn groups_of_seller(db: &Db, seller: PersonId, limit: i64) -> Result<Vec<GroupId>, DbError> {
-    let sql = "SELECT s.group_id FROM seller_groups_v2 s WHERE s.seller = $1 ORDER BY s.position DESC LIMIT $2";
-    let groups: Vec<String> = db.query(sql, vec![seller.to_string().into(), limit.into()]).await?;
+/// The groups where `reader` may find something of what somebody offers: those that were public when it was offered, and the
+/// reader's own. How many others there are costs nothing.
+pub async fn groups_of_seller(db: &Db, seller: PersonId, reader: PersonId) -> Result<Vec<GroupId>, DbError> {
+    let sql = "SELECT o.group_id FROM seller_open_groups_v1 o WHERE o.seller = $1 UNION \
+               SELECT m.group_id FROM memberships_v2 m CROSS JOIN seller_groups_v2 s \
+               WHERE m.person_id = $2 AND m.inside = 1 AND m.member_position IS NOT NULL AND s.id = $1 || '.' || m.group_id";
+    let groups: Vec<String> = db.query(sql, vec![seller.to_string().into(), reader.to_string().into()]).await?;
     Ok(groups.iter().filter_map(|group| group.parse().ok()).collect())
 }
 

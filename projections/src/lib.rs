@@ -35,6 +35,7 @@ pub mod reactions;
 pub mod response_rates;
 pub mod row;
 pub mod search;
+pub mod sellers;
 pub mod staff_offers;
 pub mod terms;
 pub mod value;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Projection> {
         posts::posts(),
         questions::questions(),
         reactions::reactions(),
+        sellers::sellers(),
         staff_offers::staff_offers(),
     ]
 }

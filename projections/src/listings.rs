@@ -80,8 +80,8 @@ row! {
     index "by_category" (audience, status, category, position);
     index "category_price" (audience, status, category, currency, price, position);
     index "by_price" (audience, status, currency, price, position);
-    index "of_seller" (seller, status, position);
-    index "of_seller_by_price" (seller, status, currency, price, position);
+    index "of_seller" (seller, audience, status, position);
+    index "of_seller_by_price" (seller, audience, status, currency, price, position);
 }
 
 const fn condition(condition: Condition) -> &'static str {

@@ -16,9 +16,6 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// In how many groups a seller's listings are looked for: those of their last postings.
-const GROUPS_OF_SELLER: i64 = 200;
-
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_group_catalogue)).routes(routes!(list_seller_catalogue))
@@ -148,7 +145,7 @@ async fn list_group_catalogue(
     Ok(page.page(rows, Reader::of(&standing)))
 }
 
-/// List what somebody sells, or sold, as far as the caller may read it: over the 200 groups they last posted in.
+/// List what somebody sells, or sold, as far as the caller may read it.
 #[utoipa::path(
     get,
     path = "/people/{id}/catalogue",
@@ -167,7 +164,7 @@ async fn list_seller_catalogue(
         return Err(Problem::not_found());
     }
     let mut keys = vec![];
-    for group in catalogue::groups_of_seller(app.db(), id, GROUPS_OF_SELLER).await? {
+    for group in catalogue::groups_of_seller(app.db(), id, caller.person()).await? {
         keys.extend(app.standing(Some(caller.person()), group).await?.keys());
     }
     let viewer = Viewer { person: Some(caller.person()), keys: &keys };

@@ -70,6 +70,7 @@ mod relaying;
 mod response_rates;
 mod search;
 mod secrecy;
+mod sellers;
 mod tailing;
 mod unmasking;
 mod unread_bodies;

@@ -9,10 +9,12 @@ use circolo_projections::{
     conversations::{self, ConversationRow, MessageRow},
     figures::Viewer,
     listings::{ListingRow, SellerGroupRow},
+    memberships::MembershipRow,
     page_comments::{self, PageCommentRow, RemovedPostRow, Written},
     pages::{self, FanRow, PageRow, PageStatsRow, StaffRow},
     people::PersonRow,
     response_rates,
+    sellers::SellerOpenGroupRow,
 };
 use circolo_tests::million::{Content, filled, group, id, person};
 use uuid::Uuid;
@@ -50,18 +52,6 @@ fn content() -> Vec<Content> {
     let every = |count: i64, then: &str, other: &str| format!("CASE WHEN n % {count} = 0 THEN '{then}' ELSE '{other}' END");
     let time = format!("n * {STEP}");
     let conversation = |n: &str| format!("{} || '.' || {}", id('5', &half(MESSAGES)), id('2', n));
-    let listing = vec![
-        ("id", id('6', "n")),
-        ("group_id", id('1', &half(LISTINGS))),
-        ("audience", format!("'group:' || {} || ':0'", id('1', &half(LISTINGS)))),
-        ("seller", id('2', &format!("CASE WHEN n % 100 = 7 THEN 1 ELSE 2 + n % {} END", PEOPLE - 2))),
-        ("category", every(500, "rare", "common")),
-        ("condition", every(2, "new", "used")),
-        ("currency", "'EUR'".to_owned()),
-        ("price", "n % 1000".to_owned()),
-        ("status", every(10, "sold", "for_sale")),
-        ("pickup", "CASE WHEN n % 2 = 0 THEN 'here' END".to_owned()),
-    ];
     let message = vec![
         ("conversation_id", conversation(&format!("CASE WHEN n <= {} THEN 1 ELSE 2 + n % {} END", MESSAGES / 4, PEOPLE - 2))),
         ("page_id", id('5', &half(MESSAGES))),
@@ -97,8 +87,6 @@ fn content() -> Vec<Content> {
             PEOPLE,
             vec![("page_id", id('5', "1 + n % 9")), ("person_id", id('2', "1 + n % 9999")), ("followed_position", "n".to_owned())],
         ),
-        (ListingRow::TABLE, LISTINGS, listing),
-        (SellerGroupRow::TABLE, PEOPLE, vec![("seller", id('2', "1 + n % 99")), ("group_id", id('1', "n"))]),
         (ConversationRow::TABLE, CONVERSATIONS, talk),
         (MessageRow::TABLE, MESSAGES, message),
         (PageCommentRow::TABLE, COMMENTS, comment),
@@ -106,12 +94,48 @@ fn content() -> Vec<Content> {
     ]
 }
 
+/// What is offered, by whom, and who may look there.
+fn market() -> Vec<Content> {
+    let half = |count: i64| format!("CASE WHEN n <= {} THEN 1 ELSE 2 + n % {OTHERS} END", count / 2);
+    let every = |count: i64, then: &str, other: &str| format!("CASE WHEN n % {count} = 0 THEN '{then}' ELSE '{other}' END");
+    let listing = vec![
+        ("id", id('6', "n")),
+        ("group_id", id('1', &half(LISTINGS))),
+        ("audience", format!("'group:' || {} || ':0'", id('1', &half(LISTINGS)))),
+        ("seller", id('2', &format!("CASE WHEN n % 100 = 7 THEN 1 ELSE 2 + n % {} END", PEOPLE - 2))),
+        ("category", every(500, "rare", "common")),
+        ("condition", every(2, "new", "used")),
+        ("currency", "'EUR'".to_owned()),
+        ("price", "n % 1000".to_owned()),
+        ("status", every(10, "sold", "for_sale")),
+        ("pickup", "CASE WHEN n % 2 = 0 THEN 'here' END".to_owned()),
+        ("listed", format!("n * {STEP}")),
+    ];
+    let memberships = vec![
+        ("person_id", id('2', "1 + n % 999")),
+        ("group_id", id('1', "n")),
+        ("inside", "1".to_owned()),
+        ("member_position", "n".to_owned()),
+    ];
+    vec![
+        (ListingRow::TABLE, LISTINGS, listing),
+        (SellerOpenGroupRow::TABLE, PEOPLE, vec![("seller", id('2', "1 + n % 99")), ("group_id", id('1', "n"))]),
+        (MembershipRow::TABLE, PEOPLE, memberships),
+        (SellerGroupRow::TABLE, PEOPLE, vec![("id", format!("{} || '.' || {}", id('2', "1 + n % 99"), id('1', "n")))]),
+    ]
+}
+
 fn keys(groups: impl Iterator<Item = i64>) -> Vec<Key> {
     groups.map(|of| Key::always(format!("group:{}", group(of)), 0, 0)).collect()
 }
 
+/// Keys to what was written after the first microsecond.
+fn windows(groups: impl Iterator<Item = i64>) -> Vec<Key> {
+    keys(groups).into_iter().map(|key| Key { since: 1, ..key }).collect()
+}
+
 async fn stay_on_their_indexes(dialect: Dialect) {
-    let Some((db, _dir)) = filled(content(), dialect).await else { return };
+    let Some((db, _dir)) = filled([market(), content()].concat(), dialect).await else { return };
     let mut checked = Checked::new(db);
     check_catalogues(&mut checked).await;
     check_pages(&mut checked).await;
@@ -151,6 +175,8 @@ async fn check_catalogues(checked: &mut Checked) {
         ("a seller's catalogue, cheapest", 1, &many, 20, priced(Sort::PriceAsc)),
         ("a seller's catalogue, of a thousand eras", 1, &eras, 20, all()),
         ("a small seller's catalogue", 77, &keys(1..=1_000), 8, all()),
+        ("a seller's catalogue, by windows", 1, &windows(1..=1_000), 20, all()),
+        ("what a seller has elsewhere", 1, &keys(2_000..=3_000), 0, all()),
     ] {
         checked
             .check(name, rows, async |db: &Db| {
@@ -158,7 +184,9 @@ async fn check_catalogues(checked: &mut Checked) {
             })
             .await;
     }
-    checked.check("groups of a seller", 50, async |db: &Db| catalogue::groups_of_seller(db, seller(3), 50).await.unwrap()).await;
+    // A group in 99 is one of the seller's, and one in 999 one of the reader's.
+    let groups = async |db: &Db| catalogue::groups_of_seller(db, seller(3), PersonId(person(5))).await.unwrap();
+    checked.check("groups of a seller", usize::try_from(PEOPLE / 99 + 1).unwrap(), groups).await;
     let one = ListingId(numbered('6', 8));
     checked
         .check("listing", 1, async |db: &Db| {
