@@ -33,6 +33,8 @@ use uuid::Uuid;
 const OWN_WRITES: Span = Span::seconds(5);
 /// Whose last writes are remembered.
 const WRITERS: usize = 10_000;
+/// Places in the change feed that are remembered.
+const PLACES: usize = 10_000;
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -72,6 +74,8 @@ struct Inner {
     stopping: watch::Sender<bool>,
     /// Which position a time stands for.
     moments: Moments,
+    /// Marks of events that clients have followed the log to.
+    places: Cache<Position, u64>,
 }
 
 impl Inner {
@@ -87,8 +91,8 @@ impl App {
         let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
         let searches = Searches::new(parts.http.anonymous_searches, parts.http.anonymous_searches_in_all);
         let (listeners, stopping) = (Listeners::new(parts.http.listeners.get()), watch::Sender::new(false));
-        let (telling, moments) = (Telling::default(), Moments::default());
-        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, moments }))
+        let (telling, moments, places) = (Telling::default(), Moments::default(), Cache::new(PLACES));
+        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, moments, places }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -194,6 +198,11 @@ impl App {
     /// The log.
     pub fn store(&self) -> &dyn EventStore {
         &*self.0.parts.store
+    }
+
+    /// Marks of events that clients have followed the log to.
+    pub(crate) fn places(&self) -> &Cache<Position, u64> {
+        &self.0.places
     }
 
     /// The read models.

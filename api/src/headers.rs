@@ -6,7 +6,7 @@ use circolo_events::{Position, Revision};
 
 /// `Idempotency-Key`: the same key and request happen once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// `Last-Event-ID`: the position up to which a stream of changes was received.
+/// `Last-Event-ID`: the place up to which a stream of changes was received.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `Circolo-Min-Position`: answer only when the read models have come this far.
 pub const MIN_POSITION: HeaderName = HeaderName::from_static("circolo-min-position");
@@ -35,8 +35,8 @@ pub fn min_position(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
 }
 
 /// Where a stream of changes broke off.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    one(headers, &LAST_EVENT_ID, "bad_position", "Last-Event-ID takes a position as it was given", position)
+pub fn last_event_id<T>(headers: &HeaderMap, place: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+    one(headers, &LAST_EVENT_ID, "bad_position", "Last-Event-ID takes the id of an event as it was given", place)
 }
 
 /// A position as we write it.

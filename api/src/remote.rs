@@ -23,6 +23,8 @@ pub struct Remote {
     log: LogId,
     /// Where the server's log ended when this began.
     head: Position,
+    /// Where what is asked for begins.
+    from: Option<Position>,
     reading: Mutex<Option<Reading>>,
 }
 
@@ -33,6 +35,8 @@ struct Reading {
     after: Position,
     /// Where the last event stands that was given.
     last: Position,
+    /// The answer may begin with what stands here, which was not asked for.
+    begun: Position,
     /// Bytes that came, and how many of them were given as lines.
     bytes: Vec<u8>,
     given: usize,
@@ -54,13 +58,23 @@ impl Remote {
             query.push(("unmask", "true".to_owned()));
         }
         query.push(("to", filter.to.map_or(head, |to| to.min(head)).to_string()));
-        Ok(Self { client, address, token: token.to_owned(), query, log, head, reading: Mutex::default() })
+        Ok(Self { client, address, token: token.to_owned(), query, log, head, from: filter.from, reading: Mutex::default() })
     }
 
     async fn begin(&self, after: Position) -> anyhow::Result<Reading> {
-        let request = self.client.get(&self.address).query(&self.query).query(&[("from", after.0.saturating_add(1))]);
+        // A position that was given, not one computed from it: the server's log may have to search for the latter.
+        let from = self.from.filter(|from| from.0 == after.0.saturating_add(1)).unwrap_or(after);
+        let request = self.client.get(&self.address).query(&self.query).query(&[("from", from.0)]);
         let request = request.header(header::ACCEPT, NDJSON).bearer_auth(&self.token);
-        Ok(Reading { response: accepted(request.send().await?).await?, after, last: after, bytes: vec![], given: 0, ended: false })
+        Ok(Reading {
+            response: accepted(request.send().await?).await?,
+            after,
+            last: after,
+            begun: after,
+            bytes: vec![],
+            given: 0,
+            ended: false,
+        })
     }
 
     async fn page(&self, after: Position, limit: usize) -> anyhow::Result<Page> {
@@ -74,7 +88,9 @@ impl Remote {
         while events.len() < limit
             && let Some(stored) = open.next().await?
         {
-            events.push(stored);
+            if stored.position > open.begun {
+                events.push(stored);
+            }
         }
         open.last = events.last().map_or(open.last, |last| last.position);
         open.after = if events.len() < limit { self.head.max(after) } else { events.last().map_or(after, |last| last.position) };

@@ -185,12 +185,12 @@ impl Events {
     }
 
     /// The next change: its id and what it says.
-    pub async fn change(&mut self) -> (i64, Value) {
+    pub async fn change(&mut self) -> (String, Value) {
         loop {
             let sent = self.next().await.expect("the stream goes on");
             if !sent.data.is_empty() {
                 assert_eq!(sent.event, "change");
-                return (sent.id.parse().unwrap(), serde_json::from_str(&sent.data).unwrap());
+                return (sent.id, serde_json::from_str(&sent.data).unwrap());
             }
         }
     }

@@ -130,7 +130,7 @@ async fn agree(world: &World, readers: &[(String, Actor)]) -> (usize, usize) {
     let (mut told, mut hidden) = (0, 0);
     for (name, reader) in readers {
         let mut addresses = Addresses::of(reader);
-        let (items, _) = feed(reader, 0).await;
+        let (items, _) = feed(reader, "0").await;
         let positions: Vec<i64> = items.iter().map(|item| item["position"].as_i64().unwrap()).collect();
         assert!(positions.is_sorted_by(|one, other| one < other), "{name}");
         for item in &items {

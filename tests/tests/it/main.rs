@@ -68,6 +68,7 @@ mod questions;
 mod races;
 mod relaying;
 mod response_rates;
+mod restored;
 mod search;
 mod secrecy;
 mod sellers;

@@ -203,7 +203,7 @@ async fn versions(reader: &Actor, things: &Things, edit: bool, name: &str) {
 
 /// The change feed tells of edits to those who read them.
 async fn told(reader: &Actor, things: &Things, edit: bool, name: &str) {
-    let (items, _) = feed(reader, 0).await;
+    let (items, _) = feed(reader, "0").await;
     for path in [&things.post, &things.comment, &things.listing] {
         let id = path.rsplit('/').next().unwrap();
         let edits = items.iter().filter(|item| item["id"] == id && item["action"] == "edited").count();

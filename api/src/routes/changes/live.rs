@@ -1,12 +1,14 @@
-//! The feed as server-sent events: one event per change, its id the position to resume from.
+//! The feed as server-sent events: one event per change, its id the place to resume from.
 
-use super::reader::{Batch, follow};
-use crate::{App, Problem, caller::MaybeCaller, listeners::Place, rate::Asker, routes::changes::ChangeView};
+use super::{
+    place::Place,
+    reader::{Batch, follow},
+};
+use crate::{App, Problem, caller::MaybeCaller, listeners, rate::Asker, routes::changes::ChangeView};
 use axum::response::{
     IntoResponse, Response,
     sse::{Event, Sse},
 };
-use circolo_events::Position;
 use futures::{StreamExt, stream};
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,13 +22,13 @@ const RETRY: Duration = Duration::from_secs(2);
 struct Live {
     app: App,
     caller: MaybeCaller,
-    after: Position,
+    after: Place,
     waiting: VecDeque<ChangeView>,
-    _place: Place,
+    _place: listeners::Place,
 }
 
 /// The changes after `after`, as they come, until the client goes, its token expires or the server stops.
-pub(super) fn stream(app: App, caller: MaybeCaller, asker: Asker, after: Position) -> Result<Response, Problem> {
+pub(super) fn stream(app: App, caller: MaybeCaller, asker: Asker, after: Place) -> Result<Response, Problem> {
     let live = Live { _place: app.listener(asker)?, app, caller, after, waiting: VecDeque::new() };
     let hello = stream::once(std::future::ready(Ok(sign_of_life(after).retry(RETRY))));
     let changes = stream::unfold(live, async |mut live| Some((live.next().await?, live)));
@@ -34,8 +36,8 @@ pub(super) fn stream(app: App, caller: MaybeCaller, asker: Asker, after: Positio
 }
 
 /// An event that clients do not see. Its id moves on what they resume from also where nothing is for them.
-fn sign_of_life(position: Position) -> Event {
-    Event::default().id(position.to_string()).comment("")
+fn sign_of_life(place: Place) -> Event {
+    Event::default().id(place.to_string()).comment("")
 }
 
 impl Live {
@@ -57,7 +59,7 @@ impl Live {
             }
         }
         let Some(change) = self.waiting.pop_front() else { return Some(Ok(sign_of_life(self.after))) };
-        Some(Event::default().event("change").id(change.position.to_string()).json_data(change))
+        Some(Event::default().event("change").id(change.place.to_string()).json_data(change))
     }
 
     fn expired(&self) -> bool {

@@ -2,8 +2,10 @@
 //!
 //! - `reader`: walks along the log with the caller's rights
 //! - `live`: the same as server-sent events
+//! - `place`: where in the log, and in which history of it
 
 mod live;
+mod place;
 mod reader;
 
 use crate::{
@@ -26,7 +28,8 @@ use circolo_domain::{
     change::{Change, Shown, Thing},
     stance::Voice,
 };
-use circolo_events::{Position, Recorded};
+use circolo_events::{LogId, Recorded};
+use place::Place;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
@@ -43,11 +46,11 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListChanges {
-    /// Only what stands behind this position: `next` of the answer before, or a `position`; 0 for everything. Without it,
-    /// only what happens from now on.
-    #[serde(default, deserialize_with = "position")]
-    #[param(value_type = Option<i64>, minimum = 0)]
-    after: Option<Position>,
+    /// Only what stands behind this place: `next` of the answer before, or a `place`; 0 for everything. Without it, only what
+    /// happens from now on.
+    #[serde(default, deserialize_with = "place")]
+    #[param(value_type = Option<String>)]
+    after: Option<Place>,
     /// At most so many
     #[serde(default)]
     limit: Limit,
@@ -57,9 +60,9 @@ struct ListChanges {
     wait: u64,
 }
 
-fn position<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Position>, D::Error> {
+fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Place>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    headers::position(&text).map(Some).ok_or_else(|| de::Error::custom("bad_position: a position as it was given is expected"))
+    Place::parse(&text).map(Some).ok_or_else(|| de::Error::custom("bad_position: a place as it was given is expected, or 0"))
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -75,7 +78,8 @@ struct ChangeList {
     /// The changes, in the order of their positions.
     items: Vec<ChangeView>,
     /// Send this as `after` to go on. It may move on without items: then what happened was not for the caller.
-    next: i64,
+    #[schema(value_type = String)]
+    next: Place,
 }
 
 /// Sorts of things that change.
@@ -97,7 +101,10 @@ enum ChangeKind {
 /// Something happened to a thing that the caller may read: read it anew.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangeView {
-    /// Its place in the log.
+    /// Its place in the feed: send it as `after` to go on behind it.
+    #[schema(value_type = String)]
+    place: Place,
+    /// Its position in the log, for `Circolo-Min-Position`.
     position: i64,
     /// What sort of thing.
     kind: ChangeKind,
@@ -147,13 +154,24 @@ impl From<Voice> for ActorView {
     }
 }
 
+/// What is told, before it is known how much of it.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    log: LogId,
+    change: &'a Change,
+    event: &'a Recorded,
+    event_type: &'a str,
+}
+
 impl ChangeView {
-    fn new(change: &Change, event: &Recorded, event_type: &str, view: reader::View, reader: Option<PersonId>) -> Self {
+    fn new(told: Told<'_>, view: reader::View, reader: Option<PersonId>) -> Self {
+        let Told { log, change, event, event_type } = told;
         let (kind, id, named) = named(change.thing);
         let owner = owner(change.thing, event.metadata.scope);
         let own = event.metadata.actor.filter(|actor| Some(*actor) == reader).map(Voice::Person);
         let full = view.shown == Shown::Full;
         Self {
+            place: Place::of(log, event.position, event.id),
             position: event.position.0,
             kind,
             id,
@@ -197,15 +215,16 @@ fn owner(thing: Thing, scope: Option<Scope>) -> Option<Owner> {
 
 /// Follow what happens.
 ///
-/// Answers with the changes behind `after` to things that the caller may read now, and with `next`, the position to go on
+/// Answers with the changes behind `after` to things that the caller may read now, and with `next`, the place to go on
 /// from: nothing is skipped between two answers. With `Accept: text/event-stream` the changes are sent as they come, each as
-/// an event whose id is its position; `Last-Event-ID` resumes. A change holds no content: read the thing anew. What the
+/// an event whose id is its place; `Last-Event-ID` resumes. A place of another history of the log, such as one that was lost
+/// when an older copy was restored, is 409 `other_history`. A change holds no content: read the thing anew. What the
 /// caller may not read any longer is not told of, neither now nor from the past.
 #[utoipa::path(
     get,
     path = "/changes",
     tag = "changes",
-    params(ListChanges, ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "Where a stream broke off; it counts before `after`")),
+    params(ListChanges, ("Last-Event-ID" = Option<String>, Header, description = "Where a stream broke off; it counts before `after`")),
     responses(
         (status = 200, content((ChangeList = "application/json"), (String = "text/event-stream"))),
         Failures
@@ -219,17 +238,21 @@ async fn list_changes(
     Query(query): Query<ListChanges>,
 ) -> Result<Response, Problem> {
     let head = app.store().head().await?;
-    let after = headers::last_event_id(&request)?.or(query.after).unwrap_or(head);
-    if after > head {
-        return Err(Problem::bad_request("ahead_of_log", "the log does not reach this position: it is another log, or an older copy"));
-    }
+    let after = match headers::last_event_id(&request, Place::parse)?.or(query.after) {
+        Some(after) => {
+            after.check(&app, head).await?;
+            after
+        }
+        // Behind the head there is nothing that was told of before.
+        None => Place::at(&app, head).await?.ok_or_else(|| Problem::internal(&"no event stands at the head"))?,
+    };
     if accepts_events(&request) {
         return live::stream(app, caller, asker, after);
     }
     let wait = Duration::from_secs(query.wait).min(app.config().longest_wait());
     let _place = if wait.is_zero() { None } else { Some(app.listener(asker)?) };
     let batch = reader::follow(&app, &caller, after, query.limit.get(), wait).await?;
-    Ok(Json(ChangeList { items: batch.items, next: batch.next.0 }).into_response())
+    Ok(Json(ChangeList { items: batch.items, next: batch.next }).into_response())
 }
 
 /// Whether the caller asks for server-sent events by name.

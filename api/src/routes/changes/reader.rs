@@ -1,6 +1,6 @@
 //! Reads the log on for one caller: what they may learn of now, nothing skipped.
 
-use super::ChangeView;
+use super::{ChangeView, Told, place::Place};
 use crate::{
     App, Problem,
     caller::MaybeCaller,
@@ -30,11 +30,11 @@ pub(super) struct Batch {
     /// What the caller may learn of.
     pub items: Vec<ChangeView>,
     /// Up to here the log was read for them.
-    pub next: Position,
+    pub next: Place,
 }
 
 /// The changes after `after`, at most `limit`; if there are none, those that come within `wait`.
-pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Position, limit: usize, wait: Duration) -> Result<Batch, Problem> {
+pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Place, limit: usize, wait: Duration) -> Result<Batch, Problem> {
     let deadline = Instant::now() + wait;
     let mut stopping = app.stopping();
     let mut batch = scan(app, caller, after, limit).await?;
@@ -44,7 +44,7 @@ pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Position, lim
             break;
         }
         tokio::select! {
-            head = app.store().changed(batch.next, left) => drop(head?),
+            head = app.store().changed(batch.next.position, left) => drop(head?),
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
         batch = scan(app, caller, batch.next, limit).await?;
@@ -53,6 +53,7 @@ pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Position, lim
         // Whoever reads the thing at once should find it. If that takes too long they can say so: `Circolo-Min-Position`.
         let _ = app.projector().wait_for(Position(last.position), PATIENCE).await;
     }
+    batch.next.remember(app);
     Ok(batch)
 }
 
@@ -75,32 +76,29 @@ fn follows(by: &Stance) -> bool {
 }
 
 /// One bounded walk along the log.
-async fn scan(app: &App, caller: &MaybeCaller, after: Position, limit: usize) -> Result<Batch, Problem> {
+async fn scan(app: &App, caller: &MaybeCaller, after: Place, limit: usize) -> Result<Batch, Problem> {
     // Rights are looked up anew for every walk, and at least as new as everything on it: who was let in a moment ago must not
     // be taken for an outsider to what followed.
     let head = app.store().head().await?;
     app.executor().settled().await;
     let mut reader = Reader { app, caller, groups: HashMap::new(), pages: HashMap::new(), answers: HashMap::new() };
-    let mut batch = Batch { items: vec![], next: after };
-    for _ in 0..PAGES {
-        let page = app.store().read_all(batch.next, PAGE).await?;
-        let full = page.events.len() == PAGE;
-        for stored in &page.events {
-            if stored.position > head {
-                return Ok(batch);
-            }
-            batch.items.extend(reader.read(stored).await?);
-            batch.next = stored.position;
-            if batch.items.len() == limit {
-                return Ok(batch);
+    let (mut items, mut last, mut scanned) = (vec![], None, after.position);
+    'walk: for _ in 0..PAGES {
+        let page = app.store().read_all(scanned, PAGE).await?;
+        for stored in page.events.iter().take_while(|stored| stored.position <= head) {
+            items.extend(reader.read(stored).await?);
+            (last, scanned) = (Some((stored.position, stored.event.id)), stored.position);
+            if items.len() == limit {
+                break 'walk;
             }
         }
-        batch.next = batch.next.max(page.scanned.min(head));
-        if !full {
+        // What an engine keeps for itself behind the last event is no place in the feed.
+        if page.events.len() < PAGE || scanned >= head {
             break;
         }
     }
-    Ok(batch)
+    let next = last.map_or(after, |(position, event)| Place::of(app.store().log_id(), position, event));
+    Ok(Batch { items, next })
 }
 
 /// A caller with what they are to groups and pages.
@@ -126,7 +124,11 @@ impl Reader<'_> {
         };
         let Some(change) = change(&recorded.stream, &recorded.event) else { return Ok(None) };
         let view = self.view(&change, &recorded).await?;
-        Ok((view.shown != Shown::Hidden).then(|| ChangeView::new(&change, &recorded, &stored.event.event_type, view, self.caller.person())))
+        Ok((view.shown != Shown::Hidden).then(|| {
+            let log = self.app.store().log_id();
+            let told = Told { log, change: &change, event: &recorded, event_type: &stored.event.event_type };
+            ChangeView::new(told, view, self.caller.person())
+        }))
     }
 
     /// How the caller sees it.

@@ -13,13 +13,13 @@ impl Judge<'_> {
     /// Follows all that a caller is told, and judges it.
     pub async fn told(&mut self, caller: &Caller, streams: bool) {
         let by_position: BTreeMap<i64, &Happened> = self.facts.events.iter().map(|event| (event.when.position, event)).collect();
-        let (mut after, mut all) = (0, vec![]);
+        let (mut after, mut all) = ("0".to_owned(), vec![]);
         loop {
             let reply = caller.actor.get(&format!("/v1/changes?after={after}&limit=100")).await.expect(200);
             self.found.requests += 1;
             let body = reply.json();
             all.extend(body["items"].as_array().cloned().unwrap());
-            let next = body["next"].as_i64().unwrap();
+            let next = body["next"].as_str().unwrap().to_owned();
             if next == after {
                 break;
             }
@@ -44,8 +44,8 @@ impl Judge<'_> {
     async fn streamed(&mut self, caller: &Caller, polled: &[Value]) {
         let mut events = caller.actor.listen("/v1/changes?after=0").await;
         for item in polled {
-            let (position, streamed) = events.change().await;
-            let same = streamed == *item && item["position"] == position;
+            let (place, streamed) = events.change().await;
+            let same = streamed == *item && item["place"] == place;
             self.found.check("streams", same, || format!("{}: {streamed} is streamed, {item} is polled", caller.name));
         }
     }
