@@ -370,7 +370,8 @@ async fn an_asker_who_may_not_read_all_learns_of_no_hidden_act(world: World) {
     assert_eq!(read.header("etag"), "");
     let ann = up_to_date(&world, &ann).await;
     ann.get(&question).await.expect(200).expect_json(json!({ "answer_count": 2, "accepted": closed, "revision": 3 }));
-    let told: Vec<Value> = feed(&bea, "0").await.0.into_iter().filter(|change| question.ends_with(change["id"].as_str().unwrap())).collect();
+    let told: Vec<Value> =
+        feed(&bea, "0").await.0.into_iter().filter(|change| question.ends_with(change["id"].as_str().unwrap())).collect();
     assert_eq!(told.iter().map(|change| change["action"].clone()).collect::<Vec<_>>(), ["posted"]);
     assert_eq!(told[0].get("revision"), None);
 
