@@ -6,7 +6,7 @@ use crate::{
     held::Held,
 };
 use circolo_events::{
-    DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite,
+    DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite, StoreError,
     postgres::{self, ClaimError, ConnectError},
     private, sqlite,
 };
@@ -75,6 +75,15 @@ pub enum OpenError {
     #[cfg(feature = "kurrentdb")]
     #[error(transparent)]
     Kurrent(#[from] kurrentdb::ConnectError),
+    /// The log holds a part only.
+    #[error(
+        "the log holds a part only of what was being brought into it when an import or a copy was interrupted: run the same \
+         `circolo events import` or `circolo events copy` again, which goes on where it was, or begin with an empty log"
+    )]
+    Partial,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The read models.
     #[error(transparent)]
     Views(#[from] DbError),
@@ -146,7 +155,7 @@ impl Storage {
         let (new_log_id, log, views) = (ids(), self.log_place()?, self.views_place()?);
         held.claim_log(&log, alone, ids).await?;
         held.claim(&views, "views", alone).await?;
-        let store = open_log(&log, new_log_id).await?;
+        let store = whole(open_log(&log, new_log_id).await?).await?;
         Ok(Opened { store, db: open_views(&views).await?, held })
     }
 
@@ -169,6 +178,12 @@ impl Storage {
 
     /// Opens the log alone for writing and keeps others out.
     pub async fn open_log(&self, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
+        let (store, held) = self.open_log_to_import(ids).await?;
+        Ok((whole(store).await?, held))
+    }
+
+    /// The same for who brings a history into it: it may hold a part of that.
+    pub async fn open_log_to_import(&self, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held), OpenError> {
         let (new_log_id, log) = (ids(), self.log_place()?);
         let mut held = Held::of(self.locks(&log, &log)?);
         held.claim_log(&log, true, ids).await?;
@@ -234,8 +249,13 @@ fn given(url: &str) -> Result<Place, OpenError> {
     place(Some(url), Path::new(""), "")
 }
 
+/// The log, unless it holds a part only of what was to come into it.
+async fn whole(store: Arc<dyn EventStore>) -> Result<Arc<dyn EventStore>, OpenError> {
+    if store.is_partial().await? { Err(OpenError::Partial) } else { Ok(store) }
+}
+
 async fn open_to_read(place: &Place) -> Result<Arc<dyn EventStore>, OpenError> {
-    Ok(match place {
+    let store: Arc<dyn EventStore> = match place {
         Place::Memory => Arc::new(Memory::default()),
         Place::Sqlite(path) => Arc::new(Sqlite::open_read_only(path, &sqlite::Options::default())?),
         Place::Postgres(url) => Arc::new(Postgres::connect_to_read(url, &postgres::Options::default()).await?),
@@ -243,7 +263,8 @@ async fn open_to_read(place: &Place) -> Result<Arc<dyn EventStore>, OpenError> {
         Place::Kurrent(url) => Arc::new(KurrentDb::connect_to_read(url, &kurrentdb::Options::default()).await?),
         #[cfg(not(feature = "kurrentdb"))]
         Place::Kurrent(_) => return Err(OpenError::NoKurrent),
-    })
+    };
+    whole(store).await
 }
 
 async fn open_log(place: &Place, new_log_id: LogId) -> Result<Arc<dyn EventStore>, OpenError> {

@@ -20,7 +20,7 @@ use crate::{
 use async_trait::async_trait;
 use circolo_domain::{StreamName, Timestamp};
 pub use claim::{Claim, ClaimError, Claimant};
-use envelope::LOG_STREAM;
+use envelope::{LOG_STREAM, PARTIAL_STREAM};
 use link::Link;
 use read::Reader;
 use settings::Settings;
@@ -130,6 +130,13 @@ impl KurrentDb {
         }
     }
 
+    /// What was said last of the log's being a part only, and at which revision.
+    async fn partial(&self) -> Result<(Option<Revision>, bool), StoreError> {
+        let Some(last) = self.reader.last(PARTIAL_STREAM, 1).await?.pop() else { return Ok((None, false)) };
+        let said: serde_json::Value = serde_json::from_str(&last.event.data).map_err(unavailable)?;
+        Ok((Some(last.revision), said["partial"] == true))
+    }
+
     /// A turn to append, or a place among those who wait for one.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         if let Ok(turn) = self.turns.try_acquire() {
@@ -208,6 +215,24 @@ impl EventStore for KurrentDb {
 
     async fn head(&self) -> Result<Position, StoreError> {
         self.reader.head().await
+    }
+
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        Ok(self.partial().await?.1)
+    }
+
+    async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {
+        let (revision, _) = self.partial().await?;
+        let place = revision.map_or(0, |revision| revision + 1);
+        let event = NewEvent {
+            id: event_id(Uuid::new_v5(&self.log_id, PARTIAL_STREAM.as_bytes()), usize::try_from(place).unwrap_or(usize::MAX)),
+            event_type: "circolo.partial.changed.v1".to_owned(),
+            data: serde_json::json!({ "partial": partial }).to_string(),
+            metadata: "{}".to_owned(),
+            recorded_at: Timestamp::from_micros(0),
+        };
+        let append = Append { stream: StreamName::stored(PARTIAL_STREAM), expected: Expected::of(revision), events: vec![event] };
+        self.send(&append).await.map(drop)
     }
 
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {

@@ -9,7 +9,10 @@ use circolo_domain::StreamName;
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Bound,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::watch;
@@ -21,6 +24,7 @@ pub struct Memory {
     id: LogId,
     log: RwLock<Log>,
     head: watch::Sender<Position>,
+    partial: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +46,7 @@ impl Default for Memory {
 impl Memory {
     /// An empty log with the identity `id`.
     pub fn new(id: LogId) -> Self {
-        Self { id, log: RwLock::default(), head: watch::Sender::new(Position::START) }
+        Self { id, log: RwLock::default(), head: watch::Sender::new(Position::START), partial: AtomicBool::default() }
     }
 
     // A panic cannot leave half an append behind: `Log::append` checks everything before it changes anything.
@@ -142,6 +146,15 @@ impl EventStore for Memory {
 
     async fn head(&self) -> Result<Position, StoreError> {
         Ok(Self::read(self).head())
+    }
+
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        Ok(self.partial.load(Ordering::Acquire))
+    }
+
+    async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {
+        self.partial.store(partial, Ordering::Release);
+        Ok(())
     }
 
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {

@@ -144,6 +144,14 @@ impl EventStore for Postgres {
         head(&self.sessions).await
     }
 
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        ask!(self.sessions, schema::is_partial)
+    }
+
+    async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {
+        ask!(self.sessions, schema::set_partial, partial)
+    }
+
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError> {
         ask!(self.sessions, read::find, stream, command_id)
     }

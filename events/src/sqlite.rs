@@ -167,6 +167,19 @@ impl EventStore for Sqlite {
         self.readers.run(move |db| reader::find(db, &stream, command_id)).await
     }
 
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        self.readers.run(schema::is_partial).await
+    }
+
+    async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {
+        if self.writer.is_none() {
+            return Err(read_only());
+        }
+        let path = self.path.clone();
+        let said = tokio::task::spawn_blocking(move || schema::set_partial(&path, partial)).await;
+        said.map_err(|panic| StoreError::Unavailable(panic.into()))?.map_err(|error| StoreError::Unavailable(error.into()))
+    }
+
     async fn reach(&self) -> Result<(), StoreError> {
         self.readers.run(reader::head).await?;
         if !self.writer.as_ref().is_some_and(Writer::is_failing) {

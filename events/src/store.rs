@@ -278,6 +278,16 @@ pub trait EventStore: Send + Sync + 'static {
     /// The first event of the command `command_id` in `stream` and the last position and revision it led to.
     async fn find(&self, stream: &StreamName, command_id: Uuid) -> Result<Option<(Stored, Appended)>, StoreError>;
 
+    /// Whether the log holds a part only of what is being brought into it, by an import or a copy: nobody is to take it for a history.
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Says so, or that it holds all. Durable before it returns.
+    async fn set_partial(&self, _partial: bool) -> Result<(), StoreError> {
+        Err(StoreError::Invalid("nothing is brought into this log"))
+    }
+
     /// Can it be read and, as far as that shows without an append, be written?
     async fn reach(&self) -> Result<(), StoreError> {
         self.head().await.map(drop)

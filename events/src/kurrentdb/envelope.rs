@@ -11,6 +11,9 @@ pub const LOG_STREAM: &str = "circolo-log";
 /// The stream whose last record says who uses the log; no part of it either.
 pub const CLAIM_STREAM: &str = "circolo-claims";
 
+/// The stream whose last record says whether the log holds a part only of what is brought into it.
+pub const PARTIAL_STREAM: &str = "circolo-partial";
+
 /// The moment stands first in the metadata: the database's own clock says something else.
 const RECORDED_AT: &str = "{\"recorded_at\":";
 
@@ -21,7 +24,7 @@ pub fn is_hidden(stream: &str, event_type: &str) -> bool {
 
 /// Whether the adapter keeps a stream for itself.
 pub fn is_kept(stream: &str) -> bool {
-    [LOG_STREAM, CLAIM_STREAM].contains(&stream)
+    [LOG_STREAM, CLAIM_STREAM, PARTIAL_STREAM].contains(&stream)
 }
 
 /// The event as the client takes it. Its texts are written as they stand.

@@ -75,6 +75,21 @@ pub async fn find(pool: &PgPool) -> Result<LogId, ConnectError> {
     if exists(&mut connection).await? { identity(&mut connection).await } else { Err(ConnectError::NoLog) }
 }
 
+/// Whether the log is marked as holding a part only of what is brought into it.
+pub async fn is_partial(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM log_meta WHERE name = 'partial')").fetch_one(connection).await
+}
+
+/// Marks it so, or takes the mark off.
+pub async fn set_partial(connection: &mut PgConnection, partial: bool) -> sqlx::Result<()> {
+    let sql = if partial {
+        "INSERT INTO log_meta VALUES ('partial', 'true') ON CONFLICT DO NOTHING"
+    } else {
+        "DELETE FROM log_meta WHERE name = 'partial'"
+    };
+    sqlx::query(sql).execute(connection).await.map(drop)
+}
+
 fn denied(error: sqlx::Error) -> ConnectError {
     const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

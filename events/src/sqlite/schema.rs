@@ -15,6 +15,9 @@ use std::{
 /// Version of the tables below. A newer one is refused: this binary cannot know what it means.
 const VERSION: u32 = 1;
 
+/// The mark of a log that holds a part only of what is brought into it.
+const PARTIAL: &str = "partial";
+
 /// The writer's page cache: 16 MiB, and 128 MiB for bulk writes (SQLite counts kibibytes below zero).
 pub const CACHE: i32 = -16_384;
 /// See [`CACHE`].
@@ -125,6 +128,20 @@ pub fn try_to_write(path: &Path) -> Result<(), OpenError> {
     connection.busy_timeout(std::time::Duration::from_secs(1))?;
     connection.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET value = value")?;
     Ok(())
+}
+
+/// Whether the log is marked as holding a part only of what is brought into it.
+pub fn is_partial(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(meta(connection, PARTIAL)?.is_some())
+}
+
+/// Marks it so, or takes the mark off. The writer thread has nothing to do meanwhile, and would be waited for.
+pub fn set_partial(path: &Path, partial: bool) -> rusqlite::Result<()> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let sql = if partial { "INSERT OR REPLACE INTO meta VALUES (?1, 'true')" } else { "DELETE FROM meta WHERE name = ?1" };
+    connection.execute(sql, [PARTIAL]).map(drop)
 }
 
 /// Makes tables and indexes if they are not there; the log's identity.

@@ -15,7 +15,7 @@ const FEW: usize = 64;
 const MANY: usize = 65_536;
 const BRISK: Duration = Duration::from_secs(1);
 /// Bytes in one append: every version of every engine takes as much.
-const APPEND: usize = 512 << 10;
+pub(super) const APPEND: usize = 512 << 10;
 
 /// How much of what an earlier run copied is compared with the source again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,9 @@ pub enum CopyError {
     /// The target cannot be read.
     #[error("the target cannot be read: {0}; run this again to go on")]
     Target(#[source] StoreError),
+    /// The target cannot be marked.
+    #[error("the target cannot be marked as holding a part only, which in Postgres the log's owner may (docs/postgres.md): {0}")]
+    Mark(#[source] StoreError),
     /// The target takes no more.
     #[error("the event at position {position} of the source could not be written: {source}; run this again to go on")]
     Write {
@@ -117,12 +120,13 @@ pub async fn copy(
     if end == Position::START {
         return Err(CopyError::Nothing);
     }
+    let partial = to.is_partial().await.map_err(CopyError::Target)?;
     let mut copy = Copy { source: Cursor::new(from, end), target: Cursor::new(to, Position(i64::MAX)), found: 0, written: 0 };
     if again == Again::Last {
         copy.pass_over().await?;
     }
     copy.compare(&mut progress).await?;
-    copy.write(to, &mut progress).await?;
+    copy.write(to, partial, &mut progress).await?;
     let head = copy.target.after;
     Ok(Copied { found: copy.found, written: copy.written, end, head })
 }
@@ -207,12 +211,17 @@ impl Copy<'_> {
     }
 
     /// Writes the rest of the source behind what the target holds, part by part, and reads each part there.
-    async fn write(&mut self, to: &dyn EventStore, progress: &mut impl FnMut(Progress)) -> Result<(), CopyError> {
+    /// While that goes on the target says of itself that it is a part only.
+    async fn write(&mut self, to: &dyn EventStore, mut partial: bool, progress: &mut impl FnMut(Progress)) -> Result<(), CopyError> {
         let mut size = FEW;
         loop {
             let part = self.source.next(size).await.map_err(CopyError::Source)?;
             if part.is_empty() {
-                return Ok(());
+                return if partial { to.set_partial(false).await.map_err(CopyError::Mark) } else { Ok(()) };
+            }
+            if !partial {
+                to.set_partial(true).await.map_err(CopyError::Mark)?;
+                partial = true;
             }
             let began = Instant::now();
             append(to, &part).await?;
@@ -289,7 +298,7 @@ fn appends(part: &[Stored]) -> Vec<Append> {
 }
 
 /// What sets two events apart, but for their positions.
-fn difference(one: &Stored, other: &Stored) -> Option<&'static str> {
+pub(super) fn difference(one: &Stored, other: &Stored) -> Option<&'static str> {
     let differs = [
         ("stream", one.stream != other.stream),
         ("revision", one.revision != other.revision),

@@ -9,8 +9,8 @@ use circolo_events::{Append, Appended, EventStore, Expected, Position, StoreErro
 use futures::future::join_all;
 use reads::{
     a_change_wakes_who_waits_for_it, a_command_is_found_with_its_last_event, a_page_says_how_far_it_looked, a_prefix_ends_at_the_bound,
-    a_prefix_takes_its_characters_literally, an_unknown_command_is_not_found, reading_a_stream_in_parts,
-    reading_on_from_where_nobody_wrote, the_head_is_the_last_position, the_whole_log_reads_in_order_of_position,
+    a_prefix_takes_its_characters_literally, an_event_is_found_at_its_own_position, an_unknown_command_is_not_found,
+    reading_a_stream_in_parts, reading_on_from_where_nobody_wrote, the_head_is_the_last_position, the_whole_log_reads_in_order_of_position,
     waiting_for_a_change_ends_in_time,
 };
 use repeats::{a_repeat_after_a_lost_reply_writes_nothing, commands_of_many_events_are_all_or_none, names_of_every_length_and_script};
@@ -63,6 +63,7 @@ on_every_adapter! {
     a_prefix_takes_its_characters_literally,
     a_prefix_ends_at_the_bound,
     reading_on_from_where_nobody_wrote,
+    an_event_is_found_at_its_own_position,
     a_repeat_after_a_lost_reply_writes_nothing,
     commands_of_many_events_are_all_or_none,
     names_of_every_length_and_script,
@@ -80,10 +81,26 @@ on_every_adapter! {
     waiting_for_a_change_ends_in_time;
     durable:
     the_log_keeps_its_identity_and_its_events,
+    a_log_that_is_a_part_only_says_so_until_it_is_whole,
     a_full_queue_is_busy;
     ids:
     an_event_id_that_the_log_knows_is_a_conflict,
     a_known_id_fails_its_own_entry_of_many,
+}
+
+async fn a_log_that_is_a_part_only_says_so_until_it_is_whole(backend: &Backend) {
+    let store = backend.open().await;
+    assert!(!store.is_partial().await.unwrap());
+    for partial in [true, true, false, false, true] {
+        store.set_partial(partial).await.unwrap();
+        assert_eq!(store.is_partial().await.unwrap(), partial);
+    }
+    store.append(append("note-1", Expected::NoStream, 1, 1)).await.unwrap();
+    drop(store);
+    let store = backend.open().await;
+    assert!(store.is_partial().await.unwrap(), "whoever opens it later is told");
+    assert_eq!(whole(&*store, 10).await.len(), 1, "what is said of the log is no part of it");
+    store.set_partial(false).await.unwrap();
 }
 
 async fn revisions_count_from_zero(backend: &Backend) {

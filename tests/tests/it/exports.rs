@@ -231,6 +231,9 @@ async fn a_bad_line_is_named_and_nothing_is_imported() {
         ([&lines[..20], &["{".to_owned()]].concat(), "line 21: not an exported event"),
         (change(first, &|line| line["stream"] = json!("poll-1")), "does not belong in the stream poll-1"),
         (dropped(second), "goes on with revision"),
+        (change(30, &|line| line["id"] = serde_json::from_str::<Value>(&lines[3]).unwrap()["id"].clone()), "line 30: the event id "),
+        (change(13, &|line| line["metadata"]["command"] = json!("a\0b")), "line 13: a text holds the control character U+0000"),
+        ([&lines[..20], &[String::new()], &lines[20..]].concat(), "line 21: the line is empty"),
     ];
     for (lines, complaint) in cases {
         let path = folder.path().join("bad");
@@ -247,6 +250,46 @@ async fn a_bad_line_is_named_and_nothing_is_imported() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_mark_of_the_encoding_and_empty_last_lines_are_taken() {
+    let (origin, folder) = (history(6, 200).await, tempfile::tempdir().unwrap());
+    let lines = exported(&*origin, &folder, "good").await;
+    let path = folder.path().join("edited");
+    fs::write(&path, format!("\u{feff}{}\r\n\r\n  \n\n", lines.join("\r\n"))).unwrap();
+    let store = Memory::default();
+    assert_eq!(import::import(&store, &path, |_| ()).await.unwrap().events, lines.len() as u64);
+    assert_eq!(whole(&store, 1_000).await.len(), lines.len());
+}
+
+#[tokio::test]
+async fn what_an_interrupted_import_left_is_compared_and_gone_on_with() {
+    let (origin, folder) = (history(7, 500).await, tempfile::tempdir().unwrap());
+    let lines = exported(&*origin, &folder, "all").await;
+    let store = Memory::default();
+    let (all, part) = (folder.path().join("all"), folder.path().join("part"));
+    fs::write(&part, lines[..200].join("\n")).unwrap();
+    import::import(&store, &part, |_| ()).await.unwrap();
+    assert!(!store.is_partial().await.unwrap());
+    assert!(matches!(import::import(&store, &all, |_| ()).await, Err(import::ImportError::NotEmpty)));
+    // As it is while an import goes on.
+    store.set_partial(true).await.unwrap();
+    let mut other = lines.clone();
+    other[100] = lines[100].replacen("\"recorded_at\":\"2", "\"recorded_at\":\"3", 1);
+    fs::write(&part, other.join("\n")).unwrap();
+    let refused = import::import(&store, &part, |_| ()).await.unwrap_err();
+    assert!(matches!(refused, import::ImportError::Other { line: 101, what: "time", .. }), "{refused}");
+    fs::write(&part, lines[..150].join("\n")).unwrap();
+    let refused = import::import(&store, &part, |_| ()).await.unwrap_err();
+    assert!(matches!(refused, import::ImportError::Other { what: "presence", .. }), "{refused}");
+    assert!(store.is_partial().await.unwrap(), "nobody takes it for a history meanwhile");
+    let imported = import::import(&store, &all, |_| ()).await.unwrap();
+    assert_eq!((imported.events, store.is_partial().await.unwrap()), (lines.len() as u64, false));
+    let same = |events: Vec<Stored>| {
+        events.into_iter().map(|Stored { stream, revision, event, .. }| (stream, revision, event)).collect::<Vec<_>>()
+    };
+    assert!(same(whole(&store, 1_000).await) == same(whole(&*origin, 1_000).await), "it went on with something else");
 }
 
 #[cfg(feature = "parquet")]

@@ -120,6 +120,26 @@ impl EventStore for Fenced {
         Ok(self.fence.page(self.store.read_all(after.max(self.fence.before), limit).await?, after))
     }
 
+    async fn at(&self, position: Position) -> Result<Option<Stored>, StoreError> {
+        Ok(self.store.at(position).await?.filter(|_| position > self.fence.before).map(|stored| self.fence.outer(stored)))
+    }
+
+    async fn before(&self, position: Position) -> Result<Position, StoreError> {
+        Ok(self.fence.position(self.store.before(position).await?))
+    }
+
+    async fn back(&self, count: usize) -> Result<Position, StoreError> {
+        Ok(self.fence.position(self.store.back(count).await?))
+    }
+
+    async fn is_partial(&self) -> Result<bool, StoreError> {
+        self.store.is_partial().await
+    }
+
+    async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {
+        self.store.set_partial(partial).await
+    }
+
     async fn head(&self) -> Result<Position, StoreError> {
         Ok(self.fence.position(self.store.head().await?))
     }

@@ -36,6 +36,7 @@ mod floods;
 mod frame;
 mod groups;
 mod hits;
+mod imports;
 #[cfg(feature = "kurrentdb")]
 mod kurrent;
 #[cfg(feature = "kurrentdb")]

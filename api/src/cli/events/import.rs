@@ -20,8 +20,8 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let bytes = std::fs::metadata(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?.len();
-        let (store, held) = self.storage.open_log(&clock::fresh_ids()).await?;
-        // It is read once to check it and once to write it.
+        let (store, held) = self.storage.open_log_to_import(&clock::fresh_ids()).await?;
+        // It is read once to check it and once to write it; what an earlier run has written is compared.
         let bar = progress::counted(2 * bytes, "{wide_bar} {percent:>3} % {binary_bytes_per_sec}, {eta} left");
         let imported = import::import(&*store, &self.file, |bytes| bar.inc(bytes)).await;
         held.release().await;

@@ -70,6 +70,25 @@ pub async fn reading_on_from_where_nobody_wrote(backend: &Backend) {
     }
 }
 
+pub async fn an_event_is_found_at_its_own_position(backend: &Backend) {
+    let store = backend.open().await;
+    assert_eq!((store.back(3).await.unwrap(), store.before(Position(7)).await.unwrap() <= Position(7)), (Position::START, true));
+    fill(&*store).await;
+    let (events, head) = (whole(&*store, 1_000).await, store.head().await.unwrap());
+    for (number, stored) in events.iter().enumerate() {
+        assert_eq!(store.at(stored.position).await.unwrap().as_ref(), Some(stored));
+        let behind = store.before(stored.position).await.unwrap();
+        assert!(behind < stored.position);
+        assert_eq!(store.read_all(behind, 1).await.unwrap().events[..], events[number..=number]);
+        let behind = store.back(events.len() - number).await.unwrap();
+        assert_eq!(store.read_all(behind, 1_000).await.unwrap().events, events[number..]);
+    }
+    let beyond = Position(head.0 + 1_000_000);
+    assert_eq!((store.at(beyond).await.unwrap(), store.at(Position::START).await.unwrap()), (None, None));
+    assert!(store.read_all(store.before(beyond).await.unwrap(), 10).await.unwrap().events.is_empty());
+    assert!(store.before(Position::START).await.unwrap() <= Position::START);
+}
+
 pub async fn a_prefix_takes_its_characters_literally(backend: &Backend) {
     let store = backend.open().await;
     let names = ["a_b-1", "a_b-2", "axb-1", "a%b-1", "a\\b-1", "a*b-1", "A_b-1", "a_b", "é-1", "é\u{10FFFF}-1", "e-1"];
