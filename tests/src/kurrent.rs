@@ -182,7 +182,7 @@ impl Double {
 
     /// Writes a record of the server's own.
     pub fn own_record(&self) {
-        self.shared.log().own("$stats-127.0.0.1:2113", "$statsCollected", serde_json::json!({}));
+        self.shared.log().own("$stats-127.0.0.1:2113", "$statsCollected", &serde_json::json!({}));
     }
 
     /// Removes the server's own statistics, as it does after a day.

@@ -71,7 +71,7 @@ impl Log {
             clock: 17_000_000_000_000_000,
         };
         for (stream, event_type) in [("$$$ops", "$metadata"), ("$user-admin", "$UserCreated"), ("$$$settings", "$metadata")] {
-            log.own(stream, event_type, json!({}));
+            log.own(stream, event_type, &json!({}));
         }
         log
     }
@@ -82,7 +82,7 @@ impl Log {
     }
 
     /// Writes a record of the server's own, as it does now and then. Where it stands.
-    pub fn own(&mut self, stream: &str, event_type: &str, data: Value) -> u64 {
+    pub fn own(&mut self, stream: &str, event_type: &str, data: &Value) -> u64 {
         let metadata =
             HashMap::from([("type".to_owned(), event_type.to_owned()), ("content-type".to_owned(), "application/json".to_owned())]);
         let id = ::uuid::Uuid::new_v5(&::uuid::Uuid::NAMESPACE_OID, &self.end.borrow().to_be_bytes());
@@ -176,6 +176,7 @@ fn limits(version: (u32, u32)) -> (usize, usize) {
     if version < (25, 1) { (1 << 20, usize::MAX) } else { (256 << 20, (16 << 20) - 10_000) }
 }
 
+#[expect(clippy::result_large_err, reason = "tonic's own status: refusals are sent as they are")]
 fn name(stream: Option<&StreamIdentifier>) -> Result<String, Status> {
     let name = stream.map(|stream| stream.name.to_vec()).unwrap_or_default();
     String::from_utf8(name).map_err(|_| Status::invalid_argument("a name is not UTF-8"))

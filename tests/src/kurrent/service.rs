@@ -15,7 +15,7 @@ use super::{
 };
 use futures::{
     StreamExt, TryStreamExt,
-    future::pending,
+    future::{pending, ready},
     stream::{self, BoxStream},
 };
 use hyper::body::Incoming;
@@ -87,15 +87,15 @@ impl Connection {
                 Grpc::new(ProstCodec::default()).server_streaming(answer, request).await
             }
             "/event_store.client.streams.Streams/BatchAppend" => {
-                let answer = service_fn(move |request| self.clone().batch_append(request));
+                let answer = service_fn(move |request| ready(self.clone().batch_append(request)));
                 Grpc::new(ProstCodec::default()).max_decoding_message_size(LARGEST).streaming(answer, request).await
             }
             "/event_store.client.streams.Streams/Delete" => {
-                let answer = service_fn(move |request| self.clone().delete(request, false));
+                let answer = service_fn(move |request| ready(self.clone().delete(&request, false)));
                 Grpc::new(ProstCodec::default()).unary(answer, request).await
             }
             "/event_store.client.streams.Streams/Tombstone" => {
-                let answer = service_fn(move |request| self.clone().delete(request, true));
+                let answer = service_fn(move |request| ready(self.clone().delete(&request, true)));
                 Grpc::new(ProstCodec::default()).unary(answer, request).await
             }
             _ => Status::unimplemented("the double does not know this call").into_http(),
@@ -117,7 +117,7 @@ impl Connection {
     }
 
     /// Appends whose parts may be mixed, each answered when its last part has come.
-    async fn batch_append(self, request: Request<Streaming<BatchAppendReq>>) -> Result<Response<Parts<BatchAppendResp>>, Status> {
+    fn batch_append(self, request: Request<Streaming<BatchAppendReq>>) -> Result<Response<Parts<BatchAppendResp>>, Status> {
         self.node.must_lead(request.metadata())?;
         let mut begun: HashMap<uuid::Uuid, BatchAppendReq> = HashMap::new();
         let answers = request.into_inner().map_ok(move |part| {
@@ -132,7 +132,7 @@ impl Connection {
         Ok(Response::new(answers.try_filter_map(|answer| async move { Ok(answer) }).boxed()))
     }
 
-    async fn delete(self, request: Request<DeleteReq>, for_ever: bool) -> Result<Response<DeleteResp>, Status> {
+    fn delete(self, request: &Request<DeleteReq>, for_ever: bool) -> Result<Response<DeleteResp>, Status> {
         self.node.must_lead(request.metadata())?;
         self.node.shared.log().delete(request.get_ref(), for_ever).map(Response::new)
     }
@@ -145,7 +145,7 @@ impl Connection {
         self.suffer(fault.as_ref(), Moment::Before).await?;
         let options = request.into_inner().options.ok_or_else(|| Status::invalid_argument("no options"))?;
         if matches!(options.count, Some(Count::Subscription(()))) {
-            let subscription = shared.log().subscribe(options)?;
+            let subscription = shared.log().subscribe(&options)?;
             return Ok(Response::new(follow(shared, subscription)));
         }
         let read = shared.log().read(&options);

@@ -376,7 +376,7 @@ async fn an_asker_who_may_not_read_all_learns_of_no_hidden_act(world: World) {
     assert_eq!(told[0].get("revision"), None);
 
     for (reader, reactions) in [(&bea, 0), (&world.anonymous(), 0), (&cleo, 1), (&ann, 1)] {
-        let given = feed(reader, 0).await.0.into_iter().filter(|change| change["action"] == "given").count();
+        let given = feed(reader, "0").await.0.into_iter().filter(|change| change["action"] == "given").count();
         let shown = up_to_date(&world, reader).await.get(&post).await.expect(200).json();
         assert_eq!((given, &shown["reactions"]["like"], shown.get("revision").is_some()), (reactions, &json!(reactions), reactions == 1));
     }

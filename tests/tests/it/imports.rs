@@ -61,19 +61,14 @@ fn refused(storage: &Storage, arguments: &[&str]) -> String {
 
 /// How many events the log holds, part or not.
 async fn held(url: &str) -> i64 {
-    match url.split_once(':').unwrap() {
-        ("sqlite", path) => {
-            let Ok(store) = circolo_events::Sqlite::open_read_only(Path::new(path), &circolo_events::sqlite::Options::default()) else {
-                return 0;
-            };
-            store.head().await.map_or(0, |head| head.0)
-        }
-        _ => {
-            let store = circolo_events::Postgres::connect_to_read(url, &circolo_events::postgres::Options::default()).await;
-            let Ok(store) = store else { return 0 };
-            store.head().await.map_or(0, |head| head.0)
-        }
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let opened = circolo_events::Sqlite::open_read_only(Path::new(path), &circolo_events::sqlite::Options::default());
+        let Ok(store) = opened else { return 0 };
+        return store.head().await.map_or(0, |head| head.0);
     }
+    let store = circolo_events::Postgres::connect_to_read(url, &circolo_events::postgres::Options::default()).await;
+    let Ok(store) = store else { return 0 };
+    store.head().await.map_or(0, |head| head.0)
 }
 
 /// Kills imports until one was half-way, each into a log of its own: `place` gives its URL.

@@ -1,4 +1,5 @@
 //! What the log takes: appends, one by one or in a batch, and deletions.
+#![expect(clippy::result_large_err, reason = "tonic's own status: refusals are sent as they are")]
 
 use super::super::messages::{
     Any, AppendPart, AppendReq, AppendResp, AppendResult, AppendedPosition, AppendedRevision, BatchAppendReq, BatchAppendResp, BatchBad,
@@ -75,7 +76,7 @@ impl Log {
         let current = self.current(stream);
         self.appends += 1;
         if self.appends.is_multiple_of(5) {
-            self.own("$stats-127.0.0.1:2113", "$statsCollected", json!({}));
+            self.own("$stats-127.0.0.1:2113", "$statsCollected", &json!({}));
         }
         let mut position = None;
         for (id, proposed) in ids.into_iter().zip(proposed) {
@@ -89,7 +90,7 @@ impl Log {
         if self.is_deleted(stream) {
             let mut metadata = self.metadata[stream].clone();
             metadata["$tb"] = current.map_or(0, |current| current + 1).into();
-            self.own(&format!("$${stream}"), "$metadata", metadata);
+            self.own(&format!("$${stream}"), "$metadata", &metadata);
         }
         Ok(Done { revision: self.current(stream), position })
     }
@@ -169,14 +170,14 @@ impl Log {
         let refused = |refused: Refused| refused.of_a_deletion(&stream, expected);
         self.commit(&stream, expected, &[::uuid::Uuid::max()]).map_err(refused)?;
         let position = if for_ever {
-            let position = self.own(&stream, "$streamDeleted", json!({}));
+            let position = self.own(&stream, "$streamDeleted", &json!({}));
             self.tombstones.insert(stream);
             position
         } else {
             if self.version >= (26, 0) && self.current(&stream).is_none() && !self.metadata.contains_key(&stream) {
                 return Err(refused(Refused::Wrong(None)));
             }
-            self.own(&format!("$${stream}"), "$metadata", json!({ "$tb": ALL }))
+            self.own(&format!("$${stream}"), "$metadata", &json!({ "$tb": ALL }))
         };
         Ok(DeleteResp { position: Some(LogPosition { commit: position, prepare: position }) })
     }

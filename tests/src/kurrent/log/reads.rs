@@ -1,4 +1,5 @@
 //! What the log gives: streams and all of it, both ways, through filters, page by page or followed.
+#![expect(clippy::result_large_err, reason = "tonic's own status: refusals are sent as they are")]
 
 use super::super::messages::{
     AllOptions, CaughtUp, CommitPosition, Confirmed, Count, Expression, Filter, FilterOn, FromPosition, FromRevision, NotFound, Part,
@@ -110,7 +111,7 @@ impl Log {
 
     /// Begins a subscription, exclusively: Enumerator.AllSubscription.cs, Enumerator.AllSubscriptionFiltered.cs and
     /// Enumerator.StreamSubscription.cs (in Services/Transport/Enumerators since 24.10, Services/Transport/Grpc before).
-    pub fn subscribe(&self, options: ReadOptions) -> Result<Subscription, Status> {
+    pub fn subscribe(&self, options: &ReadOptions) -> Result<Subscription, Status> {
         let (stream, after) = match &options.source {
             Some(Source::All(all)) => (None, self.follows(all)?),
             Some(Source::Stream(of)) => {
@@ -128,7 +129,7 @@ impl Log {
         Ok(Subscription { stream, after, wanted, told: Told::Nothing, end: self.end.subscribe() })
     }
 
-    /// Subscriptions alone say that a position is none: `InvalidPosition` there, InvalidArgument in RpcExceptions.cs; up to
+    /// Subscriptions alone say that a position is none: `InvalidPosition` there, `InvalidArgument` in RpcExceptions.cs; up to
     /// 23.10 it is the same Unknown as for pages.
     fn follows(&self, all: &AllOptions) -> Result<Option<u64>, Status> {
         let at = match &all.from {
