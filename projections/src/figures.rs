@@ -3,7 +3,7 @@
 //! What is done to a thing (an answer, a comment, a reaction) has a privacy era of its own. Its figures are totals; once acts of
 //! a second era come, `by_era` holds beside them what each era has. A reader's figures are the sums over the eras that their keys
 //! open, made here without a further query. Where that does not tell (a key opens an era for some time only, or what was taken
-//! back came from one of several eras) the acts themselves are counted, up to [`CAP`]: see docs/adr/0015-counts-by-era.md.
+//! back came from one of several eras) the acts themselves are counted, up to a thousand: see docs/adr/0015-counts-by-era.md.
 
 use circolo_domain::access::{Key, Origin};
 use circolo_domain::{PersonId, Timestamp};
