@@ -25,8 +25,9 @@ use tokio::{
 };
 use tower::Service;
 
-/// A larger head is 431: tokens are bounded by far less.
-const LONGEST_HEAD: usize = 32 * 1024;
+/// A larger head is 431. The longest that somebody may need has a reason of 5,000 characters in its query, each of four bytes and so
+/// twelve when escaped.
+const LONGEST_HEAD: usize = 128 * 1024;
 /// After a connection could not be taken, the next is tried so much later.
 const PAUSE: Duration = Duration::from_millis(50);
 /// While connections cannot be taken, the log is told so often.

@@ -258,11 +258,16 @@ async fn http_2_is_not_spoken_and_heads_have_a_size() {
     let mut wire = running.wire().await;
     let line = format!("x: {}\r\n", "y".repeat(1_000));
     wire.send("GET /health/live HTTP/1.1\r\n").await;
-    for _ in 0..100 {
+    for _ in 0..200 {
         if !wire.send(&line).await {
             break;
         }
     }
     let answer = wire.to_its_end().await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    // The longest reason there may be fits, escaped as it is in a query.
+    let mut wire = running.wire().await;
+    let reason = "%F0%9F%8D%9E".repeat(5_000);
+    wire.send(&format!("GET /health/live?reason={reason} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+    assert_eq!(wire.answer().await.status, 200);
 }
