@@ -92,6 +92,8 @@ fn pairs(run: &str) -> impl Iterator<Item = String> + '_ {
 
 fn parts(text: &str) -> Vec<Part> {
     let mut all = Vec::new();
+    // First of all, as some characters stand for a space with an accent, and spaces separate.
+    let text = if text.is_ascii() { Cow::from(text) } else { text.nfkc().collect::<String>().into() };
     for chunk in text.split_whitespace() {
         let before = all.len();
         split(&fold(chunk), &mut all);
