@@ -25,13 +25,14 @@ pub use lens::Lens;
 pub use line::Line;
 pub use moment::Moments;
 
-use crate::{EventStore, LogId, Position, StoreError, private};
+use crate::{EventStore, LogId, Position, StoreError, Stored, private};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
+use uuid::Uuid;
 
 /// What is exported. A run that goes on with the work of another must have the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,26 @@ pub struct Summary {
     pub end: Position,
 }
 
+/// An event that an export has seen. A log that was restored from an older copy and has gone on holds others at its places: an
+/// export that goes on with what is there asks for it first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    position: Position,
+    id: Uuid,
+}
+
+impl Seen {
+    fn last(events: &[Stored]) -> Option<Self> {
+        events.last().map(|stored| Self { position: stored.position, id: stored.event.id })
+    }
+
+    /// Whether the log still holds it where it was, and all up to `through`.
+    async fn stands(seen: Option<Self>, through: Position, store: &dyn EventStore) -> Result<bool, StoreError> {
+        let Some(Self { position, id }) = seen else { return Ok(true) };
+        Ok(store.head().await? >= through && store.at(position).await?.is_some_and(|stored| stored.event.id == id))
+    }
+}
+
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -77,6 +98,11 @@ pub enum ExportError {
     /// What is there was begun with other events in mind.
     #[error("{0} belongs to another export: of another log or with another filter, format or masking; choose another path, or remove it")]
     Other(PathBuf),
+    /// What is there holds events that the log does not, or no longer, hold at their places.
+    #[error(
+        "{0} was begun before the log was restored from an older copy, and other events stand in it now; choose another path, or remove it"
+    )]
+    OtherHistory(PathBuf),
     /// A file of this kind cannot be written.
     #[cfg(feature = "parquet")]
     #[error("{0}: {1}")]

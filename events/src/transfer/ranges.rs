@@ -2,7 +2,7 @@
 //! run adds only what is new. `manifest.json` names them.
 
 use super::{
-    ExportError, Job, Line, Pages, Subject, Summary, beside, read_json,
+    ExportError, Job, Line, Pages, Seen, Subject, Summary, beside, read_json,
     sheet::{Cell, Column, Kind, Sheet},
     text::Fields,
     write_json,
@@ -28,6 +28,9 @@ pub struct Manifest {
     pub subject: Subject,
     /// All that is wanted up to here is in the files.
     pub through: Position,
+    /// The last event that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
     /// The files, in order.
     pub files: Vec<RangeFile>,
 }
@@ -56,9 +59,12 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
         Some(manifest) => manifest,
         None => {
             let before = |from: Position| Position(from.0.saturating_sub(1).max(0));
-            Manifest { through: subject.filter.from.map_or(Position::START, before), subject, files: vec![] }
+            Manifest { through: subject.filter.from.map_or(Position::START, before), subject, seen: None, files: vec![] }
         }
     };
+    if !Seen::stands(manifest.seen, manifest.through, store).await? {
+        return Err(ExportError::OtherHistory(path));
+    }
     let Subject { filter, masked, .. } = manifest.subject.clone();
     let mut pages = Pages::new(store, &filter, manifest.through, end);
     let mut range = None;
@@ -66,13 +72,14 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
     while let Some(batch) = pages.next().await? {
         let count = batch.events.len() as u64;
         for stored in batch.events {
-            let position = stored.position;
+            let (position, seen) = (stored.position, Seen::last(std::slice::from_ref(&stored)));
             let mut open: Range = match range.take() {
                 Some(open) => open,
                 None => Range::begin(folder, Position(manifest.through.0.saturating_add(1)))?,
             };
             open.push(Line::new(stored, masked))?;
             if open.events >= per_file {
+                manifest.seen = seen;
                 manifest.close(open, position, folder)?;
             } else {
                 range = Some(open);
@@ -80,6 +87,8 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
         }
         progress(batch.scanned, count);
     }
+    // Where nothing that is wanted stands, what does proves as much.
+    manifest.seen = Seen::last(store.at(end).await?.as_slice()).or(manifest.seen);
     // The last range ends where the log does now: what comes later gets files of its own.
     if let Some(open) = range {
         manifest.close(open, end, folder)?;

@@ -2,7 +2,7 @@
 //!
 //! Files are written where the caller stands: this is for programs of their own, not for a server's threads.
 
-use super::{ExportError, Job, Line, Pages, Subject, Summary, beside, read_json, write_json};
+use super::{ExportError, Job, Line, Pages, Seen, Subject, Summary, beside, read_json, write_json};
 use crate::{Metadata, Position, Stored, private};
 use circolo_domain::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ struct Mark {
     end: Position,
     /// Everything wanted up to here is in the file's first `bytes` bytes.
     position: Position,
+    /// The last event that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
     bytes: u64,
     events: u64,
 }
@@ -60,11 +63,15 @@ pub async fn export(job: Job<'_>, format: Format, path: &Path) -> Result<Summary
     let Job { store, subject, end, progress } = job;
     let mut out = Out::open(path, format, subject, end)?;
     let (filter, masked) = (out.mark.subject.filter.clone(), out.mark.subject.masked);
+    if !Seen::stands(out.mark.seen, out.mark.end, store).await? {
+        return Err(ExportError::OtherHistory(out.partial));
+    }
     let mut pages = Pages::new(store, &filter, out.mark.position, out.mark.end);
     progress(out.mark.position, out.mark.events);
     let mut noted = out.mark.events;
     while let Some(batch) = pages.next().await? {
         let count = batch.events.len() as u64;
+        out.mark.seen = Seen::last(&batch.events).or(out.mark.seen);
         for stored in batch.events {
             out.write(format, stored, masked).map_err(ExportError::file(&out.partial))?;
         }
@@ -124,11 +131,11 @@ impl Out {
             Ok(Counted { file: BufWriter::with_capacity(1 << 20, file), bytes })
         };
         let file = open().map_err(ExportError::file(&partial))?;
-        let fresh = || Mark { format, position: Position::START, end, bytes: 0, events: 0, subject };
+        let fresh = || Mark { format, position: Position::START, seen: None, end, bytes: 0, events: 0, subject };
         let mark = begun.filter(|mark| mark.bytes == file.bytes).unwrap_or_else(fresh);
         let mut out = Self { partial, state, file, mark };
         if out.file.bytes == 0 {
-            out.mark = Mark { position: Position::START, bytes: 0, events: 0, ..out.mark };
+            out.mark = Mark { position: Position::START, seen: None, bytes: 0, events: 0, ..out.mark };
             out.heading(format).map_err(ExportError::file(&out.partial))?;
             out.note()?;
         }

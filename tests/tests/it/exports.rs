@@ -147,6 +147,9 @@ async fn what_was_interrupted_goes_on_and_ends_the_same() {
     // Another export is not mixed into it.
     let other = Subject { masked: true, ..subject.clone() };
     assert!(matches!(ndjson(&*store, other, &broken).await, Err(ExportError::Other(_))));
+    // Nor what another history of this log holds, as it stands after an older copy was restored.
+    let restored = history(4, 26_000).await;
+    assert!(matches!(ndjson(&*restored, subject.clone(), &broken).await, Err(ExportError::OtherHistory(_))));
     // The second run reads only what is missing: 8 pages of 2,000 were read, 10,000 events noted.
     let failing = Failing(store.clone(), AtomicUsize::new(10));
     assert_eq!(ndjson(&failing, subject, &broken).await.unwrap(), first);
@@ -357,5 +360,10 @@ mod parquet {
             let store = if log == 9 { store.clone() } else { Arc::new(Memory::new(Uuid::from_u128(8))) };
             assert!(matches!(run(&*store, other, masked, head, path).await, Err(ExportError::Other(_))));
         }
+        // As long, and longer, a log that was restored from an older copy is another history.
+        let restored = history(5, 2_100).await;
+        let end = restored.head().await.unwrap();
+        assert!(matches!(run(&*restored, Filter::default(), false, end, path).await, Err(ExportError::OtherHistory(_))));
+        assert_eq!(manifest(path), second);
     }
 }
