@@ -8,6 +8,7 @@ use crate::{
     config::Http,
     health::Telling,
     listeners::{Listeners, Place},
+    past::Pasts,
     problem::Problem,
     rate::{Asker, RateLimit, Searches},
 };
@@ -15,14 +16,16 @@ use axum::http::StatusCode;
 use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
     access::{Origin, Owner, Scope, Standing},
+    allowance::{self, Act, Allowance},
     fan::{self, Fan},
     page::{self, Page, PageStanding},
     person::{self, Person},
+    response_rate::Label,
     stance::Stance,
     unmasking::{self, Reading, Unmasking, Use},
 };
-use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute, transfer::Moments};
-use circolo_projections::{Db, Projector, past::Past};
+use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
+use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -35,6 +38,10 @@ const OWN_WRITES: Span = Span::seconds(5);
 const WRITERS: usize = 10_000;
 /// Places in the change feed that are remembered.
 const PLACES: usize = 10_000;
+/// Of how many pages the label is remembered.
+const LABELS: usize = 10_000;
+/// By page and minute.
+pub(crate) type Labels = Cache<(PageId, i64), Label>;
 
 /// The running application; cheap to clone.
 #[derive(Clone)]
@@ -72,8 +79,8 @@ struct Inner {
     telling: Telling,
     /// Turns true when the server stops.
     stopping: watch::Sender<bool>,
-    /// Which position a time stands for.
-    moments: Moments,
+    pasts: Pasts,
+    labels: Labels,
     /// Marks of events that clients have followed the log to.
     places: Cache<Position, u64>,
 }
@@ -91,8 +98,9 @@ impl App {
         let (rate, writes) = (RateLimit::new(parts.http.rate_limit), Cache::new(WRITERS));
         let searches = Searches::new(parts.http.anonymous_searches, parts.http.anonymous_searches_in_all);
         let (listeners, stopping) = (Listeners::new(parts.http.listeners.get()), watch::Sender::new(false));
-        let (telling, moments, places) = (Telling::default(), Moments::default(), Cache::new(PLACES));
-        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, moments, places }))
+        let (telling, places) = (Telling::default(), Cache::new(PLACES));
+        let labels = Labels::new(LABELS);
+        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, pasts: Pasts::default(), labels, places }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -124,6 +132,12 @@ impl App {
             self.0.wrote(call.person(), done.position, self.now());
         }
         Ok(outcome)
+    }
+
+    /// Takes a place in the allowance of `whose`, before what it is for is done. A repeat of a keyed call takes none.
+    pub async fn take_place(&self, call: &Call, whose: impl Into<Uuid>, act: Act) -> Result<(), Problem> {
+        let stream = allowance::stream(whose);
+        self.execute::<Allowance>(&call.part("allowance"), &stream, allowance::Command::TakePlace(act), None).await.map(drop)
     }
 
     /// What the keyed `call` came to on `stream` before, if it was there.
@@ -181,13 +195,14 @@ impl App {
         self.0.parts.projector.wait_for(position, self.config().catch_up()).await.map_err(behind)
     }
 
-    /// The log as of `time`.
-    pub async fn past(&self, time: Timestamp) -> Result<Past<'_>, Problem> {
-        if time > self.now() {
-            return Err(Problem::bad_request("as_of_in_future", "what happens until then is not known yet"));
-        }
-        let until = self.0.moments.position(self.store(), time).await?;
-        Ok(Past { store: self.store(), until })
+    /// What is needed to look at the past.
+    pub(crate) fn pasts(&self) -> &Pasts {
+        &self.0.pasts
+    }
+
+    /// What everyone may know of how pages answer, minute by minute.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.0.labels
     }
 
     /// Decides and appends.

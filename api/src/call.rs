@@ -2,7 +2,7 @@
 
 use crate::{App, Problem, auth::Principal, headers, layers::Correlation};
 use axum::{extract::MatchedPath, http::request::Parts};
-use circolo_domain::{PersonId, access::Scope};
+use circolo_domain::{Context, PersonId, Timestamp, access::Scope};
 use circolo_events::{Revision, execute::Request};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -130,6 +130,11 @@ impl Call {
     #[must_use]
     pub fn unseeing(&self) -> Self {
         Self { if_match: self.if_match.map(|_| Revision::MAX), ..self.clone() }
+    }
+
+    /// What a decision on this call may know at `now`.
+    pub fn context(&self, now: Timestamp) -> Context {
+        Context { now, actor: Some(self.person()), command_id: self.command_id }
     }
 
     /// The request as `execute` takes it.

@@ -90,6 +90,12 @@ pub struct Http {
     /// Not ready when the read models are further behind the log than this many positions
     #[arg(long, env = "CIRCOLO_READY_LAG", value_name = "POSITIONS", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..))]
     pub ready_lag: i64,
+    /// Events that one request with `as_of` may fold
+    #[arg(long, env = "CIRCOLO_AS_OF_EVENTS", value_name = "EVENTS", default_value_t = 50_000)]
+    pub as_of_events: usize,
+    /// Memory for what commands are decided on (folded aggregates), in MiB
+    #[arg(long, env = "CIRCOLO_AGGREGATE_CACHE", value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub aggregate_cache: u64,
     /// Longest time for running requests when the server stops, in seconds
     #[arg(long, env = "CIRCOLO_DRAIN", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub drain: u64,

@@ -7,6 +7,7 @@
 //! - [`server`], `connections`, [`layers`], `whole`, [`rate`], `listeners`, `relay`: what surrounds the routes
 //! - `health`, `docs`, `console`, `fixed`, [`telemetry`]: what is served beside them
 //! - [`routes`]: one file per resource
+//! - `past`: looks at the past, bounded
 //! - [`remote`]: the log of a running server, read over its API
 //! - [`clock`]: the one real clock
 
@@ -31,6 +32,7 @@ pub mod layers;
 mod listeners;
 pub mod listing;
 pub mod open;
+mod past;
 pub mod problem;
 pub mod rate;
 mod relay;

@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Limit {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AsOf {
-    /// As it was then, from what was recorded by then; who may read it is decided by today's rights.
+    /// As it was then, from what was recorded by then; who may read it is decided by today's rights. For registered callers.
     #[param(value_type = Option<String>, format = DateTime)]
     pub as_of: Option<Timestamp>,
 }

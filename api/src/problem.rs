@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use circolo_domain::{Kind, Rejection, access::Denied};
+use circolo_domain::{Kind, Rejection, Span, access::Denied};
 use circolo_events::{ExecuteError, LoadError, StoreError};
 use circolo_projections::{DbError, EngineError, past::PastError};
 use serde::Serialize;
@@ -188,10 +188,16 @@ impl Problem {
             kind => {
                 let mut problem = Self::new(status(kind), rejection.code(), rejection);
                 problem.0.details = rejection.details();
+                problem.0.retry_after = rejection.wait().map(seconds);
                 problem
             }
         }
     }
+}
+
+/// Whole seconds, rounded up: asked then, it is possible.
+fn seconds(wait: Span) -> u32 {
+    u32::try_from(wait.as_micros().max(0).unsigned_abs().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
 impl From<Denied> for Problem {
@@ -257,6 +263,11 @@ impl From<PastError> for Problem {
     fn from(error: PastError) -> Self {
         match error {
             PastError::Load(error) => error.into(),
+            PastError::TooMuch(_) => {
+                let message = format!("{error}, more than a request folds; circolo as-of has them all");
+                let field = Field { field: "as_of".to_owned(), code: "too_large".to_owned(), message: message.clone() };
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "as_of_too_large", message).with_fields(vec![field])
+            }
             PastError::Db(error) => error.into(),
         }
     }
@@ -322,7 +333,7 @@ const STATUSES: [(u16, &str); 12] = [
     (413, "The body is too large, or larger than the log takes at once (`append_too_large`)"),
     (415, "The body is not application/json"),
     (422, "Fields break rules; they are listed"),
-    (429, "Too many requests; see Retry-After"),
+    (429, "Too many requests, or too often of what is bounded per day (`details.until`); see Retry-After"),
     (500, "A fault of the server; it has been logged"),
     (503, "Busy, behind or unavailable; see Retry-After"),
 ];
@@ -364,6 +375,9 @@ mod tests {
         fn details(&self) -> Option<Value> {
             Some(json!({ "group": 1 }))
         }
+        fn wait(&self) -> Option<Span> {
+            (self.0 == Kind::TooMany).then_some(Span::micros(2_000_001))
+        }
     }
 
     #[test]
@@ -381,6 +395,8 @@ mod tests {
         }
         assert_eq!(of(Kind::Conflict).code(), "last_admin");
         assert_eq!(of(Kind::NotFound).code(), "last_admin", "who sees the place may know what is missing there");
+        assert_eq!(of(Kind::TooMany).into_response().headers()[header::RETRY_AFTER], "3");
+        assert!(!of(Kind::Conflict).into_response().headers().contains_key(header::RETRY_AFTER));
         assert_eq!(Problem::rejected(&Denied::Unknown), Problem::not_found(), "the reason would tell the unknown from the invisible");
         assert_eq!(of(Kind::Unauthenticated), Problem::unauthenticated());
     }

@@ -49,7 +49,8 @@ impl Start {
     /// Starts everything but the server.
     pub async fn run(self) -> Result<Running, EngineError> {
         let Self { store, db, checkpoints, node, shared_log, auth, http, clock, ids } = self;
-        let executor = Arc::new(Executor::new(store.clone(), clock.clone(), circolo_events::Options::default()));
+        let bounds = circolo_events::Options { cache_bytes: http.aggregate_cache << 20, ..circolo_events::Options::default() };
+        let executor = Arc::new(Executor::new(store.clone(), clock.clone(), bounds));
         if shared_log {
             executor.share_log().await?;
         }

@@ -88,7 +88,8 @@ impl Authored {
     }
 }
 
-fn digest(text: Option<&str>) -> u64 {
+/// What a state keeps of a text.
+pub(crate) fn digest(text: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

@@ -34,7 +34,14 @@ fn every_event_is_a_change_or_nobodys_business() {
         let found = change(&streams(&event), &event);
         assert_eq!(
             found.is_none(),
-            matches!(event, Event::Skip(_) | Event::Unmasking(_) | Event::Username(_) | Event::Membership(MembershipEvent::Bound { .. })),
+            matches!(
+                event,
+                Event::Allowance(_)
+                    | Event::Skip(_)
+                    | Event::Unmasking(_)
+                    | Event::Username(_)
+                    | Event::Membership(MembershipEvent::Bound { .. })
+            ),
             "{event:?}"
         );
         // Words have an author in public; who reacts, follows or decides has none.

@@ -5,6 +5,7 @@ use crate::fan::Fan;
 use crate::page::{PageStanding, StaffAct};
 use crate::permit::{Claim, CommentedOn, META, Permit, Purpose};
 use crate::stance::{Rights, Voice};
+use crate::weight;
 use crate::{
     CommentId, Context, Decider, Kind, Message, MessageId, Named, PageId, PersonId, Personal, Rejection, Span, StreamName, Timestamp,
 };
@@ -405,6 +406,10 @@ impl Decider for Conversation {
             Event::Reopened => self.status = Status::Open,
         }
         self
+    }
+
+    fn heap(&self) -> usize {
+        weight::of_map(&self.private_replies)
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

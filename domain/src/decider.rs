@@ -1,6 +1,6 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
-use crate::{PersonId, Timestamp, access::Scope, stance::Rights};
+use crate::{PersonId, Span, Timestamp, access::Scope, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -41,6 +41,11 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     #[must_use]
     fn evolve(self, event: &Self::Event, at: Timestamp) -> Self;
 
+    /// Bytes that the state takes on the heap, roughly; see [`crate::weight`].
+    fn heap(&self) -> usize {
+        0
+    }
+
     /// The event as one of this aggregate's own, if it is.
     fn own(event: &crate::Event) -> Option<&Self::Event>;
 
@@ -75,6 +80,10 @@ pub trait Rejection: std::error::Error + Send + Sync + 'static {
     fn kind(&self) -> Kind;
     /// Facts that help the caller go on, such as the outcome that stands instead.
     fn details(&self) -> Option<Value> {
+        None
+    }
+    /// How long to wait until it is worth asking again, where that is known.
+    fn wait(&self) -> Option<Span> {
         None
     }
 }

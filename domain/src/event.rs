@@ -91,6 +91,7 @@ macro_rules! aggregates {
 
 // One line per aggregate, sorted.
 aggregates! {
+    Allowance(allowance::Allowance),
     Comment(comment::Comment),
     Conversation(conversation::Conversation),
     Fan(fan::Fan),

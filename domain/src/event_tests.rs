@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::samples;
-use crate::{Personal, masked, question};
+use crate::{Mask, Personal, masked, question};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,18 +85,26 @@ const PERSONAL: &[(&str, &[&str])] = &[
     ("unmasking.recorded.v1", &["/who", "/place"]),
 ];
 
+/// What a group says of itself; all else is the same where the group is not masked.
+const COMMUNAL: &[(&str, &[&str])] =
+    &[("group.created.v1", &["/name", "/description"]), ("group.described.v1", &["/description"]), ("group.renamed.v1", &["/name"])];
+
 #[test]
 fn a_masked_event_has_null_for_every_personal_text_and_all_else_as_it_was() {
-    for sample in samples() {
+    let all = [PERSONAL, COMMUNAL].concat();
+    for (sample, (mask, masks)) in samples()
+        .into_iter()
+        .flat_map(|sample| [(Mask::Persons, PERSONAL), (Mask::PersonsAndGroup, &all[..])].map(|mask| (sample.clone(), mask)))
+    {
         let encoded = sample.encode();
         let mut expected = value(&encoded)["data"].take();
-        let personal = PERSONAL.iter().find(|(event_type, _)| *event_type == encoded.event_type);
+        let personal = masks.iter().find(|(event_type, _)| *event_type == encoded.event_type);
         for pointer in personal.map_or(&[][..], |(_, pointers)| pointers) {
             let text = expected.pointer_mut(pointer).unwrap();
             assert!(text.is_string(), "{} {pointer}", encoded.event_type);
             *text = Value::Null;
         }
-        let hidden = masked(|| sample.encode());
+        let hidden = masked(mask, || sample.encode());
         assert_eq!(value(&hidden)["data"], expected, "{}", encoded.event_type);
         assert!(Event::decode(&hidden.event_type, &hidden.data).is_ok(), "{}", encoded.event_type);
     }

@@ -32,7 +32,8 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
             membership::ids(stream).and_then(|(group, person)| of_membership(group, person, event)).into_iter().collect()
         }
         Event::Username(event) => vec![of_username(event)],
-        Event::Comment(_)
+        Event::Allowance(_)
+        | Event::Comment(_)
         | Event::Conversation(_)
         | Event::Fan(_)
         | Event::Listing(_)

@@ -151,7 +151,7 @@ fn commands(club: &Community, by: PersonId, on: PersonId, wish: Wish) -> Vec<Fol
     };
     let change = |changes| vec![FollowUp::Group(GROUP, group::Command::ChangeGroup { by: standing(by), changes })];
     match wish {
-        Wish::Invite => other(M::InviteMember { by: standing(by), who: standing(on) }),
+        Wish::Invite => other(M::InviteMember { by: standing(by), who: standing(on), counted: true }),
         Wish::Accept => own(M::AcceptInvitation { by: standing(by) }),
         Wish::Decline => own(M::DeclineInvitation { by: standing(by) }),
         Wish::Revoke => other(M::RevokeInvitation { by: standing(by) }),

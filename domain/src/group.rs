@@ -1,8 +1,10 @@
 //! A group: its name, its privacy and other settings, and who keeps order in it.
 
 use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
+use crate::authored::digest;
 use crate::stance::Rights;
-use crate::{Comment, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
+use crate::weight;
+use crate::{Comment, Communal, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -153,9 +155,9 @@ pub enum Event {
     #[serde(rename = "group.created.v1")]
     Created {
         /// Its name.
-        name: String,
+        name: Communal<String>,
         /// What it is for.
-        description: Option<String>,
+        description: Option<Communal<String>>,
         /// How private it is.
         privacy: Privacy,
         /// How one becomes a member.
@@ -167,13 +169,13 @@ pub enum Event {
     #[serde(rename = "group.renamed.v1")]
     Renamed {
         /// The new one.
-        name: String,
+        name: Communal<String>,
     },
     /// It has another description, or none.
     #[serde(rename = "group.described.v1")]
     Described {
         /// The new one.
-        description: Option<String>,
+        description: Option<Communal<String>>,
     },
     /// It is more or less private; a new era begins.
     #[serde(rename = "group.privacy_changed.v1")]
@@ -231,10 +233,6 @@ pub enum Event {
 /// Settings as they stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
     /// How one becomes a member.
     pub membership: Policy,
     /// Whether members may invite.
@@ -247,14 +245,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            name: String::new(),
-            description: None,
-            membership: Policy::default(),
-            members_invite: true,
-            member_list_public: true,
-            history: History::All,
-        }
+        Self { membership: Policy::default(), members_invite: true, member_list_public: true, history: History::All }
     }
 }
 
@@ -262,6 +253,10 @@ impl Default for Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     settings: Settings,
+    /// Digests of name and description, to know a change that changes nothing. The words themselves would fill the cache of
+    /// aggregates.
+    name: u64,
+    description: u64,
     eras: Eras,
     /// Moderators and admins, with the episode of membership their role counts for.
     roles: BTreeMap<PersonId, (Role, u32)>,
@@ -427,6 +422,10 @@ impl Decider for Group {
         }
     }
 
+    fn heap(&self) -> usize {
+        self.eras.heap() + weight::of_map(&self.roles) + weight::of_map(&self.departed)
+    }
+
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Group(event) = event { Some(event) } else { None }
     }
@@ -434,12 +433,13 @@ impl Decider for Group {
     fn evolve(mut self, event: &Event, at: Timestamp) -> Self {
         match event.clone() {
             Event::Created { name, description, privacy, membership, founder } => {
-                self.settings = Settings { name, description, membership, ..Settings::default() };
+                self.settings = Settings { membership, ..Settings::default() };
+                (self.name, self.description) = (digest_of(Some(&name)), digest_of(description.as_ref()));
                 self.eras = Eras::beginning(privacy);
                 self.roles.insert(founder, (Role::Admin, 1));
             }
-            Event::Renamed { name } => self.settings.name = name,
-            Event::Described { description } => self.settings.description = description,
+            Event::Renamed { name } => self.name = digest_of(Some(&name)),
+            Event::Described { description } => self.description = digest_of(description.as_ref()),
             Event::PrivacyChanged { privacy } => self.eras.change(privacy, at),
             Event::PolicyChanged { membership } => self.settings.membership = membership,
             Event::MemberInvitationsSwitched { on } => self.settings.members_invite = on,
@@ -462,6 +462,10 @@ impl Decider for Group {
         let group = key.parse().ok()?;
         self.exists().then(|| Scope { owner: Owner::Group(group), privacy: self.privacy(), era: self.era() })
     }
+}
+
+fn digest_of(text: Option<&Communal<String>>) -> u64 {
+    digest(text.and_then(Communal::get).map(String::as_str))
 }
 
 #[cfg(test)]

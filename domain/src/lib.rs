@@ -12,6 +12,7 @@
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]; [`visible`]: which characters can be seen
 
 pub mod access;
+pub mod allowance;
 pub mod authored;
 pub mod change;
 pub mod comment;
@@ -44,11 +45,12 @@ pub mod time;
 pub mod unmasking;
 pub mod username;
 pub mod visible;
+pub mod weight;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
 pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
-pub use personal::{Personal, masked};
+pub use personal::{Communal, Mask, Personal, masked};
 pub use text::{Body, Comment, DisplayName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
 pub use time::{Span, Timestamp};

@@ -2,6 +2,7 @@
 
 use crate::access::{Action, Denied, Role, Standing};
 use crate::stance::Rights;
+use crate::weight;
 use crate::{
     Comment, Context, Decider, Kind, ListingId, Money, Named, PersonId, Personal, Price, Reason, Rejection, Slug, StreamName, Text,
     Timestamp, Title,
@@ -350,6 +351,15 @@ impl Decider for Listing {
             (Self::Offered(offer), Command::MarkAvailable { by }) => offer.offer_again(by),
             (Self::Offered(offer), Command::WithdrawListing { by, reason }) => offer.withdraw(by, reason.as_ref()),
         }
+    }
+
+    /// The texts are kept, not digests of them: an edit of one is stored with all others.
+    fn heap(&self) -> usize {
+        let Self::Offered(offer) = self else { return 0 };
+        let Details { title, description, category, condition: _, pickup, delivery } = &offer.details;
+        let texts = [Some(title), Some(description), pickup.as_ref(), delivery.as_ref()].into_iter().flatten();
+        let texts = texts.filter_map(Personal::get).map(|text| weight::of_text(text.len()));
+        size_of::<Offer>() + weight::of_text(category.len()) + texts.sum::<usize>()
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

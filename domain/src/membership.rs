@@ -3,6 +3,7 @@
 use crate::access::{Action, Standing};
 use crate::group::Departure;
 use crate::stance::Rights;
+use crate::weight;
 use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub enum Command {
         by: Standing,
         /// Whom.
         who: Standing,
+        /// Whether a place was taken in their [allowance](crate::allowance): nobody is invited without.
+        counted: bool,
     },
     /// Takes the invitation.
     AcceptInvitation {
@@ -357,7 +360,7 @@ impl Decider for Membership {
             | Command::LeaveGroup { by }
             | Command::UnbanMember { by } => vec![Rights::Group(by)],
             Command::RefuseRequest { by, .. } | Command::BindMember { by } => by.iter_mut().map(Rights::Group).collect(),
-            Command::InviteMember { by, who } | Command::RemoveMember { by, who, .. } | Command::BanMember { by, who, .. } => {
+            Command::InviteMember { by, who, .. } | Command::RemoveMember { by, who, .. } | Command::BanMember { by, who, .. } => {
                 vec![Rights::Group(by), Rights::Group(who)]
             }
         }
@@ -367,7 +370,7 @@ impl Decider for Membership {
         match command {
             Command::FoundGroup if self.episodes.is_empty() => Ok(vec![self.joined(0, Way::Founding, None)]),
             Command::FoundGroup => Ok(vec![]),
-            Command::InviteMember { by, who } => self.invite(by, who, context),
+            Command::InviteMember { by, who, counted } => self.invite(by, who, *counted, context),
             Command::AcceptInvitation { by } => self.accept(by),
             Command::DeclineInvitation { by } => {
                 by.may(Action::See)?;
@@ -409,6 +412,10 @@ impl Decider for Membership {
             Command::BindMember { by } => self.bind(by.as_ref()),
             Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure, context.now)),
         }
+    }
+
+    fn heap(&self) -> usize {
+        weight::of_vec(&self.episodes)
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -52,7 +52,7 @@ fn invite(club: &Community, by: PersonId) -> Command {
     invite_whom(club, by, ANN)
 }
 fn invite_whom(club: &Community, by: PersonId, who: PersonId) -> Command {
-    Command::InviteMember { by: club.standing(by), who: club.standing(who) }
+    Command::InviteMember { by: club.standing(by), who: club.standing(who), counted: true }
 }
 fn accept(club: &Community) -> Command {
     Command::AcceptInvitation { by: club.standing(ANN) }

@@ -3,6 +3,7 @@
 use crate::access::{Denied, Key, Owner, Privacy, Scope};
 use crate::fan::Fan;
 use crate::stance::Rights;
+use crate::weight;
 use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -443,6 +444,10 @@ impl Decider for Page {
             }
         }
         self
+    }
+
+    fn heap(&self) -> usize {
+        weight::of_text(self.name.len()) + weight::of_text(self.username.len()) + weight::of_map(&self.staff)
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -2,6 +2,7 @@
 
 use crate::access::{Action, Denied, Role, Standing};
 use crate::stance::Rights;
+use crate::weight;
 use crate::{
     AnswerId, Body, Comment, Context, Decider, Kind, Named, PersonId, Personal, QuestionId, Rejection, StreamName, Timestamp, Title,
 };
@@ -238,6 +239,10 @@ impl Decider for Question {
                 Ok(if *closed { vec![Event::Reopened] } else { vec![] })
             }
         }
+    }
+
+    fn heap(&self) -> usize {
+        if let Self::Asked { answers, .. } = self { weight::of_map(answers) } else { 0 }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -1,6 +1,6 @@
 //! JSON Schema of every event, made from its type and its documentation, and the catalogue of all events for people.
 
-use crate::{Currency, Personal, Timestamp, event::event_schemas};
+use crate::{Communal, Currency, Personal, Timestamp, event::event_schemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::{
@@ -21,6 +21,21 @@ impl<T: JsonSchema> JsonSchema for Personal<T> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "null"], PERSONAL: true })
+    }
+}
+
+/// The word that marks a text that is as open as its group.
+const COMMUNAL: &str = "x-communal";
+
+impl<T: JsonSchema> JsonSchema for Communal<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Communal{}", T::schema_name()).into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "null"], COMMUNAL: true })
     }
 }
 
@@ -47,6 +62,53 @@ impl JsonSchema for Currency {
         json_schema!({ "type": "string", "pattern": "^[A-Z]{3}$" })
     }
 }
+
+/// The streams of each aggregate: how they are named, and what one of them holds.
+const STREAMS: [(&str, &str, &str); 15] = [
+    ("allowance", "PERSON or PAGE", "what somebody did of the things that are bounded per day"),
+    ("comment", "COMMENT", "a comment or a reply"),
+    ("conversation", "PAGE.PERSON", "what a page and a person write to each other"),
+    ("fan", "PAGE.PERSON", "what a person is to a page as one of the public: follows, blocks"),
+    ("group", "GROUP", "a group's settings and roles"),
+    ("listing", "LISTING", "something on offer"),
+    ("membership", "GROUP.PERSON", "a person in a group, from the first invitation or request on"),
+    ("page", "PAGE", "a page and its staff"),
+    ("person", "PERSON", "a person"),
+    ("post", "POST", "a post in a group or on a page"),
+    ("question", "QUESTION", "a question with its answers"),
+    ("reaction", "TARGET.PERSON or TARGET.PAGE", "how somebody, or a page, reacts to a thing"),
+    ("skip", "EVENT", "that an event is passed over"),
+    ("unmasking", "USE", "that personal texts were read"),
+    ("username", "NAME", "a page's name: in lower case, without its dots"),
+];
+
+/// How streams are named.
+const NAMES: &str = "\
+## Streams
+
+A stream is called by its aggregate, a hyphen, and a key: `question-0b7c...`. Words in capitals are ids, in lower case with hyphens;
+two of them have a dot between. All that happened to one thing is one stream, in the order of `revision`, from 0 without gaps.
+
+";
+/// What stands beside the facts of every event and says where it happened.
+const SCOPE: &str = "
+## Scope
+
+`scope` tells where an event happened and how private it was there, with the event and all others of its command. It is null
+for what belongs to no group and no page, such as a person's registration.
+
+```json
+{
+  \"owner\": { \"group\": \"00000000-0000-0000-0000-0000000000c1\" },
+  \"privacy\": \"closed\",
+  \"era\": 2
+}
+```
+
+- `owner` has one field, `group` or `page`: the id of the group or page.
+- `privacy` is `public`, `closed` or `secret`; a page is always `public`.
+- `era` counts the changes of the group's privacy before, from 0. What was written in an era is read by who may read that era.
+";
 
 /// The JSON Schema of the payload of every event that is written today, by type with version: `question.posted.v1`.
 pub fn schemas() -> BTreeMap<String, Value> {
@@ -108,9 +170,16 @@ fn collect(schema: &Value, definitions: &Value, used: &mut BTreeSet<String>) {
 pub fn catalogue(sample: impl Fn(&str) -> Option<Value>) -> String {
     let mut text = String::from(
         "# Events\n\nEverything that is ever stored, made from the code: do not edit. `circolo events schema` prints the same as JSON Schema.\n\
-         Texts marked *personal* are null for analysts unless they may unmask. What stands beside the facts of every event\n\
-         (actor, command, time ...) is in [analysts.md](analysts.md).\n",
+         Texts marked *personal* are null for analysts unless they may unmask, and texts marked *of the group* unless the group was\n\
+         public with the event. What else stands beside the facts of every event (actor, command, time ...) is in\n\
+         [analysts.md](analysts.md).\n\n",
     );
+    text.push_str(NAMES);
+    text.push_str("| stream | holds |\n|---|---|\n");
+    for (name, key, holds) in STREAMS {
+        let _ = writeln!(text, "| `{name}-{key}` | {holds} |");
+    }
+    text.push_str(SCOPE);
     let mut category = String::new();
     for (name, schema) in schemas() {
         let of = name.split('.').next().unwrap_or_default();
@@ -142,6 +211,9 @@ fn line(text: &Value) -> String {
 fn kind(schema: &Value, definitions: &Value) -> String {
     if schema[PERSONAL] == json!(true) {
         return "text, *personal*".to_owned();
+    }
+    if schema[COMMUNAL] == json!(true) {
+        return "text, *of the group*".to_owned();
     }
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
         let target = &definitions[name];
@@ -179,8 +251,16 @@ fn words(schema: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Owner, Privacy, Scope};
+    use crate::stance::Voice;
     use crate::testing::samples;
+    use crate::{CommentId, GroupId, ListingId, PageId, PersonId, PostId, QuestionId};
+    use crate::{
+        allowance, comment, conversation, fan, group, listing, membership, page, person, post, question, reaction, skip, unmasking,
+        username,
+    };
     use std::{fs, path::Path};
+    use uuid::Uuid;
 
     fn golden(name: &str) -> Option<Value> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{name}.json"));
@@ -214,6 +294,53 @@ mod tests {
             names.insert(encoded.event_type);
         }
         assert!(names.iter().eq(schemas.keys()), "each type has one schema");
+    }
+
+    #[test]
+    fn the_streams_of_every_aggregate_are_described_as_they_are_named() {
+        assert_eq!(STREAMS.map(|(name, ..)| name)[..], *crate::CATEGORIES);
+        let id = Uuid::from_u128(0xc1);
+        let name = username::Name::parse("Forno.Vecchio").unwrap();
+        let (group, page, person) = (GroupId(id), PageId(id), PersonId(id));
+        let streams = [
+            allowance::stream(person),
+            comment::stream(CommentId(id)),
+            conversation::stream(page, person),
+            fan::stream(page, person),
+            group::stream(group),
+            listing::stream(ListingId(id)),
+            membership::stream(group, person),
+            page::stream(page),
+            person::stream(person),
+            post::stream(PostId(id)),
+            question::stream(QuestionId(id)),
+            reaction::stream(id, Voice::Person(person)),
+            skip::stream(id),
+            unmasking::stream(id),
+            username::stream(&name),
+        ];
+        for ((category, key, _), stream) in STREAMS.iter().zip(streams) {
+            let key = key
+                .split(" or ")
+                .next()
+                .unwrap()
+                .split('.')
+                .map(|word| if word == "NAME" { "fornovecchio".to_owned() } else { id.to_string() });
+            assert_eq!(stream.as_str(), format!("{category}-{}", key.collect::<Vec<_>>().join(".")));
+        }
+    }
+
+    #[test]
+    fn a_scope_has_the_shape_that_is_described() {
+        let scope = Scope { owner: Owner::Group(GroupId(Uuid::from_u128(0xc1))), privacy: Privacy::Closed, era: 2 };
+        let described = SCOPE.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        assert_eq!(serde_json::to_value(scope).unwrap(), serde_json::from_str::<Value>(described).unwrap());
+    }
+
+    #[test]
+    fn what_groups_say_of_themselves_is_marked() {
+        let name = &schemas()["group.created.v1"]["properties"]["name"];
+        assert_eq!((&name["x-communal"], &name["type"]), (&json!(true), &json!(["string", "null"])));
     }
 
     #[test]

@@ -26,15 +26,15 @@ const ROUNDS: usize = 3;
 /// Bounds of an [`Executor`].
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Aggregates kept in memory.
-    pub cached_streams: usize,
+    /// Bytes that the aggregates in memory may take, roughly.
+    pub cache_bytes: u64,
     /// Commands that may wait for their turn on one stream; more are [`ExecuteError::Busy`].
     pub queue_per_stream: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cached_streams: 50_000, queue_per_stream: 1_024 }
+        Self { cache_bytes: 64 << 20, queue_per_stream: 1_024 }
     }
 }
 
@@ -265,7 +265,8 @@ impl Executor {
     /// Does `work`, which is about the command `id`, while nobody else in this process does so: for a command whose first append goes
     /// to a stream that the key does not name. `None` if too many wait.
     pub async fn alone<T>(&self, id: Uuid, work: impl Future<Output = T>) -> Option<T> {
-        let slot = self.slots.of(&StreamName::new("command", id));
+        let name = StreamName::new("command", id);
+        let slot = self.slots.of(&name);
         let _turn = slot.turn(self.slots.queue_per_stream).await?;
         Some(work.await)
     }

@@ -6,40 +6,132 @@ use circolo_domain::access::Origin;
 use circolo_domain::{Decider, StreamName, Timestamp};
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// Commands remembered per stream, so that quick repeats cost no read.
 const RECENT: usize = 16;
 
-/// All streams in memory; the least used leave.
+/// Bytes that a place takes beside its state, roughly: itself, its name, what the cache keeps of it.
+const PLACE: u64 = size_of::<Slot>() as u64 + 256;
+/// Weights are told in steps of so many bytes, so that not every event is a change of weight.
+const STEP: u64 = 256;
+/// Parts of the cache that are locked one by one. Each has its part of the budget, so that none may be too small for a large
+/// state.
+const SHARDS: usize = 16;
+
+/// All streams in memory; the least used leave when they weigh too much together. Those in use stay.
 pub(crate) struct Slots {
-    slots: quick_cache::sync::Cache<StreamName, Arc<Slot>>,
+    slots: quick_cache::sync::Cache<StreamName, Weighed, ByWeight, quick_cache::DefaultHashBuilder, InUse>,
     /// See [`Options::queue_per_stream`].
     pub queue_per_stream: usize,
 }
 
-impl Slots {
-    pub fn new(options: Options) -> Self {
-        Self { slots: quick_cache::sync::Cache::new(options.cached_streams), queue_per_stream: options.queue_per_stream }
+/// A place with the weight that the cache was told of. A place that has grown is told of anew.
+#[derive(Clone)]
+struct Weighed {
+    slot: Arc<Slot>,
+    bytes: u64,
+}
+
+#[derive(Clone)]
+struct ByWeight;
+
+impl quick_cache::Weighter<StreamName, Weighed> for ByWeight {
+    fn weight(&self, _: &StreamName, weighed: &Weighed) -> u64 {
+        weighed.bytes
+    }
+}
+
+/// What somebody holds does not leave the cache: else there would be two places of one stream, each with a state of its own.
+#[derive(Clone)]
+struct InUse;
+
+impl quick_cache::Lifecycle<StreamName, Weighed> for InUse {
+    /// What leaves, to be dropped outside the locks.
+    type RequestState = Vec<Weighed>;
+
+    fn is_pinned(&self, _: &StreamName, weighed: &Weighed) -> bool {
+        Arc::strong_count(&weighed.slot) > 1
     }
 
-    /// The place of `stream`. Two callers may hold different places of one stream after an eviction in between: the
-    /// append's expected revision tells them apart.
-    pub fn of(&self, stream: &StreamName) -> Arc<Slot> {
-        let made = self.slots.get_or_insert_with(stream, || Ok::<_, std::convert::Infallible>(Arc::default()));
-        match made {
-            Ok(slot) => slot,
+    fn begin_request(&self) -> Vec<Weighed> {
+        vec![]
+    }
+
+    fn on_evict(&self, leaving: &mut Vec<Weighed>, _: StreamName, weighed: Weighed) {
+        leaving.push(weighed);
+    }
+}
+
+impl Slots {
+    pub fn new(options: Options) -> Self {
+        let Options { cache_bytes, queue_per_stream } = options;
+        let estimate = usize::try_from(cache_bytes / (2 * PLACE)).unwrap_or(usize::MAX);
+        let (mut sizes, state) = (quick_cache::OptionsBuilder::new(), quick_cache::DefaultHashBuilder::default());
+        let sizes = sizes.shards(SHARDS).estimated_items_capacity(estimate).weight_capacity(cache_bytes).build();
+        // Both capacities are given, which is all that can be missing.
+        let slots = match sizes {
+            Ok(sizes) => quick_cache::sync::Cache::with_options(sizes, ByWeight, state, InUse),
+            Err(_) => quick_cache::sync::Cache::with(estimate, cache_bytes, ByWeight, state, InUse),
+        };
+        Self { slots, queue_per_stream }
+    }
+
+    /// The place of `stream`.
+    pub fn of<'a>(&'a self, stream: &'a StreamName) -> Held<'a> {
+        let made = || Ok::<_, std::convert::Infallible>(Weighed { slot: Arc::default(), bytes: PLACE });
+        let slot = match self.slots.get_or_insert_with(stream, made) {
+            Ok(weighed) => weighed.slot,
             Err(never) => match never {},
-        }
+        };
+        Held { slots: self, stream, slot }
     }
 
     /// Somebody, perhaps another node, wrote `revision` to `stream`.
     pub fn wrote(&self, stream: &StreamName, revision: Revision) {
-        if let Some(slot) = self.slots.peek(stream) {
+        if let Some(Weighed { slot, .. }) = self.slots.peek(stream) {
             let mut content = slot.content();
             content.written = content.written.max(Some(revision));
+        }
+    }
+
+    /// What all places weigh together, as far as the cache was told.
+    #[cfg(test)]
+    pub fn weight(&self) -> u64 {
+        self.slots.weight()
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+/// A place in somebody's hands. When they let go of it the cache learns what it weighs now.
+pub(crate) struct Held<'a> {
+    slots: &'a Slots,
+    stream: &'a StreamName,
+    slot: Arc<Slot>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let bytes = self.slot.bytes.load(Ordering::Relaxed);
+        if self.slot.told.swap(bytes, Ordering::Relaxed) != bytes {
+            let weighed = Weighed { slot: Arc::clone(&self.slot), bytes: PLACE + bytes };
+            // It is there: what is held does not leave.
+            let _ = self.slots.slots.replace(self.stream.clone(), weighed, true);
         }
     }
 }
@@ -71,6 +163,10 @@ pub(crate) struct Slot {
     turns: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
     content: Mutex<Content>,
+    /// What the content weighs, in whole [`STEP`]s.
+    bytes: AtomicU64,
+    /// What the cache was told of it.
+    told: AtomicU64,
 }
 
 #[derive(Default)]
@@ -104,6 +200,8 @@ pub(crate) struct Recent {
 /// A [`Cached`] whose type is known to its category alone.
 struct Entry {
     state: Arc<dyn Any + Send + Sync>,
+    /// What the state weighs.
+    bytes: usize,
     revision: Option<Revision>,
     position: Position,
     origin: Option<Origin>,
@@ -155,6 +253,7 @@ impl Slot {
         let newer = content.entry.as_ref().is_none_or(|entry| entry.revision <= cached.revision);
         if content.generation == generation && newer {
             content.entry = Some(Entry::from(cached.clone()));
+            self.weigh(&content);
         }
     }
 
@@ -172,6 +271,15 @@ impl Slot {
         }
         let first = appended.revision + 1 - events.len() as u64;
         content.recent.push_back((metadata.command_id, Recent { fingerprint: metadata.fingerprint.clone(), first, appended }));
+        self.weigh(&content);
+    }
+
+    /// Notes what the content weighs.
+    fn weigh(&self, content: &Content) {
+        let fingerprints = content.recent.iter().filter_map(|(_, recent)| Some(recent.fingerprint.as_ref()?.len()));
+        let recent = content.recent.capacity() * size_of::<(Uuid, Recent)>() + fingerprints.sum::<usize>();
+        let bytes = (recent + content.entry.as_ref().map_or(0, |entry| entry.bytes)) as u64;
+        self.bytes.store(bytes.next_multiple_of(STEP), Ordering::Relaxed);
     }
 
     /// Forgets the state: what the log holds is no longer certain.
@@ -179,6 +287,7 @@ impl Slot {
         let mut content = self.content();
         content.generation += 1;
         content.entry = None;
+        self.weigh(&content);
     }
 
     /// A recent command.
@@ -194,6 +303,88 @@ impl Slot {
 
 impl<D: Decider> From<Cached<D>> for Entry {
     fn from(cached: Cached<D>) -> Self {
-        Self { state: cached.state, revision: cached.revision, position: cached.position, origin: cached.origin }
+        let bytes = size_of::<D>() + cached.state.heap();
+        Self { state: cached.state, bytes, revision: cached.revision, position: cached.position, origin: cached.origin }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use circolo_domain::listing::{self, Condition, Details, Listing};
+    use circolo_domain::{ListingId, Money, PersonId};
+
+    const BUDGET: u64 = 16 << 20;
+    const TEXT: usize = 5_000;
+
+    fn slots() -> Slots {
+        Slots::new(Options { cache_bytes: BUDGET, queue_per_stream: 8 })
+    }
+
+    fn stream(number: u32) -> StreamName {
+        listing::stream(ListingId(Uuid::from_u128(number.into())))
+    }
+
+    fn cached(text: usize) -> Cached<Listing> {
+        let text = |letter: &str| letter.repeat(text).into();
+        let details = Details {
+            title: text("t"),
+            description: text("d"),
+            category: "bikes".to_owned(),
+            condition: Condition::Used,
+            pickup: Some(text("p")),
+            delivery: None,
+        };
+        let price = Money { amount_minor: 1, currency: serde_json::from_str("\"EUR\"").unwrap() };
+        let posted = listing::Event::Posted { seller: PersonId(Uuid::nil()), details, price };
+        Cached { state: Arc::new(Listing::default().evolve(&posted, Timestamp::from_micros(0))), revision: Some(0), ..Cached::default() }
+    }
+
+    #[test]
+    fn fifty_thousand_large_listings_stay_within_the_budget() {
+        let slots = slots();
+        let large = cached(TEXT);
+        assert!(size_of::<Listing>() + large.state.heap() > 3 * TEXT, "a state tells what it keeps");
+        for number in 0..50_000 {
+            let stream = stream(number);
+            slots.of(&stream).put(0, &large);
+        }
+        // Counted one by one, not as the cache counts.
+        let held = slots.slots.iter().map(|(_, Weighed { slot, .. })| PLACE + slot.bytes.load(Ordering::Relaxed)).sum::<u64>();
+        assert_eq!(held, slots.weight());
+        assert!(held <= BUDGET, "{held} bytes in {} places", slots.len());
+        assert!(held > BUDGET / 2, "the budget is used: {held} bytes in {} places", slots.len());
+    }
+
+    #[test]
+    fn what_grows_while_it_is_there_makes_others_leave() {
+        let slots = slots();
+        let (small, large) = (cached(1), cached(TEXT));
+        let streams: Vec<StreamName> = (0..2_000).map(stream).collect();
+        for stream in &streams {
+            slots.of(stream).put(0, &small);
+        }
+        assert_eq!(slots.len(), streams.len(), "small ones have room");
+        for stream in &streams {
+            slots.of(stream).put(0, &large);
+        }
+        assert!(slots.weight() <= BUDGET && slots.len() < streams.len(), "{} bytes in {} places", slots.weight(), slots.len());
+    }
+
+    #[test]
+    fn what_somebody_holds_stays_the_one_place_of_its_stream() {
+        let slots = slots();
+        let (first, large) = (stream(0), cached(TEXT));
+        let held = slots.of(&first);
+        held.put(0, &large);
+        for number in 1..5_000 {
+            slots.of(&stream(number)).put(0, &large);
+        }
+        assert!(Arc::ptr_eq(&held.slot, &slots.of(&first).slot));
+        drop(held);
+        for number in 1..50_000 {
+            slots.of(&stream(number)).put(0, &large);
+        }
+        assert!(slots.slots.peek(&first).is_none(), "when nobody holds it, it leaves like any other");
     }
 }

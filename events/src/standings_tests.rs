@@ -149,7 +149,7 @@ impl Scene {
         let own = by == on;
         let reason = || Reason::parse("threw stones").unwrap();
         let mut commands = vec![
-            M::InviteMember { by: standing.clone(), who: who.clone() },
+            M::InviteMember { by: standing.clone(), who: who.clone(), counted: true },
             M::RevokeInvitation { by: standing.clone() },
             M::ApproveRequest { by: standing.clone() },
             M::RefuseRequest { by: Some(standing.clone()), reason: None },

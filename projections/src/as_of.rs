@@ -5,8 +5,8 @@ use crate::{
     Db, EngineError, Options, Projection, Value,
     db::DbError,
     engine::projector::prepare,
-    row::Table,
-    value::{FromValues, Kind},
+    row::{Column, Table},
+    value::{FromValues, Kind, Meaning},
 };
 use circolo_events::{
     EventStore, LogId, Position, private,
@@ -15,6 +15,7 @@ use circolo_events::{
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -55,7 +56,7 @@ pub struct Wanted<'a> {
     pub position: Position,
     /// Which read models.
     pub projections: Vec<Projection>,
-    /// Whether personal texts are null.
+    /// Whether personal texts are null, and what closed and secret groups say of themselves.
     pub masked: bool,
     /// Of this program.
     pub version: &'a str,
@@ -127,16 +128,13 @@ fn copy(build: &Path, plain: &Path, tables: &[(Table, i64)], about: &About<'_>) 
     connection.execute_batch("BEGIN")?;
     for (table, version) in tables {
         let (name, key) = (plain_name(table, *version), table.key());
-        let names = table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-        let columns: Vec<String> = table
-            .columns
-            .iter()
-            .map(|column| format!("{} {}{}", column.name, sql_type(column.kind), if column.nullable { "" } else { " NOT NULL" }))
-            .collect();
+        let columns: Vec<(String, String)> = table.columns.iter().map(|column| plain_column(table, column, about.masked)).collect();
+        let (columns, values): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
         connection.execute_batch(&format!(
             "CREATE TABLE {name} ({}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID; \
-             INSERT INTO {name} SELECT {names} FROM build.{} ORDER BY {key}",
+             INSERT INTO {name} SELECT {} FROM build.{} ORDER BY {key}",
             columns.join(", "),
+            values.join(", "),
             table.name
         ))?;
     }
@@ -148,6 +146,20 @@ fn copy(build: &Path, plain: &Path, tables: &[(Table, i64)], about: &About<'_>) 
     connection
         .execute(&format!("INSERT INTO {ABOUT} VALUES (?1, ?2, ?3, ?4, ?5)"), (log.to_string(), position.0, time, masked, version))?;
     Ok(connection.execute_batch("COMMIT; DETACH build")?)
+}
+
+/// A column's definition, and what is copied into it.
+fn plain_column(table: &Table, column: &Column, masked: bool) -> (String, String) {
+    let (name, kind) = (column.name, sql_type(column.kind));
+    match table.discretion.filter(|discretion| discretion.columns.contains(&name)) {
+        Some(open) if masked => {
+            (format!("{name} {kind}"), format!("CASE WHEN {} = '{}' THEN NULLIF({name}, '') END", open.column, open.word))
+        }
+        // A file has the same columns, masked or not.
+        Some(_) => (format!("{name} {kind}"), name.to_owned()),
+        None if column.nullable => (format!("{name} {kind}"), name.to_owned()),
+        None => (format!("{name} {kind} NOT NULL"), name.to_owned()),
+    }
 }
 
 const fn sql_type(kind: Kind) -> &'static str {
@@ -180,10 +192,13 @@ impl Snapshot {
         Ok(columns)
     }
 
-    /// Writes each table as a Parquet file of its name into `folder`.
+    /// Writes each table as a Parquet file of its name into `folder`. What the numbers of its columns stand for is told by
+    /// `projections`, the declarations it was made of.
     #[cfg(feature = "parquet")]
-    pub fn to_parquet(&self, folder: &Path) -> Result<(), AsOfError> {
+    pub fn to_parquet(&self, projections: &[Projection], folder: &Path) -> Result<(), AsOfError> {
         private::folder(folder).map_err(|error| AsOfError::File(folder.to_owned(), error))?;
+        let declared = projections.iter().flat_map(|projection| projection.tables.iter().map(|fold| (projection.version, fold.table)));
+        let declared: HashMap<&str, Table> = declared.map(|(version, table)| (plain_name(&table, version), table)).collect();
         let mut tables = Vec::new();
         self.query("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", |mut values| {
             tables.extend(values.pop());
@@ -191,14 +206,20 @@ impl Snapshot {
         })?;
         for table in tables {
             let Value::Text(table) = table else { continue };
-            self.table_to_parquet(&table, folder)?;
+            let truths = |name: &str| table == ABOUT && name == "masked";
+            let meaning = |name: &str| match declared.get(table.as_str()) {
+                Some(table) => table.columns.iter().find(|column| column.name == name).map(|column| column.meaning).unwrap_or_default(),
+                None if truths(name) => Meaning::Truth,
+                None => Meaning::Plain,
+            };
+            self.table_to_parquet(&table, &meaning, folder)?;
         }
         Ok(())
     }
 
     #[cfg(feature = "parquet")]
-    fn table_to_parquet(&self, table: &str, folder: &Path) -> Result<(), AsOfError> {
-        use circolo_events::transfer::sheet::{Cell, Column, Kind, ParquetError, Sheet};
+    fn table_to_parquet(&self, table: &str, meaning: &dyn Fn(&str) -> Meaning, folder: &Path) -> Result<(), AsOfError> {
+        use circolo_events::transfer::sheet::{Cell, Column, Kind as Sort, ParquetError, Sheet};
         let path = folder.join(format!("{table}.parquet"));
         let failed = |error: ParquetError| AsOfError::Parquet(path.clone(), error.into());
         let mut columns = Vec::new();
@@ -206,22 +227,26 @@ impl Snapshot {
             columns.push(<(String, String, bool)>::from_values(values).map_err(io::Error::other)?);
             Ok(())
         })?;
-        let kind = |sql: &str| match sql {
-            "INTEGER" => Kind::Int,
-            "REAL" => Kind::Float,
-            _ => Kind::Text,
+        let sort = |name: &str, sql: &str| match (sql, meaning(name)) {
+            ("INTEGER", Meaning::Truth) => Sort::Bool,
+            ("INTEGER", Meaning::Moment) => Sort::Time,
+            ("INTEGER", Meaning::Plain) => Sort::Int,
+            ("REAL", _) => Sort::Float,
+            _ => Sort::Text,
         };
         let described: Vec<Column<'_>> =
-            columns.iter().map(|(name, sql, not_null)| Column { name, kind: kind(sql), nullable: !not_null }).collect();
+            columns.iter().map(|(name, sql, not_null)| Column { name, kind: sort(name, sql), nullable: !not_null }).collect();
         let partial = beside(&path, "partial");
         let mut sheet = Sheet::create(&partial, &described).map_err(failed)?;
         let names: Vec<&str> = described.iter().map(|column| column.name).collect();
         self.query(&format!("SELECT {} FROM {table}", names.join(", ")), |values| {
-            let cells = values.into_iter().map(|value| match value {
-                Value::Int(number) => Cell::Int(number),
-                Value::Float(number) => Cell::Float(number),
-                Value::Text(text) => Cell::Text(text),
-                Value::Null | Value::List(_) => Cell::Null,
+            let cells = values.into_iter().zip(&described).map(|(value, column)| match (value, column.kind) {
+                // What never comes has no place in a calendar.
+                (Value::Int(i64::MAX), Sort::Time) | (Value::Null | Value::List(_), _) => Cell::Null,
+                (Value::Int(number), Sort::Bool) => Cell::Bool(number != 0),
+                (Value::Int(number), _) => Cell::Int(number),
+                (Value::Float(number), _) => Cell::Float(number),
+                (Value::Text(text), _) => Cell::Text(text),
             });
             sheet.push(cells).map_err(io::Error::other)
         })?;

@@ -4,17 +4,18 @@ use crate::audience::Readable;
 use crate::figures::{ByEra, CAP, Rights, place_and_era};
 use crate::past::{self, Past, PastError};
 use crate::questions::{BOTH, ELSEWHERE};
-use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row, search::Words};
+use crate::{Db, DbError, Fold, Keys, Projection, Row, Value, projection, record, row, search::Words};
 use circolo_domain::access::{Key, Privacy};
-use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership, question};
-use circolo_events::Recorded;
+use circolo_domain::{Communal, Decider, Event, GroupId, PersonId, Timestamp, group, membership, question};
+use circolo_events::{Position, Recorded};
+use std::sync::Arc;
 
 row! {
     /// A group: what the directory shows and what its settings are.
     pub struct GroupRow in "groups_v2" {
         /// The group's id.
         pub id: String,
-        /// Its name; not unique.
+        /// Its name; not unique. Empty where it is masked.
         pub name: String,
         /// What it is for.
         pub description: Option<String>,
@@ -43,6 +44,7 @@ row! {
     }
     index "listed" (listed, position);
     search (name, description) for audience;
+    masked (name, description) unless privacy = "public";
 }
 
 /// The name of a value as JSON has it.
@@ -57,14 +59,19 @@ fn audience(privacy: Privacy, group: &str) -> String {
     if privacy == Privacy::Secret { format!("group:{group}") } else { EVERYONE.to_owned() }
 }
 
+/// A text of the group, unless the history is a masked one.
+fn words(text: Option<&Communal<String>>) -> Option<String> {
+    text.and_then(Communal::get).cloned()
+}
+
 impl GroupRow {
     fn created(key: &str, event: &Recorded, created: &group::Event) -> Option<Self> {
         let group::Event::Created { name, description, privacy, membership, founder } = created else { return None };
         let settings = group::Settings::default();
         Some(Self {
             id: key.to_owned(),
-            name: name.clone(),
-            description: description.clone(),
+            name: words(Some(name)).unwrap_or_default(),
+            description: words(description.as_ref()),
             privacy: word(privacy),
             listed: *privacy != Privacy::Secret,
             audience: audience(*privacy, key),
@@ -81,8 +88,8 @@ impl GroupRow {
 
     fn changed(mut self, event: &group::Event) -> Self {
         match event {
-            group::Event::Renamed { name } => self.name.clone_from(name),
-            group::Event::Described { description } => self.description.clone_from(description),
+            group::Event::Renamed { name } => self.name = words(Some(name)).unwrap_or_default(),
+            group::Event::Described { description } => self.description = words(description.as_ref()),
             group::Event::PrivacyChanged { privacy } => {
                 (self.privacy, self.listed) = (word(privacy), *privacy != Privacy::Secret);
                 self.audience = audience(*privacy, &self.id);
@@ -275,15 +282,37 @@ async fn count(db: &Db, keys: &[Key]) -> Result<(i64, Option<i64>), DbError> {
     Ok((questions, Some(answers)))
 }
 
-/// The group as of a moment, from the events of its own stream, for a reader with `keys` to it: the caller has checked that they may
-/// see it.
+/// A group as of a moment, from the log alone.
+#[derive(Debug, Clone)]
+pub struct GroupThen {
+    /// The aggregate, for rights.
+    pub state: Arc<group::Group>,
+    row: Option<GroupRow>,
+    members: i64,
+}
+
+impl GroupThen {
+    /// Folds it.
+    pub async fn fold(past: Past<'_>, id: GroupId) -> Result<Self, PastError> {
+        let own = past.stream(&group::stream(id)).await?;
+        let row = past::rows::<GroupRow>(own.iter().collect()).remove(&id.to_string());
+        let people = if row.is_some() { past.prefix(&format!("membership-{id}.")).await? } else { vec![] };
+        let stats = past::rows::<GroupStatsRow>(own.iter().chain(&people).collect()).remove(&id.to_string());
+        Ok(Self { state: Arc::new(past::state(&own)), row, members: stats.map_or(0, |stats| stats.members) })
+    }
+
+    /// Bytes it takes, roughly.
+    pub fn size(&self) -> usize {
+        size_of::<group::Group>() + self.state.heap() + self.row.as_ref().map_or(0, Row::size)
+    }
+}
+
+/// The group as of a moment, for a reader with `keys` to it: the caller has checked that they may see it.
 ///
 /// What was asked and answered keeps its place in the log for ever, so that is counted by place.
-pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId, keys: &[Key]) -> Result<Option<GroupDetail>, PastError> {
-    let Some(row) = past::rows::<GroupRow>(own.iter().collect()).remove(&id.to_string()) else { return Ok(None) };
-    let people = past.prefix(&format!("membership-{id}.")).await?;
-    let stats = past::rows::<GroupStatsRow>(own.iter().chain(&people).collect()).remove(&id.to_string());
-    let mut params: Vec<Value> = vec![past.until.0.into()];
+pub async fn as_of(db: &Db, until: Position, then: &GroupThen, keys: &[Key]) -> Result<Option<GroupDetail>, DbError> {
+    let Some(row) = then.row.clone() else { return Ok(None) };
+    let mut params: Vec<Value> = vec![until.0.into()];
     let (asked, given) = (QUESTIONS.allowed(keys, &mut params), ANSWERS.allowed(keys, &mut params));
     let sql = asked.beside(&given, |asked, given| {
         let readable = format!("FROM questions_v2 t WHERE {asked} AND t.position <= $1");
@@ -305,7 +334,7 @@ pub async fn as_of(db: &Db, past: Past<'_>, own: &[Recorded], id: GroupId, keys:
         created: row.created,
         revision: row.revision,
         position: row.position,
-        members: stats.map_or(0, |stats| stats.members),
+        members: then.members,
         questions,
         answers: Some(answers),
         by_era: None,

@@ -1,10 +1,12 @@
 //! Read models `memberships_v2` and `episodes_v2`: who is, was or wants to be in which group.
 
 use crate::past::{self, Past, PastError};
-use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
+use crate::value::End;
+use crate::{Db, DbError, Fold, Keys, Projection, Row, Value, projection, record, row};
 use circolo_domain::access::Role;
-use circolo_domain::{Event, GroupId, PersonId, Timestamp, group, membership};
+use circolo_domain::{Decider, Event, GroupId, PersonId, Timestamp, group, membership};
 use circolo_events::Recorded;
+use std::sync::Arc;
 
 row! {
     /// One person in one group. The statuses may overlap: somebody may be invited and have asked.
@@ -41,8 +43,8 @@ row! {
         pub requested: Option<Timestamp>,
         /// Place in the log of the ban.
         pub banned_position: Option<i64>,
-        /// Until when it stands, in microseconds; the greatest number for good.
-        pub banned_until: Option<i64>,
+        /// Until when it stands.
+        pub banned_until: Option<End>,
         /// Why.
         pub ban_reason: Option<String>,
     }
@@ -111,7 +113,7 @@ impl MembershipRow {
         match event {
             // As in the domain: of several invitations the one with most weight stands, and none reaches whoever is banned.
             membership::Event::Invited { may_approve, .. }
-                if self.banned_until > Some(recorded.recorded_at.micros()) || (self.inviter_may_approve && !may_approve) => {}
+                if self.banned_until > Some(End::at(Some(recorded.recorded_at))) || (self.inviter_may_approve && !may_approve) => {}
             membership::Event::Invited { inviter, may_approve } => {
                 (self.invited_position, self.invited, self.inviter) = (position, at, Some(inviter.to_string()));
                 self.inviter_may_approve = *may_approve;
@@ -130,7 +132,7 @@ impl MembershipRow {
                 self.invitation_ended();
                 self.request_ended();
                 self.member_position = None;
-                (self.banned_position, self.banned_until) = (position, Some(until.map_or(i64::MAX, Timestamp::micros)));
+                (self.banned_position, self.banned_until) = (position, Some(End::at(*until)));
                 self.ban_reason = reason.get().cloned();
             }
             membership::Event::Unbanned => self.ban_ended(),
@@ -317,7 +319,7 @@ impl MembershipRow {
             Status::Member => self.member_position,
             Status::Invited => self.invited_position,
             Status::Requested => self.requested_position,
-            Status::Banned => self.banned_position.filter(|_| self.banned_until > Some(at.micros())),
+            Status::Banned => self.banned_position.filter(|_| self.banned_until > Some(End::at(Some(at)))),
         };
         let given = self.role.filter(|_| self.role_episode == Some(self.episode));
         Some(ListedPerson {
@@ -328,25 +330,44 @@ impl MembershipRow {
             invited: self.invited,
             inviter: self.inviter,
             requested: self.requested,
-            banned_until: self.banned_until,
+            banned_until: self.banned_until.map(End::micros),
             ban_reason: self.ban_reason,
             position: position?,
         })
     }
 }
 
-/// The people of a group with one status as of a moment, newest first, from the events of the group's own stream.
+/// The people of a group as of a moment, from the log alone.
+#[derive(Debug, Clone)]
+pub struct PeopleThen {
+    /// The group, for rights.
+    pub group: Arc<group::Group>,
+    rows: Vec<MembershipRow>,
+}
+
+impl PeopleThen {
+    /// Folds them.
+    pub async fn fold(past: Past<'_>, id: GroupId) -> Result<Self, PastError> {
+        let own = past.stream(&group::stream(id)).await?;
+        let people = past.prefix(&format!("membership-{id}.")).await?;
+        let rows = past::rows::<MembershipRow>(own.iter().chain(&people).collect());
+        Ok(Self { group: Arc::new(past::state(&own)), rows: rows.into_values().collect() })
+    }
+
+    /// Bytes they take, roughly.
+    pub fn size(&self) -> usize {
+        size_of::<group::Group>() + self.group.heap() + self.rows.iter().map(Row::size).sum::<usize>()
+    }
+}
+
+/// The people of a group with one status as of a moment, newest first.
 pub async fn as_of(
     db: &Db,
-    past: Past<'_>,
-    own: &[Recorded],
-    group: GroupId,
+    then: &PeopleThen,
     (status, at): (Status, Timestamp),
     (before, limit): (Option<i64>, i64),
-) -> Result<Vec<ListedPerson>, PastError> {
-    let people = past.prefix(&format!("membership-{group}.")).await?;
-    let rows = past::rows::<MembershipRow>(own.iter().chain(&people).collect());
-    let mut listed: Vec<_> = rows.into_values().filter_map(|row| row.listed(status, at)).collect();
+) -> Result<Vec<ListedPerson>, DbError> {
+    let mut listed: Vec<_> = then.rows.iter().filter_map(|row| row.clone().listed(status, at)).collect();
     listed.retain(|person| before.is_none_or(|before| person.position < before));
     listed.sort_unstable_by_key(|person| std::cmp::Reverse(person.position));
     listed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

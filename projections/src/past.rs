@@ -15,6 +15,8 @@ pub struct Past<'a> {
     pub store: &'a dyn EventStore,
     /// The last position that counts.
     pub until: Position,
+    /// Events that one look may read; beyond it is [`PastError::TooMuch`].
+    pub most: usize,
 }
 
 /// What can go wrong with a look at the past.
@@ -23,6 +25,9 @@ pub enum PastError {
     /// The log.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// It is more than a request may fold.
+    #[error("until then there are more than {0} events")]
+    TooMuch(usize),
     /// The read models, where they complete the answer with what never changes.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -30,14 +35,16 @@ pub enum PastError {
 
 impl Past<'_> {
     /// The events of a stream.
-    pub async fn stream(&self, name: &StreamName) -> Result<Vec<Recorded>, LoadError> {
+    pub async fn stream(&self, name: &StreamName) -> Result<Vec<Recorded>, PastError> {
         let mut found = Vec::new();
         loop {
-            let page = self.store.read(name, found.len() as u64, PAGE).await?;
-            let full = page.len() == PAGE;
+            let wanted = self.page(found.len());
+            let page = self.store.read(name, found.len() as u64, wanted).await.map_err(LoadError::from)?;
+            let full = page.len() == wanted;
             let before = found.len();
             let read = page.len();
             decode(page.into_iter().take_while(|stored| stored.position <= self.until), &mut found)?;
+            self.bounded(found.len())?;
             if !full || found.len() - before < read {
                 return Ok(found);
             }
@@ -45,17 +52,30 @@ impl Past<'_> {
     }
 
     /// The events of all streams whose name begins with `prefix`.
-    pub async fn prefix(&self, prefix: &str) -> Result<Vec<Recorded>, LoadError> {
+    pub async fn prefix(&self, prefix: &str) -> Result<Vec<Recorded>, PastError> {
         let (mut found, mut after) = (Vec::new(), Position::START);
         loop {
-            let page = self.store.read_prefix(prefix, after, self.until, PAGE).await?;
-            let full = page.events.len() == PAGE;
+            let wanted = self.page(found.len());
+            let page = self.store.read_prefix(prefix, after, self.until, wanted).await.map_err(LoadError::from)?;
+            let full = page.events.len() == wanted;
             after = page.scanned;
             decode(page.events, &mut found)?;
+            self.bounded(found.len())?;
             if !full {
                 return Ok(found);
             }
         }
+    }
+}
+
+impl Past<'_> {
+    /// How many events to read next: one more than may be is enough to know that it is too much.
+    fn page(&self, found: usize) -> usize {
+        PAGE.min(self.most.saturating_sub(found).saturating_add(1))
+    }
+
+    fn bounded(&self, found: usize) -> Result<(), PastError> {
+        if found > self.most { Err(PastError::TooMuch(self.most)) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tables as Rust types: [`row!`](crate::row!) declares struct and table in one, [`Fold`] says how events make its rows.
 
-use crate::value::{FromValues, Kind, Value};
+use crate::value::{FromValues, Kind, Meaning, Value};
 use circolo_events::Recorded;
 
 /// One column of a table.
@@ -10,6 +10,8 @@ pub struct Column {
     pub name: &'static str,
     /// How it is stored.
     pub kind: Kind,
+    /// What its numbers stand for.
+    pub meaning: Meaning,
     /// May it be null?
     pub nullable: bool,
 }
@@ -32,6 +34,17 @@ pub struct Search {
     pub audience: &'static str,
 }
 
+/// Texts that are not for everyone in every row: for analysts they are null unless `column` holds `word`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discretion {
+    /// The texts; an empty one is masked already.
+    pub columns: &'static [&'static str],
+    /// What tells how open the row is.
+    pub column: &'static str,
+    /// What it holds where the row is open to everyone.
+    pub word: &'static str,
+}
+
 /// A table as it is declared. The engine makes the DDL; the first column is the key and a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {
@@ -43,6 +56,8 @@ pub struct Table {
     pub indexes: &'static [Index],
     /// Full-text search, if there is any.
     pub search: Option<Search>,
+    /// What analysts read of some rows only.
+    pub discretion: Option<Discretion>,
 }
 
 impl Table {
@@ -150,7 +165,7 @@ impl From<Vec<String>> for Keys {
 
 /// Declares a row type and its table in one.
 ///
-/// Columns are `String`, `i64`, `f64`, `bool`, `Timestamp` (stored as BIGINT microseconds) or an `Option` of these; what
+/// Columns are `String`, `i64`, `f64`, `bool`, `Timestamp` or `End` (stored as BIGINT microseconds) or an `Option` of these; what
 /// is not an `Option` is NOT NULL. The first column is the key and a `String`.
 ///
 /// ```
@@ -191,6 +206,7 @@ macro_rules! row {
         }
         $(index $index:literal ($($indexed:ident),+ $(,)?);)*
         $(search ($($searched:ident),+ $(,)?) for $audience:ident;)?
+        $(masked ($($masked:ident),+ $(,)?) unless $column:ident = $word:literal;)?
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq)]
@@ -211,15 +227,24 @@ macro_rules! row {
             const TABLE: $crate::Table = $crate::Table {
                 name: $table,
                 columns: &[
-                    $crate::row::Column { name: stringify!($key), kind: $crate::value::Kind::Text, nullable: false },
+                    $crate::row::Column { name: stringify!($key), kind: $crate::value::Kind::Text, meaning: $crate::value::Meaning::Plain, nullable: false },
                     $($crate::row::Column {
                         name: stringify!($field),
                         kind: <$type as $crate::value::ColumnType>::KIND,
+                        meaning: <$type as $crate::value::ColumnType>::MEANING,
                         nullable: <$type as $crate::value::ColumnType>::NULLABLE,
                     },)*
                 ],
                 indexes: &[$($crate::row::Index { name: $index, columns: &[$(stringify!($indexed)),+] }),*],
                 search: $crate::row!(@search $(($($searched),+) for $audience)?),
+                discretion: [
+                    $(Some($crate::row::Discretion {
+                        columns: &[$(stringify!($masked)),+],
+                        column: stringify!($column),
+                        word: $word,
+                    }),)?
+                    None,
+                ][0],
             };
 
             fn into_values(self) -> Vec<$crate::Value> {
@@ -292,6 +317,9 @@ mod tests {
         assert_eq!(table.columns.iter().filter(|c| c.nullable).map(|c| c.name).collect::<Vec<_>>(), ["note"]);
         assert_eq!(table.indexes, [Index { name: "by_count", columns: &["count", "id"] }]);
         assert_eq!(table.search, Some(Search { columns: &["note"], audience: "id" }));
+        let meanings: Vec<Meaning> = table.columns.iter().map(|column| column.meaning).collect();
+        let plain = Meaning::Plain;
+        assert_eq!(meanings, [plain, plain, plain, Meaning::Truth, Meaning::Moment, plain]);
     }
 
     #[test]

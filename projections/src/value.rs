@@ -41,10 +41,24 @@ pub enum Kind {
     Float,
 }
 
+/// What the numbers of a column stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Meaning {
+    /// Themselves.
+    #[default]
+    Plain,
+    /// 0 for no, 1 for yes.
+    Truth,
+    /// Microseconds since 1970; the greatest number for never.
+    Moment,
+}
+
 /// A Rust type that a column can have.
 pub trait ColumnType: Sized {
     /// How it is stored.
     const KIND: Kind;
+    /// What its numbers stand for.
+    const MEANING: Meaning = Meaning::Plain;
     /// May the column be null?
     const NULLABLE: bool = false;
 
@@ -61,9 +75,10 @@ pub trait ColumnType: Sized {
 }
 
 macro_rules! column_types {
-    ($($type:ty: $kind:ident, $take:expr, $give:expr;)*) => {$(
+    ($($type:ty: $meaning:ident, $take:expr, $give:expr;)*) => {$(
         impl ColumnType for $type {
-            const KIND: Kind = Kind::$kind;
+            const KIND: Kind = Kind::Int;
+            const MEANING: Meaning = Meaning::$meaning;
             fn into_value(self) -> Value {
                 let give: fn($type) -> Value = $give;
                 give(self)
@@ -77,9 +92,36 @@ macro_rules! column_types {
 }
 
 column_types! {
-    i64: Int, |v| if let Value::Int(n) = v { Ok(n) } else { Err(v) }, Value::Int;
-    bool: Int, |v| if let Value::Int(n) = v { Ok(n != 0) } else { Err(v) }, |b| Value::Int(i64::from(b));
-    Timestamp: Int, |v| if let Value::Int(n) = v { Ok(Timestamp::from_micros(n)) } else { Err(v) }, |t| Value::Int(t.micros());
+    i64: Plain, |v| if let Value::Int(n) = v { Ok(n) } else { Err(v) }, Value::Int;
+    bool: Truth, |v| if let Value::Int(n) = v { Ok(n != 0) } else { Err(v) }, |b| Value::Int(i64::from(b));
+    Timestamp: Moment, |v| if let Value::Int(n) = v { Ok(Timestamp::from_micros(n)) } else { Err(v) }, |t| Value::Int(t.micros());
+}
+
+/// The moment at which something ends, or none: never. Stored so that never comes after every moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End(i64);
+
+impl End {
+    /// At `until`, or never.
+    pub fn at(until: Option<Timestamp>) -> Self {
+        Self(until.map_or(i64::MAX, Timestamp::micros))
+    }
+
+    /// Microseconds since 1970; the greatest number for never.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl ColumnType for End {
+    const KIND: Kind = Kind::Int;
+    const MEANING: Meaning = Meaning::Moment;
+    fn into_value(self) -> Value {
+        Value::Int(self.0)
+    }
+    fn from_value(value: Value) -> Result<Self, Value> {
+        if let Value::Int(micros) = value { Ok(Self(micros)) } else { Err(value) }
+    }
 }
 
 impl ColumnType for f64 {
@@ -114,6 +156,7 @@ impl ColumnType for String {
 
 impl<T: ColumnType> ColumnType for Option<T> {
     const KIND: Kind = T::KIND;
+    const MEANING: Meaning = T::MEANING;
     const NULLABLE: bool = true;
     fn into_value(self) -> Value {
         self.map_or(Value::Null, T::into_value)

@@ -88,7 +88,7 @@ impl AsOf {
         let snapshot = Snapshot::open(file)?;
         #[cfg(feature = "parquet")]
         if let (Format::Parquet, Some(folder)) = (self.format, &self.out) {
-            snapshot.to_parquet(folder)?;
+            snapshot.to_parquet(&all(), folder)?;
         }
         if let Some(sql) = &self.query {
             return print(&snapshot, sql);

@@ -14,19 +14,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use circolo_domain::{
-    Comment, GroupId, Name, PersonId, Timestamp,
+    Comment, Decider, GroupId, Name, PersonId, Timestamp,
     access::{Action, Origin, Privacy, Role, Scope, Standing},
+    allowance::Act,
     group::{self, Changes, Group, History, Policy},
     membership::{self, Membership},
 };
 use circolo_events::ExecuteError;
 use circolo_projections::{
     figures,
-    groups::{self, Directory, GroupDetail},
-    past,
+    groups::{self, Directory, GroupDetail, GroupThen},
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -252,16 +251,23 @@ async fn list_groups(
 }
 
 /// Create a group; the caller becomes its first admin.
+///
+/// A person creates at most 50 groups in 24 hours: then it is 429 `too_many_groups`, with the moment of the next in
+/// `details.until`.
 #[utoipa::path(post, path = "/groups", tag = "groups", responses((status = 201, body = Done), Failures))]
 async fn create_group(State(app): State<App>, caller: Caller, Json(body): Json<CreateGroup>) -> Result<Done, Problem> {
     let CreateGroup { name, description, privacy, membership } = body;
     let command = group::Command::CreateGroup { name, description, privacy, membership };
     let id = GroupId(caller.command_id());
+    // What is refused anyway takes no place.
+    if Group::default().decide(&command, &caller.context(app.now())).is_ok() {
+        app.take_place(&caller, caller.person(), Act::Group).await?;
+    }
     let done = app.execute::<Group>(&caller, &group::stream(id), command, None).await?;
     Ok(Done::created(id.0, &done, format!("/v1/groups/{id}")))
 }
 
-/// Look a group up, as it is or as it was.
+/// Look a group up, as it is or as it was: the past is for registered callers.
 #[utoipa::path(get, path = "/groups/{id}", tag = "groups", params(("id" = Uuid, Path,), AsOf), responses((status = 200, body = GroupView), Failures))]
 async fn find_group(
     State(app): State<App>,
@@ -277,12 +283,18 @@ async fn find_group(
         let revision = view.revision;
         return Ok(Tagged(view, revision).into_response());
     };
-    let past = app.past(time).await?;
-    let own = past.stream(&group::stream(id)).await?;
-    let then = Arc::new(past::state::<Group>(&own));
-    standing.allows_as_of(Action::See, &then, time)?;
-    let row = groups::as_of(app.db(), past, &own, id, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
-    let view = GroupView::new(row, &standing, |action| standing.allows_as_of(action, &then, time).is_ok());
+    let (look, stream) = (app.look_back(&caller, time).await?, group::stream(id));
+    let then = if let Some(known) = look.known::<GroupThen>(&stream) {
+        known
+    } else {
+        let then = GroupThen::fold(look.past(), id).await?;
+        let size = then.size();
+        look.keep(&stream, then, size)
+    };
+    standing.allows_as_of(Action::See, &then.state, time)?;
+    // What depends on the reader is counted for each.
+    let row = groups::as_of(app.db(), look.past().until, &then, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
+    let view = GroupView::new(row, &standing, |action| standing.allows_as_of(action, &then.state, time).is_ok());
     // Without an entity tag: nothing can be changed as of then.
     Ok(Json(view).into_response())
 }

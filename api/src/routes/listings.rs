@@ -332,7 +332,7 @@ async fn post_listing(
     Ok(Done::created(id.0, &done, format!("/v1/listings/{id}")))
 }
 
-/// Read a listing, as it is or as it was.
+/// Read a listing, as it is or as it was: the past is for registered callers.
 #[utoipa::path(get, path = "/listings/{id}", tag = "market", params(("id" = Uuid, Path,), AsOf), responses((status = 200, body = ListingView), Failures))]
 async fn find_listing(
     State(app): State<App>,
@@ -349,7 +349,8 @@ async fn find_listing(
         let revision = row.revision;
         return Ok(Tagged(reader.listing(row), revision).into_response());
     };
-    let then = catalogue::as_of(app.db(), app.past(time).await?, id, viewer).await?.ok_or_else(Problem::not_found)?;
+    let look = app.look_back(&caller, time).await?;
+    let then = catalogue::as_of(app.db(), look.past(), id, viewer).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(reader.listing_as_of(then, &row.status)).into_response())
 }
 

@@ -8,17 +8,9 @@ use crate::{
     problem::Failures,
 };
 use axum::extract::State;
-use circolo_domain::{
-    GroupId, Timestamp,
-    access::Action,
-    group::{self, Group},
-};
-use circolo_projections::{
-    memberships::{self, InvitationRow, ListedPerson, Status},
-    past,
-};
+use circolo_domain::{GroupId, Timestamp, access::Action, group};
+use circolo_projections::memberships::{self, InvitationRow, ListedPerson, PeopleThen, Status};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -130,7 +122,7 @@ impl From<InvitationRow> for InvitationItem {
     }
 }
 
-/// List members, or for moderators those invited, requesting or banned. Latest first.
+/// List members, or for moderators those invited, requesting or banned. Latest first. The past is for registered callers.
 #[utoipa::path(
     get,
     path = "/groups/{id}/members",
@@ -157,10 +149,16 @@ async fn list_members(
     let rows = match page.as_of {
         None => memberships::of_group(app.db(), id, status, app.now(), before, limit).await?,
         Some(time) => {
-            let past = app.past(time).await?;
-            let own = past.stream(&group::stream(id)).await?;
-            standing.allows_as_of(action, &Arc::new(past::state::<Group>(&own)), time)?;
-            memberships::as_of(app.db(), past, &own, id, (status, time), (before, limit)).await?
+            let (look, stream) = (app.look_back(&caller, time).await?, group::stream(id));
+            let then = if let Some(known) = look.known::<PeopleThen>(&stream) {
+                known
+            } else {
+                let then = PeopleThen::fold(look.past(), id).await?;
+                let size = then.size();
+                look.keep(&stream, then, size)
+            };
+            standing.allows_as_of(action, &then.group, time)?;
+            memberships::as_of(app.db(), &then, (status, time), (before, limit)).await?
         }
     };
     Ok(Listing::page(list, page.limit, rows, |row| row.position, |row| MemberItem::new(page.status, row)))

@@ -10,8 +10,9 @@ use crate::{
 };
 use axum::extract::State;
 use circolo_domain::{
-    GroupId, PersonId, Reason, Timestamp,
+    Decider, GroupId, PersonId, Reason, Rejection, Timestamp,
     access::{Action, Standing},
+    allowance::Act,
     group::{self, Departure, Group},
     membership::{self, Command, Membership},
 };
@@ -165,6 +166,9 @@ async fn remove_member(
 }
 
 /// Invite somebody; or admit them, if they asked and the caller may approve.
+///
+/// A person invites at most 100 times in 24 hours, over all groups: then it is 429 `too_many_invitations`, with the moment of
+/// the next in `details.until`.
 #[utoipa::path(
     post,
     path = "/groups/{id}/invitations",
@@ -185,11 +189,23 @@ async fn invite_member(
         return Err(Problem::invalid(vec![Field { field: "person_id".into(), code: "unknown_person".into(), message }]));
     }
     let who = app.standing(Some(body.person_id), id).await?;
-    let command = Command::InviteMember { by: by.clone(), who };
-    if by.allows(Action::Moderate).is_ok() {
-        return execute(&app, &caller, &by, body.person_id, command).await;
+    let invites = |counted| Command::InviteMember { by: by.clone(), who: who.clone(), counted };
+    // Only who is going to be invited takes a place: who is let in, or was invited, takes none.
+    let uncounted = who.membership().decide(&invites(false), &caller.context(app.now()));
+    if uncounted != Err(membership::Error::NotCounted) {
+        let done = invite(&app, &caller, &by, body.person_id, invites(false)).await;
+        // Unless they declined, or whatever else makes an invitation of it, at this moment.
+        if !done.as_ref().is_err_and(|problem| problem.code() == membership::Error::NotCounted.code()) {
+            return done;
+        }
     }
-    invite_unseeing(&app, &caller, &by, body.person_id, command).await
+    app.take_place(&caller, caller.person(), Act::Invitation).await?;
+    invite(&app, &caller, &by, body.person_id, invites(true)).await
+}
+
+async fn invite(app: &App, call: &Call, by: &Standing, person: PersonId, command: Command) -> Result<Done, Problem> {
+    let sees = by.allows(Action::Moderate).is_ok();
+    if sees { execute(app, call, by, person, command).await } else { invite_unseeing(app, call, by, person, command).await }
 }
 
 /// Invites for somebody who may not see the queues: whatever stands there, the answer is the same. The revision would tell it,

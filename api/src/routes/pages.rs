@@ -12,7 +12,8 @@ use crate::{
 };
 use axum::extract::State;
 use circolo_domain::{
-    Name, PageId, Timestamp,
+    Name, PageId, StreamName, Timestamp,
+    allowance::Act,
     fan::{self, Fan},
     page::{self, Command, Founding, Page, PageStanding, StaffAct, StaffRole},
     username::{self, Username},
@@ -167,6 +168,9 @@ async fn list_pages(State(app): State<App>, _: MaybeCaller, Query(page): Query<L
 }
 
 /// Create a page; the caller becomes its first owner.
+///
+/// A person creates at most 20 pages in 24 hours: then it is 429 `too_many_pages`, with the moment of the next in
+/// `details.until`.
 #[utoipa::path(post, path = "/pages", tag = "pages", responses((status = 201, body = Done), Failures))]
 async fn create_page(State(app): State<App>, caller: Caller, Json(body): Json<CreatePage>) -> Result<Done, Problem> {
     let made = app.executor().alone(caller.command_id(), claim_new(&app, &caller, body)).await;
@@ -180,10 +184,19 @@ async fn claim_new(app: &App, caller: &Caller, body: CreatePage) -> Result<Done,
     if caller.keyed() && exists(app, id).await? && app.store().find(&claim, caller.command_id()).await?.is_none() {
         return Err(ExecuteError::<username::Error>::KeyReused.into());
     }
+    if is_free(app, &claim, id).await? {
+        app.take_place(caller, caller.person(), Act::Page).await?;
+    }
     let founding = Founding { name: body.name.into_string(), owner: caller.person() };
     let command = username::Command::ClaimForNewPage { page: id, username: body.username, founding };
     let done = app.execute::<Username>(caller, &claim, command, None).await?;
     Ok(Done::created(id.0, &done, format!("/v1/pages/{id}")))
+}
+
+/// Whether `page` may have the name: a claim that is refused anyway takes no place.
+async fn is_free(app: &App, claim: &StreamName, page: PageId) -> Result<bool, Problem> {
+    let owner = app.executor().load::<Username>(claim).await?.state.page();
+    Ok(owner.is_none_or(|owner| owner == page))
 }
 
 async fn exists(app: &App, id: PageId) -> Result<bool, Problem> {
@@ -217,6 +230,9 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
 }
 
 /// Change a page's name or username: owners.
+///
+/// A page takes another username at most 5 times in 24 hours, as it keeps those it had: then it is 429
+/// `too_many_username_changes`, with the moment of the next in `details.until`.
 #[utoipa::path(patch, path = "/pages/{id}", tag = "pages", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
 async fn change_page(
     State(app): State<App>,
@@ -244,6 +260,9 @@ async fn claim(app: &App, call: &Call, by: &PageStanding, username: username::Na
     }
     if current.state.username() != username.as_str() {
         let stream = username::stream(&username);
+        if is_free(app, &stream, by.page_id()).await? {
+            app.take_place(call, by.page_id(), Act::Username).await?;
+        }
         let command = username::Command::ClaimUsername { by: by.clone(), username };
         app.execute::<Username>(&call.part("username"), &stream, command, Some(by.scope())).await?;
     }

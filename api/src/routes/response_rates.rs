@@ -10,10 +10,13 @@ use crate::{
 use axum::extract::State;
 use circolo_domain::{
     PageId, Timestamp,
-    page::StaffAct,
+    page::{self, StaffAct},
     response_rate::{Basis, FORMULA, Label, LeftOut, ResponseRate, Verdict},
 };
-use circolo_projections::response_rates::{self, IncomingRow};
+use circolo_projections::{
+    DbError,
+    response_rates::{self, IncomingRow},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -177,7 +180,8 @@ fn moment(app: &App, at: Option<Timestamp>) -> Result<Timestamp, Problem> {
     }
 }
 
-/// How a page answers: a label for everyone, the figures for its staff.
+/// How a page answers: a label for everyone, at most a minute old; the figures for its staff. Another moment than now is for
+/// registered callers.
 #[utoipa::path(
     get,
     path = "/pages/{id}/response-rate",
@@ -198,12 +202,36 @@ async fn find_response_rate(
     let at = moment(&app, query.at)?;
     let standing = app.page_standing(caller.call(), page).await?;
     standing.sees()?;
+    let staff = standing.may(StaffAct::Inspect).is_ok();
+    if query.at.is_some() {
+        caller.needed()?;
+    }
     let result = match query.as_of {
+        None if !staff && query.at.is_none() => {
+            return Ok(Json(ResponseRateView { formula: FORMULA, label: label_now(&app, page).await?, figures: None }));
+        }
         None => response_rates::compute(app.db(), page, at).await?,
-        Some(time) => response_rates::as_of(app.past(time).await?, page, time).await?.ok_or_else(Problem::not_found)?,
+        Some(time) => as_of(&app, &caller, page, time).await?.ok_or_else(Problem::not_found)?,
     };
-    let figures = standing.may(StaffAct::Inspect).is_ok().then(|| FiguresView::new(&result));
+    let figures = staff.then(|| FiguresView::new(&result));
     Ok(Json(ResponseRateView { formula: FORMULA, label: result.label(), figures }))
+}
+
+/// What everyone may know now: computed once a minute, however many ask.
+async fn label_now(app: &App, page: PageId) -> Result<Label, Problem> {
+    let now = app.now();
+    let minute = now.micros().div_euclid(60_000_000);
+    let computed = async { Ok::<_, DbError>(response_rates::compute(app.db(), page, now).await?.label()) };
+    Ok(app.labels().get_or_insert_async(&(page, minute), computed).await?)
+}
+
+async fn as_of(app: &App, caller: &MaybeCaller, page: PageId, time: Timestamp) -> Result<Option<ResponseRate>, Problem> {
+    let (look, stream) = (app.look_back(caller, time).await?, page::stream(page));
+    if let Some(known) = look.known::<Option<ResponseRate>>(&stream) {
+        return Ok(*known);
+    }
+    let rate = response_rates::as_of(look.past(), page, time).await?;
+    Ok(*look.keep(&stream, rate, size_of::<Option<ResponseRate>>()))
 }
 
 /// What the formula makes of each message that persons wrote, latest first: for staff. Who wrote which is for staff who care.

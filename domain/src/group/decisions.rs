@@ -2,7 +2,8 @@
 
 use super::{Changes, Departure, Error, Event, Group, Policy};
 use crate::access::{Action, Denied, Privacy, Role, Standing};
-use crate::{Comment, Context, Name, Timestamp};
+use crate::authored::digest;
+use crate::{Comment, Communal, Context, Name, Timestamp};
 
 impl Group {
     pub(super) fn create(
@@ -20,8 +21,8 @@ impl Group {
             return Err(Error::SecretIsInviteOnly);
         }
         Ok(vec![Event::Created {
-            name: name.as_str().to_owned(),
-            description: description.map(|text| text.as_str().to_owned()),
+            name: name.as_str().into(),
+            description: description.map(|text| text.as_str().into()),
             privacy,
             membership,
             founder: context.actor.ok_or(Denied::Anonymous)?,
@@ -40,11 +41,12 @@ impl Group {
         if let Some(again) = self.eras.again().filter(|again| privacy != self.privacy() && now < *again) {
             return Err(Error::PrivacyChangedRecently { again });
         }
-        let name = changes.name.as_ref().map(|name| name.as_str().to_owned()).filter(|name| *name != settings.name);
-        let description = changes.description.as_ref().map(|text| text.as_ref().map(|text| text.as_str().to_owned()));
+        let name = changes.name.as_ref().map(Name::as_str).filter(|name| digest(Some(name)) != self.name);
+        let description = changes.description.as_ref().map(|text| text.as_ref().map(Comment::as_str));
+        let description = description.filter(|text| digest(*text) != self.description);
         let events = [
-            name.map(|name| Event::Renamed { name }),
-            description.filter(|text| *text != settings.description).map(|description| Event::Described { description }),
+            name.map(|name| Event::Renamed { name: name.into() }),
+            description.map(|text| Event::Described { description: text.map(Communal::from) }),
             (privacy != self.privacy()).then_some(Event::PrivacyChanged { privacy }),
             (membership != settings.membership).then_some(Event::PolicyChanged { membership }),
             changes.members_invite.filter(|on| *on != settings.members_invite).map(|on| Event::MemberInvitationsSwitched { on }),

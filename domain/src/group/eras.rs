@@ -47,6 +47,11 @@ pub struct Eras {
 }
 
 impl Eras {
+    /// Bytes that they take on the heap, roughly.
+    pub(super) fn heap(&self) -> usize {
+        crate::weight::of_vec(&self.stretches)
+    }
+
     /// Those of a group that comes to be.
     pub(super) fn beginning(privacy: Privacy) -> Self {
         Self { stretches: vec![Stretch::of(0, privacy)], changed: None }

@@ -29,19 +29,20 @@ impl Membership {
     }
 
     /// Who may not see the queues does not learn of them by inviting: whatever stands there, they have invited.
-    pub(super) fn invite(&self, by: &Standing, who: &Standing, context: &Context) -> Result<Vec<Event>, Error> {
+    pub(super) fn invite(&self, by: &Standing, who: &Standing, counted: bool, context: &Context) -> Result<Vec<Event>, Error> {
         let inviter = by.may(Action::Invite)?;
         // In a secret group only admins invite, and they may approve: so whoever moderates may.
         let may_approve = by.allows(Action::Moderate).is_ok();
         if self.present().is_some() {
             return Err(Error::AlreadyMember);
         }
+        let invite = |events| if counted { Ok(events) } else { Err(Error::NotCounted) };
         let stands = who.invitation();
         let void = (self.invitation.is_some() && stands.is_none()).then_some(Event::InvitationRevoked);
         let events = void.into_iter().chain([Event::Invited { inviter, may_approve }]).collect();
         if !may_approve {
             let again = stands.is_some_and(|first| first.inviter == inviter && !first.may_approve);
-            return Ok(if again { vec![] } else { events });
+            return if again { Ok(vec![]) } else { invite(events) };
         }
         if self.banned(context.now) {
             return Err(Error::PersonBanned);
@@ -50,7 +51,7 @@ impl Membership {
             return Ok(vec![self.joined(by.group().era(), Way::Invitation, Some(inviter))]);
         }
         // A second invitation counts only if it carries more weight than the first.
-        Ok(if stands.is_some_and(|first| first.may_approve) { vec![] } else { events })
+        if stands.is_some_and(|first| first.may_approve) { Ok(vec![]) } else { invite(events) }
     }
 
     pub(super) fn accept(&self, by: &Standing) -> Result<Vec<Event>, Error> {

@@ -49,6 +49,9 @@ pub enum Error {
     /// Who holds a role departs by way of the group's stream.
     #[error("this person holds a role, which has to be taken first")]
     HoldsRole,
+    /// A place in the inviter's allowance comes first.
+    #[error("somebody else changed this at the same moment; ask again")]
+    NotCounted,
 }
 
 impl Rejection for Error {
@@ -67,13 +70,19 @@ impl Rejection for Error {
             Self::UntilInPast => "until_in_past",
             Self::NotYourself => "not_yourself",
             Self::HoldsRole => "holds_role",
+            Self::NotCounted => "changed_meanwhile",
         }
     }
 
     fn kind(&self) -> Kind {
         match self {
             Self::Denied(denied) => denied.kind(),
-            Self::AlreadyMember | Self::AlreadyDecided { .. } | Self::PersonBanned | Self::NotYourself | Self::HoldsRole => Kind::Conflict,
+            Self::AlreadyMember
+            | Self::AlreadyDecided { .. }
+            | Self::PersonBanned
+            | Self::NotYourself
+            | Self::HoldsRole
+            | Self::NotCounted => Kind::Conflict,
             Self::NotAMember | Self::NoInvitation | Self::NoRequest | Self::NotBanned => Kind::NotFound,
             Self::InviteOnly | Self::NotAgainstAdmins => Kind::Forbidden,
             Self::UntilInPast => Kind::Invalid,

@@ -32,7 +32,7 @@ impl Community {
     /// Founded by [`FOUNDER`] at [`NOON`].
     pub fn founded(privacy: Privacy, membership: Policy) -> Self {
         let nothing = Self { group: Group::default(), memberships: BTreeMap::new(), now: NOON };
-        let created = group::Event::Created { name: "Alpine Club".to_owned(), description: None, privacy, membership, founder: FOUNDER };
+        let created = group::Event::Created { name: "Alpine Club".into(), description: None, privacy, membership, founder: FOUNDER };
         nothing.in_group(created).about(FOUNDER, membership::Event::Joined { episode: 1, era: 0, way: Way::Founding, admitted_by: None })
     }
 

@@ -1,6 +1,7 @@
 //! One sample of every event there is, each field filled: what the golden files hold.
 
 use crate::access::{Privacy, Role};
+use crate::allowance::Act;
 use crate::authored::Remover;
 use crate::conversation::{Opening, Previous, Side};
 use crate::group::{Departure, History, Policy};
@@ -13,8 +14,8 @@ use crate::stance::Voice;
 use crate::testing::{NOON, person};
 use crate::unmasking::Reading;
 use crate::{
-    AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, comment, conversation, fan, group, listing,
-    membership, page, person, post, question, reaction, skip, unmasking, username,
+    AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, allowance, comment, conversation, fan, group,
+    listing, membership, page, person, post, question, reaction, skip, unmasking, username,
 };
 use uuid::Uuid;
 
@@ -32,6 +33,9 @@ macro_rules! one_of_each {
 }
 
 one_of_each! {
+    allowance {
+        PlaceTaken { act: Act::Invitation }
+    }
     comment {
         Written {
             post: PostId(Uuid::from_u128(0x70)),
@@ -82,14 +86,14 @@ one_of_each! {
     }
     group {
         Created {
-            name: "Alpine Club".to_owned(),
-            description: Some("Walks above 2,000 m".to_owned()),
+            name: "Alpine Club".into(),
+            description: Some("Walks above 2,000 m".into()),
             privacy: Privacy::Closed,
             membership: Policy::Request,
             founder: person(1),
         }
-        Renamed { name: "Alpine \"Friends\"".to_owned() }
-        Described { description: Some("Walks\nand huts".to_owned()) }
+        Renamed { name: "Alpine \"Friends\"".into() }
+        Described { description: Some("Walks\nand huts".into()) }
         PrivacyChanged { privacy: Privacy::Secret }
         PolicyChanged { membership: Policy::InviteOnly }
         MemberInvitationsSwitched { on: false }

@@ -3,11 +3,13 @@
 use super::{Simulation, Wish};
 use crate::execute::Request;
 use circolo_domain::access::{Privacy, Role, Scope, Standing};
+use circolo_domain::allowance::{self, Act, Allowance};
 use circolo_domain::group::{self, Changes, Departure, Group, History, Policy};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::person::{self, Person};
 use circolo_domain::question::{self, Question};
-use circolo_domain::{AnswerId, DisplayName, GroupId, Locale, PersonId, QuestionId};
+use circolo_domain::{AnswerId, Context, Decider, DisplayName, GroupId, Locale, PersonId, QuestionId};
+use uuid::Uuid;
 
 /// Recent questions that are answered, per group.
 const RECENT: usize = 40;
@@ -85,6 +87,12 @@ impl Simulation {
         members.get(drawn).copied()
     }
 
+    /// Takes a place in the allowance of `whose`, as it is taken over the API.
+    pub fn takes_place(&mut self, person: PersonId, whose: impl Into<Uuid>, act: Act) -> bool {
+        let request = self.request(person);
+        self.offline.ask::<Allowance>(&allowance::stream(whose), &allowance::Command::TakePlace(act), &request, self.now)
+    }
+
     /// What `person` is to a group.
     pub fn standing(&self, person: PersonId, room: usize) -> Standing {
         self.offline.standing(person, self.community.groups[room].id, self.now)
@@ -156,6 +164,9 @@ pub fn create_group(simulation: &mut Simulation) -> bool {
     };
     let Some(name) = simulation.chance.text(2, 4) else { return false };
     let description = simulation.chance.text(6, 25);
+    if !simulation.takes_place(founder, founder, Act::Group) {
+        return false;
+    }
     let request = simulation.request(founder);
     let id = GroupId(request.command_id);
     let command = group::Command::CreateGroup { name, description, privacy, membership };
@@ -179,8 +190,12 @@ fn invite(simulation: &mut Simulation) {
         inviter = simulation.community.groups[room].founder;
     }
     if let Some(person) = simulation.somebody() {
-        let who = simulation.standing(person, room);
-        simulation.on_membership(room, person, inviter, |by| membership::Command::InviteMember { by, who });
+        let (by, who) = (simulation.standing(inviter, room), simulation.standing(person, room));
+        let context = Context { now: simulation.now, actor: Some(inviter), command_id: Uuid::nil() };
+        let uncounted = membership::Command::InviteMember { by, who: who.clone(), counted: false };
+        let decided = who.membership().decide(&uncounted, &context);
+        let counted = decided == Err(membership::Error::NotCounted) && simulation.takes_place(inviter, inviter, Act::Invitation);
+        simulation.on_membership(room, person, inviter, |by| membership::Command::InviteMember { by, who, counted });
     }
 }
 

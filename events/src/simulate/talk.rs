@@ -2,6 +2,7 @@
 
 use super::{Simulation, Wish};
 use crate::execute::Request;
+use circolo_domain::allowance::Act;
 use circolo_domain::comment::{self, Comment, ReplyTo};
 use circolo_domain::fan::{self, Fan};
 use circolo_domain::page::{self, Founding, Page, PageStanding};
@@ -107,6 +108,9 @@ pub fn create_page(simulation: &mut Simulation) -> bool {
     let (Some(owner), Some(name)) = (simulation.somebody(), simulation.chance.text::<2, 80, true>(1, 3)) else { return false };
     let number = simulation.talk.pages.len() + 1;
     let Some(username) = username::Name::parse(&format!("page.{number:05}.{}", simulation.options.seed)) else { return false };
+    if !simulation.takes_place(owner, owner, Act::Page) {
+        return false;
+    }
     let request = simulation.request(owner);
     let page = PageId(request.command_id);
     let founding = Founding { name: name.as_str().to_owned(), owner };

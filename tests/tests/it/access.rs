@@ -2,6 +2,7 @@
 
 use crate::community::{Cast, admit, ask, ban, comment, found, invite, listing, offer, promote, write};
 use axum::http::Method;
+use circolo_domain::Span;
 use circolo_tests::{
     actor::Actor,
     world::{Backend, World},
@@ -112,6 +113,8 @@ struct Place {
 impl Place {
     async fn new(world: &World, cast: &Cast, privacy: &str) -> Self {
         let Cast { founder, roles, .. } = cast;
+        // A day for each: nobody founds so many groups in one.
+        world.clock().advance(Span::hours(24));
         let group = found(founder, privacy, if privacy == "secret" { "invite_only" } else { "request" }).await;
         for role in ["member", "moderator", "admin"] {
             let person = &roles[ROLES.iter().position(|name| *name == role).unwrap()];

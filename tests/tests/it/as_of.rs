@@ -9,15 +9,16 @@ use circolo_events::{
     transfer::{Lens, Moments},
 };
 use circolo_projections::{
-    Db, Options, Value as Cell, all,
+    Db, Options, Table, Value as Cell, all,
     as_of::{Snapshot, Wanted, plain_name, write},
     prepare,
+    value::Meaning,
 };
 use circolo_tests::{actor::Actor, server::binary, stories, world::World};
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, sync::Arc};
 
-stories!(the_past_is_what_was_read_then, the_past_opens_nothing, what_was_not_there_yet_is_unknown);
+stories!(the_past_is_what_was_read_then, the_past_opens_nothing, what_was_not_there_yet_is_unknown, the_past_is_for_who_is_registered,);
 
 /// The answer to `path`, without what is today's.
 async fn read(who: &Actor, path: &str) -> Value {
@@ -109,7 +110,7 @@ async fn the_past_opens_nothing(world: World) {
     world.clock().advance(Span::hours(1));
     otto.post(&format!("{group}/join"), ()).await.expect(200);
     world.settled().await;
-    for reader in [&otto, &world.anonymous()] {
+    for reader in [&otto, &world.person("Pia").await] {
         reader.get(&group).await.expect(200);
         reader.get(&format!("{group}?as_of={public}")).await.expect(200).expect_json(json!({ "members": 2 }));
         for path in ["", "/members"] {
@@ -153,6 +154,72 @@ async fn what_was_not_there_yet_is_unknown(world: World) {
         ann.get(&format!("{path}?as_of={before}")).await.expect_problem(404, "not_found");
         ann.get(&path).await.expect(200);
     }
+}
+
+/// What may be known of today comes first, then who asks, then what is asked.
+async fn the_past_is_for_who_is_registered(world: World) {
+    let shop = shop(&world).await;
+    let ann = world.person("Ann").await;
+    let (open, secret) = (found(&ann, "public", "open").await, found(&ann, "secret", "invite_only").await);
+    let (skis, hidden) = (offer(&ann, &open, "Skis", 80).await, offer(&ann, &secret, "Boots", 80).await);
+    let unknown = uuid::Uuid::from_u128(7);
+    let (now, future) = (world.clock().now(), world.clock().now().plus(Span::hours(1)));
+    world.settled().await;
+    let rate = format!("{}/response-rate", shop.page);
+    for (reader, status, code) in [(world.anonymous(), 401, "unauthenticated"), (world.stranger("ghost"), 403, "not_registered")] {
+        for path in [&open, &format!("{open}/members"), &skis, &rate] {
+            reader.get(path).await.expect(200);
+            for time in [now, future] {
+                reader.get(&format!("{path}?as_of={time}")).await.expect_problem(status, code);
+            }
+        }
+        reader.get(&format!("{rate}?at={now}")).await.expect_problem(status, code);
+        let pairs = [("groups", "", &secret), ("groups", "/members", &secret), ("listings", "", &hidden)];
+        for (things, what, path) in pairs {
+            let made_up = reader.get(&format!("/v1/{things}/{unknown}{what}?as_of={now}")).await.expect_problem(404, "not_found");
+            let invisible = reader.get(&format!("{path}{what}?as_of={now}")).await;
+            assert_eq!(invisible.visible(), made_up.visible(), "{invisible}");
+        }
+        reader.get(&format!("{open}?as_of=yesterday")).await.expect_problem(400, "bad_query");
+    }
+    for path in [&open, &format!("{open}/members"), &skis, &rate] {
+        ann.get(&format!("{path}?as_of={now}")).await.expect(200);
+        ann.get(&format!("{path}?as_of={future}")).await.expect_problem(400, "as_of_in_future");
+    }
+}
+
+/// A look folds so much and no more, and says so.
+#[tokio::test]
+async fn what_is_too_much_to_fold_is_refused() {
+    let http = circolo::config::Http { as_of_events: 12, ..circolo_tests::world::settings() };
+    let world = World::with(circolo_tests::world::Backend::Memory, http).await.unwrap();
+    let shop = shop(&world).await;
+    let ann = world.person("Ann").await;
+    let group = found(&ann, "public", "open").await;
+    let members = format!("{group}/members");
+    let rate = format!("{}/response-rate", shop.page);
+    let skis = offer(&ann, &group, "Skis", 80).await;
+    for n in 0..11 {
+        world.person(&format!("P{n}")).await.post(&format!("{group}/join"), ()).await.expect(200);
+        shop.write(&shop.fan, "Hello?").await.expect(201);
+    }
+    let enough = world.clock().now();
+    shop.write(&shop.fan, "Hello?").await.expect(201);
+    world.clock().advance(Span::minutes(1));
+    for path in [&group, &members, &rate] {
+        // Twelve: the founder's and eleven others'; a dozen messages.
+        ann.get(&format!("{path}?as_of={enough}")).await.expect(200);
+    }
+    world.person("Pia").await.post(&format!("{group}/join"), ()).await.expect(200);
+    shop.write(&shop.fan, "Hello?").await.expect(201);
+    let now = world.clock().now();
+    for path in [&group, &members, &rate] {
+        let refused = ann.get(&format!("{path}?as_of={now}")).await.expect_problem(422, "as_of_too_large");
+        assert_eq!(refused.json()["fields"][0]["field"], "as_of");
+        ann.get(&format!("{path}?as_of={enough}")).await.expect(200);
+        ann.get(path).await.expect(200);
+    }
+    ann.get(&format!("{skis}?as_of={now}")).await.expect(200);
 }
 
 /// All rows of a table, in order.
@@ -205,13 +272,42 @@ async fn a_file_holds_every_table_as_it_was_and_no_text() {
         #[cfg(feature = "parquet")]
         {
             let parquet = folder.path().join(format!("parquet-{position}"));
-            Snapshot::open(&path).unwrap().to_parquet(&parquet).unwrap();
-            let file = std::fs::File::open(parquet.join("questions.parquet")).unwrap();
-            let reader = parquet::file::reader::SerializedFileReader::new(file).unwrap();
-            let count = parquet::file::reader::FileReader::metadata(&reader).file_metadata().num_rows();
-            assert_eq!(usize::try_from(count).unwrap(), rows(&path, "questions", "id").len());
+            Snapshot::open(&path).unwrap().to_parquet(&all(), &parquet).unwrap();
+            for projection in all() {
+                for fold in &projection.tables {
+                    parquet_holds_what_the_table_holds(&parquet, &path, &fold.table, plain_name(&fold.table, projection.version));
+                }
+            }
         }
     }
+}
+
+/// The same rows, with times as timestamps and truths as booleans.
+#[cfg(feature = "parquet")]
+fn parquet_holds_what_the_table_holds(folder: &Path, database: &Path, table: &Table, name: &str) {
+    use parquet::{
+        file::reader::{FileReader, SerializedFileReader},
+        record::Field,
+    };
+    let columns = table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+    let reader = SerializedFileReader::new(std::fs::File::open(folder.join(format!("{name}.parquet"))).unwrap()).unwrap();
+    let mut expected = rows(database, name, &columns).into_iter();
+    for row in reader.get_row_iter(None).unwrap() {
+        let (row, expected) = (row.unwrap(), expected.next().unwrap());
+        for ((column, (written, found)), expected) in table.columns.iter().zip(row.get_column_iter()).zip(expected) {
+            assert_eq!(column.name, written);
+            let wanted = match (expected, column.meaning) {
+                (Cell::Null | Cell::List(_), _) | (Cell::Int(i64::MAX), Meaning::Moment) => Field::Null,
+                (Cell::Int(number), Meaning::Truth) => Field::Bool(number == 1),
+                (Cell::Int(number), Meaning::Moment) => Field::TimestampMicros(number),
+                (Cell::Int(number), Meaning::Plain) => Field::Long(number),
+                (Cell::Float(number), _) => Field::Double(number),
+                (Cell::Text(text), _) => Field::Str(text),
+            };
+            assert_eq!(*found, wanted, "{name}.{written}");
+        }
+    }
+    assert_eq!(expected.next(), None, "{name}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn operators_see_what_stands_where_and_never_what_was_said(world: World) {
 
     let all = operator.get("/v1/operator/events?after=0&limit=100").await.expect(200);
     let head = world.store().head().await.unwrap();
-    assert_eq!((all.items().len(), all.json()["next"].as_i64(), all.json()["head"].as_i64()), (8, Some(head.0), Some(head.0)));
+    assert_eq!((all.items().len(), all.json()["next"].as_i64(), all.json()["head"].as_i64()), (10, Some(head.0), Some(head.0)));
     assert!(!String::from_utf8_lossy(&all.bytes).contains("Kestrels"));
     let stream = format!("question-{}", question.rsplit('/').next().unwrap());
     let asked = operator.get(&format!("/v1/operator/events?stream={stream}")).await.expect(200).items();
@@ -28,11 +28,11 @@ async fn operators_see_what_stands_where_and_never_what_was_said(world: World) {
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(asked[0][field], *value, "{field}");
     }
-    // A chain: the group, and what followed from it.
+    // A chain: the founder's place, the group, and what followed from it.
     let created = operator.get("/v1/operator/events?type=group.created").await.expect(200).items();
     let chain = operator.get(&format!("/v1/operator/events?correlation={}", created[0]["correlation"].as_str().unwrap())).await.expect(200);
-    assert_eq!(column(&chain, "type"), ["group.created.v1", "membership.joined.v1"]);
-    assert_eq!(chain.items()[1]["causation"], created[0]["id"]);
+    assert_eq!(column(&chain, "type"), ["allowance.place_taken.v1", "group.created.v1", "membership.joined.v1"]);
+    assert_eq!(chain.items()[2]["causation"], created[0]["id"]);
     // Pages, and the end of the log.
     let (mut found, mut after) = (vec![], 0);
     while after < head.0 {

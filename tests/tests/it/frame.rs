@@ -265,7 +265,7 @@ async fn what_a_request_belongs_to_is_not_for_callers_to_choose() {
         assert_eq!(reply.header("x-request-id"), chosen);
     }
     let all = correlations().await;
-    assert!(all[..before.len()] == before && all.len() == before.len() + 6, "{all:?}");
+    assert!(all[..before.len()] == before && all.len() == before.len() + 9, "{all:?}");
     let (new, old): (BTreeSet<_>, BTreeSet<_>) = (all[before.len()..].iter().collect(), before.iter().collect());
     assert_eq!(new.len(), 3, "each request and what follows from it belong together");
     assert!(new.is_disjoint(&old) && new.iter().all(|id| id.parse::<uuid::Uuid>().is_ok()));

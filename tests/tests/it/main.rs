@@ -3,6 +3,7 @@
 
 mod access;
 mod adapters;
+mod allowances;
 mod as_of;
 mod backend;
 mod bad_input;
@@ -52,6 +53,7 @@ mod leaks;
 mod listings;
 mod load;
 mod market_million;
+mod masking;
 mod memberships;
 mod nodes;
 mod nodes_engine;

@@ -1,5 +1,6 @@
 //! Stories of pages: usernames, staff, followers, blocks.
 
+use circolo_domain::Span;
 use circolo_tests::{
     actor::{Actor, Reply},
     stories,
@@ -105,6 +106,7 @@ async fn a_username_leads_to_the_page_for_ever(world: World) {
 async fn a_username_is_claimed_once_under_any_race(world: World) {
     let actors = [world.person("ann").await, world.person("bob").await, world.person("cy").await];
     for round in 0..50 {
+        world.clock().advance(Span::hours(2));
         let body = json!({ "name": "Forno", "username": format!("forno.{round:03}") });
         let replies = join_all(actors.iter().map(|actor| actor.post("/v1/pages", body.clone()))).await;
         let won: Vec<_> = replies.iter().filter(|reply| reply.status == 201).collect();
@@ -112,6 +114,7 @@ async fn a_username_is_claimed_once_under_any_race(world: World) {
         for lost in replies.iter().filter(|reply| reply.status != 201) {
             lost.clone().expect_problem(409, "username_taken");
         }
+        world.settled().await;
         actors[0].get(won[0].location()).await.expect(200);
     }
     world.settled().await;

@@ -10,6 +10,7 @@ stories!(
     a_rate_is_computed_at_a_moment_and_explained,
     a_later_spam_mark_counts_for_the_past,
     everyone_learns_the_label_and_staff_the_figures,
+    the_label_is_computed_once_a_minute,
     what_is_read_for_a_large_page_gives_the_result_of_everything,
 );
 
@@ -117,6 +118,30 @@ async fn everyone_learns_the_label_and_staff_the_figures(world: World) {
     }
     let nowhere = format!("/v1/pages/{}/response-rate", uuid::Uuid::from_u128(7));
     world.anonymous().get(&nowhere).await.expect_problem(404, "not_found");
+}
+
+/// However many ask, and whoever asks without having to.
+async fn the_label_is_computed_once_a_minute(world: World) {
+    let shop = shop(&world).await;
+    for n in 0..3 {
+        let person = world.person(&format!("P{n}")).await;
+        shop.write(&person, "Hello?").await.expect(201);
+        shop.send(&shop.agent, &person, "Yes?").await.expect(201);
+    }
+    world.settled().await;
+    let label = async || rate(&world.anonymous(), &shop, None).await["label"].clone();
+    assert_eq!(label().await, "very_responsive");
+    for n in 0..3 {
+        let person = world.signed_in(&format!("P{n}"), "");
+        shop.agent.post(&format!("{}/spam", shop.with(&person)), ()).await.expect(200);
+    }
+    world.settled().await;
+    // Staff see what is so now; others what was so when the first of them asked in this minute.
+    assert_eq!(rate(&shop.owner, &shop, None).await["counted"], 0);
+    assert_eq!(label().await, "very_responsive");
+    assert_eq!(rate(&shop.fan, &shop, None).await, json!({ "formula": 2, "label": "very_responsive" }));
+    world.clock().advance(Span::minutes(1));
+    assert_eq!(label().await, "not_rated");
 }
 
 /// Many threads over months, some answered: the bounded reading agrees with the formula over all that was ever written.

@@ -178,7 +178,9 @@ async fn everywhere(world: &World, reader: &Actor, group: &str, things: &Things,
     says(reader, &posts, when, 1, name).await;
     says(reader, &format!("{posts}/comments"), when, 1, name).await;
     says(reader, &listings, when, OFFER, name).await;
-    says(reader, &format!("{listings}?as_of={}", world.clock().now()), when, OFFER, name).await;
+    if reader.known_id().is_some() {
+        says(reader, &format!("{listings}?as_of={}", world.clock().now()), when, OFFER, name).await;
+    }
     says(reader, &format!("{group}/feed"), when, 1 + OFFER, name).await;
     says(reader, &format!("{group}/catalogue"), when, OFFER, name).await;
     if reader.known_id().is_some() {

@@ -62,7 +62,7 @@ impl History {
 
     fn founding(&mut self, id: GroupId, now: Timestamp) -> Append {
         let founder = PersonId(self.random.uuid());
-        let (name, description) = (self.random.text(3), Some(self.random.text(12)));
+        let (name, description) = (self.random.text(3).into(), Some(self.random.text(12).into()));
         let event = group::Event::Created { name, description, privacy: Privacy::Public, membership: Policy::Open, founder };
         self.append(group::stream(id), Expected::NoStream, event.into(), id, founder, "CreateGroup", now)
     }

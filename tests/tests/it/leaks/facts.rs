@@ -238,7 +238,7 @@ impl Facts {
                 event.place = self.place(target);
                 self.things.get_mut(&target).unwrap().reactions.push(number);
             }
-            "username" | "unmasking" => {}
+            "allowance" | "username" | "unmasking" => {}
             other => panic!("the hunter does not know events of {other}: teach it in leaks/facts.rs"),
         }
     }

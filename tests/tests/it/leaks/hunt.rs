@@ -72,6 +72,9 @@ fn visible(reply: &Reply, ids: &[String]) -> Visible {
 async fn ask(judge: &mut Judge<'_>, caller: &Caller, asked: &Asked, unknown: &mut BTreeMap<String, Visible>) {
     let reply = caller.actor.get(&asked.path()).await;
     judge.judge(&Answer { caller, asked, reply: &reply });
+    if asked.query("as_of").is_some() && !caller.reader.registered {
+        judge.found.check("past for the registered", reply.status.is_client_error(), || format!("{}: {reply}", caller.name));
+    }
     let mut hidden = judge.hidden(asked, &caller.reader);
     let mut made_up = asked.clone();
     if let Some(comment) = asked.query("reply_to").and_then(|id| id.parse().ok())
@@ -91,9 +94,9 @@ async fn ask(judge: &mut Judge<'_>, caller: &Caller, asked: &Asked, unknown: &mu
         let invited = asked.query("as_of").is_some()
             && asked.id().is_some_and(|id| judge.facts.groups.contains_key(&id) && judge.facts.sees(id, &caller.reader));
         let rule = if invited { "times of secrecy" } else { "unknown is unknown" };
-        judge
-            .found
-            .check(rule, of_hidden == *of_unknown, || format!("{}: {reply} {of_hidden:?} but {path} is {of_unknown:?}", caller.name));
+        // Who is not registered is told so of every time, whatever the group was then.
+        let alike = if invited && !caller.reader.registered { matches!(of_hidden.0, 401 | 403) } else { of_hidden == *of_unknown };
+        judge.found.check(rule, alike, || format!("{}: {reply} {of_hidden:?} but {path} is {of_unknown:?}", caller.name));
     }
     if asked.paged && asked.query.is_empty() && reply.status == 200 {
         turn_pages(judge, caller, asked).await;

@@ -179,7 +179,7 @@ impl<'a> Judge<'a> {
         let text = String::from_utf8_lossy(&answer.reply.bytes).into_owned();
         for marker in markers(&text) {
             self.found.markers += 1;
-            let events = self.facts.words[marker].iter().map(|number| &self.facts.events[*number]);
+            let mut events = self.facts.words[marker].iter().map(|number| &self.facts.events[*number]);
             let public = |event: &super::facts::Happened| match event.stream.split('-').next().unwrap() {
                 "page" | "username" => true,
                 "group" => event.place.is_some_and(|(group, era)| self.facts.groups[&group].eras[era].privacy == Privacy::Public),
@@ -187,13 +187,7 @@ impl<'a> Judge<'a> {
                 "listing" => event.data["details"]["category"] == *marker,
                 _ => false,
             };
-            let named = |event: &super::facts::Happened| event.stream.starts_with("group-") && event.kind != "group.role_withdrawn";
-            let events: Vec<_> = events.collect();
-            if answer.caller.reader.has("operator") || !events.iter().any(|event| public(event) || named(event)) {
-                self.found.broken("masks", answer.describe(marker));
-            } else if !events.iter().any(|event| public(event)) {
-                self.found.broken("masks of names", answer.describe(marker));
-            }
+            self.found.check("masks", !answer.caller.reader.has("operator") && events.any(public), || answer.describe(marker));
         }
     }
 

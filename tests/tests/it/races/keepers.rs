@@ -71,7 +71,7 @@ async fn no_group_is_without_an_admin() {
     let people = people(&world).await;
     let mut lost = vec![];
     for round in 0..ROUNDS {
-        let (copy, acts) = (group(&people).await, OF_A_GROUP[round % OF_A_GROUP.len()]);
+        let (copy, acts) = (group(&world, &people).await, OF_A_GROUP[round % OF_A_GROUP.len()]);
         at_once(&people, &copy, acts).await;
         world.settled().await;
         let shown = crate::community::up_to_date(&world, &world.anonymous()).await.get(&copy.fill("{group}/members")).await.expect(200);
@@ -88,7 +88,7 @@ async fn no_page_is_without_an_owner() {
     let people = people(&world).await;
     let mut lost = vec![];
     for round in 0..ROUNDS {
-        let (copy, acts) = (page(&people, round).await, OF_A_PAGE[round % OF_A_PAGE.len()]);
+        let (copy, acts) = (page(&world, &people, round).await, OF_A_PAGE[round % OF_A_PAGE.len()]);
         at_once(&people, &copy, acts).await;
         let page = copy.places["page"].rsplit('/').next().unwrap().parse().unwrap();
         let events = world.store().read(&circolo_domain::page::stream(page), 0, 100).await.unwrap();
@@ -116,7 +116,7 @@ async fn who_is_banned_while_joining_is_banned() {
     let (ann, sue) = (&people["ann"], people["sue"].clone());
     let mut lost = vec![];
     for round in 0..ROUNDS {
-        let group = group(&people).await.places["group"].clone();
+        let group = group(&world, &people).await.places["group"].clone();
         ann.patch(&group, json!({ "membership": "open" })).await.expect(200);
         let (join, stop) = (format!("{group}/join"), Arc::new(tokio::sync::Notify::new()));
         let (stopped, joining) = (stop.clone(), sue.clone());

@@ -2,6 +2,7 @@
 
 use super::table::{Act, Copy, TABLES, Table};
 use crate::community::{admit, found, promote, up_to_date};
+use circolo_domain::{Span, Timestamp};
 use circolo_tests::{
     actor::{Actor, Reply},
     world::World,
@@ -25,8 +26,12 @@ pub async fn people(world: &World) -> People {
     people
 }
 
+/// How far copies are apart: nobody invites or founds more in a day than they may.
+const APART: Span = Span::hours(3);
+
 /// A group as all races in groups begin with it.
-pub async fn group(people: &People) -> Copy {
+pub async fn group(world: &World, people: &People) -> Copy {
+    world.clock().advance(APART);
     let ann = &people["ann"];
     let group = found(ann, "public", "request").await;
     for name in ["bea", "mona", "max"] {
@@ -38,7 +43,8 @@ pub async fn group(people: &People) -> Copy {
 }
 
 /// A page as all races on pages begin with it.
-pub async fn page(people: &People, number: usize) -> Copy {
+pub async fn page(world: &World, people: &People, number: usize) -> Copy {
+    world.clock().advance(APART);
     let (ann, username) = (&people["ann"], format!("page{number:06}"));
     let page = ann.post("/v1/pages", json!({ "name": "Forno", "username": username })).await.expect(201).location().to_owned();
     let bea = &people["bea"];
@@ -115,7 +121,8 @@ impl Race<'_> {
     async fn before(&mut self, table: &Table) -> Copy {
         self.copies += 1;
         let on_page = table.reads.iter().any(|(_, path)| path.contains("{page}"));
-        let mut copy = if on_page { page(self.people, self.copies).await } else { group(self.people).await };
+        let Self { world, people, .. } = *self;
+        let mut copy = if on_page { page(world, people, self.copies).await } else { group(world, people).await };
         for act in table.before {
             let reply = copy.send(&self.people[act.0], *act).await;
             assert!(reply.status.is_success(), "{}: {reply}", table.name);
@@ -177,7 +184,7 @@ impl Race<'_> {
         for (who, path) in table.reads {
             let reader = up_to_date(self.world, &self.people[who]).await;
             let reply = reader.get(&copy.fill(path)).await;
-            reads.push(format!("{who} {path}: {}", bare(&reply, copy, table.followed)));
+            reads.push(format!("{who} {path}: {}", bare(&reply, copy, self.world.clock().now(), table.followed)));
         }
         Outcome { answers: answers.map(|reply| code(&reply, table.followed)), reads }
     }
@@ -194,29 +201,34 @@ fn code(reply: &Reply, followed: bool) -> String {
     format!("{} {} {revision}", reply.status.as_u16(), body["code"])
 }
 
-/// An answer without what tells one copy from another.
-fn bare(reply: &Reply, copy: &Copy, followed: bool) -> String {
+/// An answer at `now` without what tells one copy from another.
+fn bare(reply: &Reply, copy: &Copy, now: Timestamp, followed: bool) -> String {
     let text = String::from_utf8_lossy(&reply.bytes).into_owned();
     let ids = copy.places.iter().map(|(name, place)| (name, place.rsplit('/').next().unwrap()));
     let text = ids.fold(text, |text, (name, id)| text.replace(id, &format!("{{{name}}}")));
     let mut body: Value = serde_json::from_str(&text).unwrap_or_default();
-    strip(&mut body);
+    strip(&mut body, now);
     if followed && let Some(fields) = body.as_object_mut() {
         fields.remove("revision");
     }
     format!("{} {body}", reply.status.as_u16())
 }
 
-/// Takes away positions and ids that only this copy has.
-fn strip(value: &mut Value) {
+/// Takes away positions, ids and times that only this copy has.
+fn strip(value: &mut Value, now: Timestamp) {
     match value {
         Value::Object(fields) => {
             fields.remove("position");
             fields.remove("next");
-            fields.values_mut().for_each(strip);
+            fields.values_mut().for_each(|value| strip(value, now));
         }
-        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::Array(items) => items.iter_mut().for_each(|value| strip(value, now)),
         Value::String(text) if text.parse::<uuid::Uuid>().is_ok() => "an id".clone_into(text),
+        Value::String(text) => {
+            if let Some(away) = Timestamp::parse(text).map(|at| at.since(now)) {
+                *text = format!("{away:?} away");
+            }
+        }
         _ => {}
     }
 }
