@@ -175,7 +175,7 @@ impl App {
         let id = self.fresh_id();
         let Principal { issuer, subject, person, .. } = &*analyst.principal;
         let (who, place) = (format!("{issuer}: {subject}"), analyst.address.map(|address| address.to_string()));
-        let using = Use { reading: Reading::Events, asked: asked.to_owned(), who: who.into(), place: place.map(Into::into) };
+        let using = Use { reading: Reading::Events, asked: asked.to_owned(), who, place };
         let request = execute::Request { correlation: analyst.correlation, ..execute::Request::new(Some(*person), id) };
         let command = unmasking::Command::RecordUnmasking(using);
         self.0.parts.executor.execute::<Unmasking>(&unmasking::stream(id), command, &request).await?;

@@ -2,7 +2,7 @@
 
 use crate::{App, Problem, auth::Principal, headers, layers::Correlation};
 use axum::{extract::MatchedPath, http::request::Parts};
-use circolo_domain::{Context, PersonId, Timestamp, access::Scope};
+use circolo_domain::{Context, PersonId, StreamName, Timestamp, access::Scope};
 use circolo_events::{Revision, execute::Request};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -74,8 +74,8 @@ fn canonical(value: &Value, out: &mut String) {
 impl Call {
     /// Reads what the headers say and fixes the command id.
     ///
-    /// With an `Idempotency-Key` the id derives from issuer, subject, operation (method and route), target (path) and key;
-    /// without one it is fresh.
+    /// With an `Idempotency-Key` the id derives from person, operation (method and route), target (path) and key; without one it is
+    /// fresh.
     pub(crate) fn read(parts: &mut Parts, app: &App, principal: Arc<Principal>) -> Result<Self, Problem> {
         let if_match = headers::if_match(&parts.headers)?;
         let correlation = parts.extensions.get().map_or_else(|| app.fresh_id(), |Correlation(id)| *id);
@@ -86,9 +86,7 @@ impl Call {
                 parts.extensions.insert(fingerprint.clone());
                 let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
                 let operation = format!("{} {route}", parts.method);
-                // JSON keeps the parts apart whatever they contain.
-                let name = serde_json::json!([principal.issuer, principal.subject, operation, target(parts.uri.path()), key]).to_string();
-                (Uuid::new_v5(&COMMANDS, name.as_bytes()), Some(fingerprint))
+                (keyed_id(principal.person, &operation, parts.uri.path(), &key), Some(fingerprint))
             }
         };
         tracing::Span::current().record("command_id", tracing::field::display(command_id));
@@ -132,9 +130,9 @@ impl Call {
         Self { if_match: self.if_match.map(|_| Revision::MAX), ..self.clone() }
     }
 
-    /// What a decision on this call may know at `now`.
-    pub fn context(&self, now: Timestamp) -> Context {
-        Context { now, actor: Some(self.person()), command_id: self.command_id }
+    /// What a decision on `stream` by this call may know at `now`.
+    pub fn context<'a>(&self, stream: &'a StreamName, now: Timestamp) -> Context<'a> {
+        Context { stream, now, actor: Some(self.person()), command_id: self.command_id }
     }
 
     /// The request as `execute` takes it.
@@ -150,6 +148,14 @@ impl Call {
             if_match: self.if_match,
         }
     }
+}
+
+/// The id of a command with an `Idempotency-Key`. It is in the log, where nobody is to find whoever signs in by a name that they know:
+/// so it derives from the person's id, and not from that name.
+fn keyed_id(person: PersonId, operation: &str, path: &str, key: &str) -> Uuid {
+    // JSON keeps the parts apart whatever they contain.
+    let name = serde_json::json!([person, operation, target(path), key]).to_string();
+    Uuid::new_v5(&COMMANDS, name.as_bytes())
 }
 
 /// The path, with each id in it as we write it: a target is the same however a caller spells it.
@@ -179,6 +185,22 @@ mod tests {
         assert_eq!(of("", r#"{"a":1,"b":[{"c":2,"d":3}]}"#), of("", r#"{ "b": [{"d":3, "c":2}], "a": 1 }"#));
         assert_ne!(of("", r#"{"a":1}"#), of("", r#"{"a":"1"}"#));
         assert_ne!(of("", r#"{"a":1}"#), of("reason=x", r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn the_id_of_a_keyed_command_derives_from_the_person_and_from_no_name() {
+        let (ann, path) = (PersonId(Uuid::from_u128(1)), "/v1/groups");
+        let id = keyed_id(ann, "POST /v1/groups", path, "k");
+        assert_eq!(id, Uuid::new_v5(&COMMANDS, format!(r#"["{ann}","POST /v1/groups","/v1/groups","k"]"#).as_bytes()));
+        assert_eq!(id, keyed_id(ann, "POST /v1/groups", path, "k"));
+        for other in [
+            keyed_id(PersonId(Uuid::from_u128(2)), "POST /v1/groups", path, "k"),
+            keyed_id(ann, "PUT /v1/groups", path, "k"),
+            keyed_id(ann, "POST /v1/groups", "/v1/pages", "k"),
+            keyed_id(ann, "POST /v1/groups", path, "l"),
+        ] {
+            assert_ne!(id, other);
+        }
     }
 
     #[test]

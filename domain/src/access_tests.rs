@@ -4,10 +4,10 @@
 mod eras;
 
 use super::*;
+use crate::Span;
 use crate::group::{Event as GroupEvent, Policy};
 use crate::membership::Event as MembershipEvent;
-use crate::testing::{Community, FOUNDER, GROUP, NOON, person};
-use crate::{Personal, Span};
+use crate::testing::{Community, FOUNDER, GROUP, NOON, person, personal};
 use Privacy::{Closed, Public, Secret};
 
 const MODERATOR: PersonId = person(2);
@@ -19,7 +19,7 @@ const REQUESTING: PersonId = person(8);
 const STRANGER: PersonId = person(9);
 
 fn banned(until: Option<Timestamp>) -> MembershipEvent {
-    MembershipEvent::Banned { episode: None, reason: Personal::new("threw stones".to_owned()), until }
+    MembershipEvent::Banned { episode: None, reason: personal("threw stones"), until }
 }
 
 /// A group with one person of each sort.

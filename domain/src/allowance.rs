@@ -4,7 +4,7 @@
 //! moment, on whatever node: two takings are never both the last. A place that was taken for a deed that then did not happen
 //! stays taken.
 
-use crate::{Context, Decider, Kind, Named, Rejection, Span, StreamName, Timestamp, stance::Rights, weight};
+use crate::{Context, Decider, Kind, Named, Rejection, Span, StreamName, Timestamp, Written, stance::Rights, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -164,6 +164,9 @@ impl Decider for Allowance {
         weight::of_map(&self.taken) + self.taken.values().map(weight::of_vec).sum::<usize>()
     }
 
+    /// No text in them is a person's.
+    fn own_texts(_: &mut Event, _: &Written<'_>) {}
+
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Allowance(event) = event { Some(event) } else { None }
     }
@@ -172,13 +175,13 @@ impl Decider for Allowance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::NOON;
+    use crate::testing::{NOON, some_stream};
     use proptest::prelude::*;
 
     const ACTS: [Act; 4] = [Act::Invitation, Act::Group, Act::Page, Act::Username];
 
     fn take(state: &Allowance, act: Act, now: Timestamp) -> Result<Vec<Event>, Error> {
-        state.decide(&Command::TakePlace(act), &Context { now, actor: None, command_id: Uuid::nil() })
+        state.decide(&Command::TakePlace(act), &Context { stream: &some_stream::<Allowance>(), now, actor: None, command_id: Uuid::nil() })
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::access::{Denied, Role, Standing};
 use crate::page::StaffAct;
 use crate::stance::{Stance, Voice};
-use crate::{PersonId, Personal};
+use crate::{PersonId, Personal, TextOwner};
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -16,6 +16,17 @@ pub enum Remover {
     Author,
     /// As one who keeps order; such a removal has a reason.
     Moderator,
+}
+
+impl Remover {
+    /// Who owns the reason for removing what `owner` had said: they themselves if it is theirs, else it is a decision about them.
+    #[must_use]
+    pub const fn owner(self, owner: TextOwner) -> TextOwner {
+        match self {
+            Self::Author => owner,
+            Self::Moderator => owner.decisions(),
+        }
+    }
 }
 
 /// Whose words they are and in which version, without the words.

@@ -4,7 +4,7 @@ use super::*;
 use crate::group::{Event as GroupEvent, Policy};
 use crate::membership::{Event as MembershipEvent, Way};
 use crate::testing::stances::{AGENT, BANNED, EDITOR, MEMBER, MODERATOR, OTHER, PAGE, STRANGER, club, on_page};
-use crate::testing::{Community, FOUNDER, GROUP, samples};
+use crate::testing::{Community, FOUNDER, GROUP, personal, samples};
 use crate::{Span, stance::Stance};
 use Privacy::{Closed, Public, Secret};
 
@@ -81,7 +81,7 @@ fn how_a_membership_ended_is_for_who_keeps_order_and_for_the_person() {
     for event in [
         MembershipEvent::Left { episode: 1 },
         MembershipEvent::Removed { episode: 1, reason: None },
-        MembershipEvent::Banned { episode: Some(1), reason: "threw stones".to_owned().into(), until: None },
+        MembershipEvent::Banned { episode: Some(1), reason: personal("threw stones"), until: None },
     ] {
         let right = of(OTHER, event.clone());
         let club = club(Closed).later(Span::hours(1)).about(OTHER, event).later(Span::hours(1)).with_member(STRANGER);

@@ -7,7 +7,7 @@ use crate::post;
 use crate::stance::{Rights, Stance, Voice};
 use crate::{
     Comment as Words, CommentId, Context, Decider, Kind, Named, PageId, PersonId, Personal, PostId, Reason, Rejection, StreamName,
-    Timestamp,
+    TextOwner, Timestamp, Written,
 };
 use serde::{Deserialize, Serialize};
 
@@ -226,13 +226,13 @@ impl Decider for Comment {
                 let author = by.contributes()?;
                 let voice = by.voice(*as_page, StaffAct::Reply)?;
                 let Place { post, reply_to, page_post } = place(by, post, reply_to.as_ref())?;
-                Ok(vec![Event::Written { post, reply_to, page_post, author, voice, text: text.as_str().to_owned().into() }])
+                Ok(vec![Event::Written { post, reply_to, page_post, author, voice, text: text.owned_by(voice.owner()) }])
             }
             (_, Command::WriteComment { .. }) => Err(Error::AlreadyExists),
             (Self::Absent, _) => Err(Denied::Unknown.into()),
             (Self::Written(_, words), Command::EditComment { by, text }) => {
                 let version = words.edit(by, StaffAct::Reply, text.as_str())?;
-                Ok(version.map(|version| Event::Edited { version, text: text.as_str().to_owned().into() }).into_iter().collect())
+                Ok(version.map(|version| Event::Edited { version, text: text.owned_by(words.voice().owner()) }).into_iter().collect())
             }
             (Self::Removed(_, words), Command::EditComment { by, .. }) => {
                 words.own(by, StaffAct::Reply)?;
@@ -243,7 +243,8 @@ impl Decider for Comment {
                 if by == Remover::Moderator && reason.is_none() {
                     return Err(Error::ReasonNeeded);
                 }
-                let reason = reason.as_ref().map(|reason| reason.as_str().to_owned().into());
+                let owner = by.owner(words.voice().owner());
+                let reason = reason.as_ref().map(|reason| reason.owned_by(owner));
                 let Place { post, reply_to, page_post } = *place;
                 Ok(vec![Event::Removed { post, reply_to, page_post, voice: words.voice(), by, reason }])
             }
@@ -252,6 +253,19 @@ impl Decider for Comment {
                 Ok(vec![])
             }
         }
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        match event {
+            Event::Written { voice, text, .. } => text.give(voice.owner()),
+            Event::Edited { text, .. } => text.give(written.begun),
+            Event::Removed { voice, by, reason: Some(reason), .. } => reason.give(by.owner(voice.owner())),
+            Event::Removed { reason: None, .. } => {}
+        }
+    }
+
+    fn begins(event: &Event) -> Option<TextOwner> {
+        if let Event::Written { voice, .. } = event { Some(voice.owner()) } else { None }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

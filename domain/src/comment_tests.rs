@@ -5,7 +5,7 @@ use crate::Span;
 use crate::access::Privacy;
 use crate::group::{Event as GroupEvent, History};
 use crate::testing::stances::{AGENT, EDITOR, MEMBER, MODERATOR, OTHER, PAGE, STRANGER, club, in_club, on_page, towards};
-use crate::testing::{FOUNDER, NOON, given};
+use crate::testing::{FOUNDER, NOON, given, personal, some_stream};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ fn remove(by: Stance, reason: Option<&str>) -> Command {
 }
 
 fn written(Place { post, reply_to, page_post }: Place, author: PersonId, voice: Voice) -> Event {
-    Event::Written { post, reply_to, page_post, author, voice, text: "How high?".to_owned().into() }
+    Event::Written { post, reply_to, page_post, author, voice, text: personal("How high?") }
 }
 
 fn by_member() -> Event {
@@ -53,7 +53,7 @@ fn by_member() -> Event {
 }
 
 fn removed(by: Remover, reason: Option<&str>) -> Event {
-    let reason = reason.map(|reason| reason.to_owned().into());
+    let reason = reason.map(personal);
     Event::Removed { post: POST, reply_to: None, page_post: None, voice: Voice::Person(MEMBER), by, reason }
 }
 
@@ -110,7 +110,7 @@ fn a_removed_post_takes_no_comments() {
 
 #[test]
 fn the_author_edits() {
-    let edited = Event::Edited { version: 2, text: "How low?".to_owned().into() };
+    let edited = Event::Edited { version: 2, text: personal("How low?") };
     given::<Comment>([by_member()]).when(edit(in_club(MEMBER), "How low?")).then([edited]);
     given::<Comment>([by_member()]).when(edit(in_club(MEMBER), "How high?")).then_nothing();
     given::<Comment>([by_member()]).when(edit(in_club(FOUNDER), "x")).rejected(Denied::NotTheAuthor.into());
@@ -133,7 +133,7 @@ fn authors_remove_without_a_reason_and_who_keeps_order_with_one() {
 fn all_who_reply_as_the_page_edit_and_remove_its_replies() {
     let place = Place { page_post: Some(PAGE), ..top(POST) };
     let reply = || given::<Comment>([written(place, EDITOR, Voice::Page(PAGE))]);
-    reply().when(edit(on_page(AGENT), "x")).then([Event::Edited { version: 2, text: "x".to_owned().into() }]);
+    reply().when(edit(on_page(AGENT), "x")).then([Event::Edited { version: 2, text: personal("x") }]);
     reply().when(edit(on_page(MEMBER), "x")).rejected(Denied::StaffOnly.into());
     let gone = |by| Event::Removed { post: POST, reply_to: None, page_post: Some(PAGE), voice: Voice::Page(PAGE), by, reason: None };
     reply().when(remove(on_page(AGENT), None)).then([gone(Remover::Author)]);
@@ -154,7 +154,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 proptest! {
     #[test]
     fn asking_again_for_what_was_accepted_changes_nothing(commands in prop::collection::vec(any_command(), 0..24)) {
-        let context = Context { now: NOON, actor: None, command_id: Uuid::nil() };
+        let context = Context { stream: &some_stream::<Comment>(), now: NOON, actor: None, command_id: Uuid::nil() };
         let mut comment = Comment::default();
         for command in commands {
             let Ok(events) = comment.decide(&command, &context) else { continue };
@@ -167,8 +167,8 @@ proptest! {
 
     #[test]
     fn no_history_however_odd_makes_a_comment_panic(picks in prop::collection::vec(0..3_usize, 0..12), command in any_command()) {
-        let samples = [by_member(), Event::Edited { version: 7, text: "x".to_owned().into() }, removed(Remover::Author, None)];
+        let samples = [by_member(), Event::Edited { version: 7, text: personal("x") }, removed(Remover::Author, None)];
         let odd = picks.iter().fold(Comment::default(), |comment, pick| comment.evolve(&samples[*pick], NOON));
-        let _ = odd.decide(&command, &Context { now: NOON, actor: None, command_id: Uuid::nil() });
+        let _ = odd.decide(&command, &Context { stream: &some_stream::<Comment>(), now: NOON, actor: None, command_id: Uuid::nil() });
     }
 }

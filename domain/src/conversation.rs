@@ -7,11 +7,13 @@ use crate::permit::{Claim, CommentedOn, META, Permit, Purpose};
 use crate::stance::{Rights, Voice};
 use crate::weight;
 use crate::{
-    CommentId, Context, Decider, Kind, Message, MessageId, Named, PageId, PersonId, Personal, Rejection, Span, StreamName, Timestamp,
+    CommentId, Context, Decider, Kind, Message, MessageId, Named, PageId, PersonId, Personal, Rejection, Span, StreamName, TextOwner,
+    Timestamp, Written,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// After so long without a message from either side, the next one begins a new thread.
 pub const THREAD: Span = Span::hours(24);
@@ -191,6 +193,11 @@ pub fn ids(stream: &StreamName) -> Option<(PageId, PersonId)> {
     Some((page.parse().ok()?, person.parse().ok()?))
 }
 
+/// Who owns what is said in this stream.
+fn about(stream: &StreamName) -> TextOwner {
+    TextOwner::Person(ids(stream).map_or(PersonId(Uuid::nil()), |(_, person)| person))
+}
+
 impl Conversation {
     /// Whether a message was ever written.
     pub const fn exists(&self) -> bool {
@@ -363,7 +370,7 @@ impl Decider for Conversation {
             Command::WriteToPage { by, text } => {
                 by.as_fan()?;
                 let (previous, opening) = self.place(message, Side::Person, context.now);
-                Ok(vec![Event::PersonWrote { message, text: text.as_str().to_owned().into(), previous, opening, away: false }])
+                Ok(vec![Event::PersonWrote { message, text: text.owned_by(about(context.stream)), previous, opening, away: false }])
             }
             Command::SendPageMessage { by, to, text, purpose, permit } => {
                 let author = by.may(StaffAct::Care)?;
@@ -375,7 +382,7 @@ impl Decider for Conversation {
                     return Err(Error::Blocked);
                 }
                 let (previous, opening) = self.place(message, Side::Page, context.now);
-                let text = text.as_str().to_owned().into();
+                let text = text.owned_by(about(context.stream));
                 let (bot, purpose) = (by.bot(), *purpose);
                 Ok(vec![Event::PageWrote { message, author, bot, text, purpose, permit, previous, opening, away: false }])
             }
@@ -410,6 +417,14 @@ impl Decider for Conversation {
 
     fn heap(&self) -> usize {
         weight::of_map(&self.private_replies)
+    }
+
+    /// Both sides, for all of it is about the person.
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        match event {
+            Event::PersonWrote { text, .. } | Event::PageWrote { text, .. } => text.give(about(written.stream)),
+            Event::MarkedDone | Event::MarkedSpam | Event::Reopened => {}
+        }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::comment::{Facts, Place};
 use crate::decider::Decider;
 use crate::page::{self, Page, StaffRole};
-use crate::testing::{Given, NOON, given, person};
+use crate::testing::{Given, NOON, given, person, personal, some_stream};
 use crate::{PostId, fan};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn words() -> Message {
 }
 
 fn text() -> Personal<String> {
-    "Hello".to_owned().into()
+    personal("Hello")
 }
 
 fn message(n: u128) -> MessageId {
@@ -68,14 +68,16 @@ fn reply(id: CommentId) -> Command {
 /// A conversation in which these commands were accepted at these moments.
 fn after(history: impl IntoIterator<Item = (Timestamp, Command)>) -> Conversation {
     history.into_iter().zip(1..).fold(Conversation::default(), |state, ((now, command), n)| {
-        let events = state.decide(&command, &Context { now, actor: None, command_id: Uuid::from_u128(n) }).unwrap();
+        let events = state
+            .decide(&command, &Context { stream: &some_stream::<Conversation>(), now, actor: None, command_id: Uuid::from_u128(n) })
+            .unwrap();
         events.iter().fold(state, |state, event| state.evolve(event, now))
     })
 }
 
 /// Asks `command` at `now` of a conversation with this history.
 fn ask(history: Vec<(Timestamp, Command)>, now: Timestamp, command: &Command) -> Result<Vec<Event>, Error> {
-    after(history).decide(command, &Context { now, actor: None, command_id: NEW.0 })
+    after(history).decide(command, &Context { stream: &some_stream::<Conversation>(), now, actor: None, command_id: NEW.0 })
 }
 
 fn permit(outcome: Result<Vec<Event>, Error>) -> Result<Permit, Error> {
@@ -256,7 +258,7 @@ proptest! {
         let (mut state, mut now, mut sent) = (Conversation::default(), NOON, Vec::new());
         for ((command, hours), n) in steps.into_iter().zip(1..) {
             now = now.plus(Span::hours(hours));
-            let events = state.decide(&command, &Context { now, actor: None, command_id: Uuid::from_u128(n) }).unwrap_or_default();
+            let events = state.decide(&command, &Context { stream: &some_stream::<Conversation>(), now, actor: None, command_id: Uuid::from_u128(n) }).unwrap_or_default();
             state = events.iter().fold(state, |state, event| state.evolve(event, now));
             sent.extend(events.into_iter().map(|event| (now, event)));
         }

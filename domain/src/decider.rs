@@ -1,19 +1,28 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
-use crate::{PersonId, Span, Timestamp, access::Scope, stance::Rights};
+use crate::{PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// What a decision may know of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Context {
+pub struct Context<'a> {
+    /// The stream that is decided on.
+    pub stream: &'a StreamName,
     /// The moment of the decision: the server's clock, stamped on the events as `recorded_at`.
     pub now: Timestamp,
     /// Who asked; `None` for the server itself.
     pub actor: Option<PersonId>,
     /// The command's id. What a command creates is named by it, so that a repeat creates the same.
     pub command_id: Uuid,
+}
+
+impl Context<'_> {
+    /// The id that the stream is named by; that of nobody for one that is named otherwise.
+    pub fn subject(&self) -> Uuid {
+        self.stream.id().unwrap_or_default()
+    }
 }
 
 /// An aggregate: the fold of its stream, and what may be added to it.
@@ -35,11 +44,21 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     fn rights(command: &mut Self::Command) -> Vec<Rights<'_>>;
 
     /// The events that `command` leads to. Empty means: it is so already.
-    fn decide(&self, command: &Self::Command, context: &Context) -> Result<Vec<Self::Event>, Self::Error>;
+    fn decide(&self, command: &Self::Command, context: &Context<'_>) -> Result<Vec<Self::Event>, Self::Error>;
 
     /// The state after `event`, which was recorded at `at`. Never fails: an event that does not fit leaves the state as it is.
     #[must_use]
     fn evolve(self, event: &Self::Event, at: Timestamp) -> Self;
+
+    /// Gives the texts of `event` that have no owner theirs: those of before texts had one, and imported ones. It is whom a decision
+    /// gives them to, found in the event, the name of its stream, or its stream's beginning; a text of which none of these tells
+    /// must not be made. Without a default, so that no new aggregate forgets it.
+    fn own_texts(event: &mut Self::Event, written: &Written<'_>);
+
+    /// Whose the thing is that `event`, the first of its stream, begins; of those whose later events do not tell.
+    fn begins(_event: &Self::Event) -> Option<TextOwner> {
+        None
+    }
 
     /// Bytes that the state takes on the heap, roughly; see [`crate::weight`].
     fn heap(&self) -> usize {

@@ -1,6 +1,7 @@
 //! One enum over all aggregates' events, so that an event is decoded once for all its readers.
 
-use crate::{Decider, StreamName, Upcast};
+use crate::access::{Privacy, Scope};
+use crate::{Decider, Mask, StreamName, TextOwner, Upcast, Written, group};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 
@@ -75,6 +76,20 @@ macro_rules! aggregates {
                 }
             }
 
+            /// Gives the texts that have no owner theirs: see [`Decider::own_texts`].
+            pub fn own_texts(&mut self, written: &Written<'_>) {
+                match self {
+                    $(Self::$variant(event) => <crate::$module::$state as Decider>::own_texts(event, written),)*
+                }
+            }
+
+            /// Whose the thing is that this event, the first of its stream, begins: see [`Decider::begins`].
+            pub fn begins(&self) -> Option<TextOwner> {
+                match self {
+                    $(Self::$variant(event) => <crate::$module::$state as Decider>::begins(event),)*
+                }
+            }
+
             /// Reads a stored event.
             pub fn decode(event_type: &str, data: &str) -> Result<Self, DecodeError> {
                 match event_type.split_once('.').map_or(event_type, |(category, _)| category) {
@@ -109,6 +124,18 @@ aggregates! {
 }
 
 impl Event {
+    /// What is hidden of this event from whoever may not read all, where `scope` is that of its metadata: what a group says of itself,
+    /// too, unless it is certain that the group was public when this happened.
+    pub fn mask(&self, scope: Option<Scope>) -> Mask {
+        let Self::Group(event) = self else { return Mask::PersonsAndGroup };
+        let privacy = match event {
+            group::Event::Created { privacy, .. } => Some(*privacy),
+            // The scope is that after all events of the command: a name that comes with the closing of a group is masked.
+            _ => scope.map(|scope| scope.privacy),
+        };
+        if privacy == Some(Privacy::Public) { Mask::Persons } else { Mask::PersonsAndGroup }
+    }
+
     /// Writes the event as it is stored.
     pub fn encode(&self) -> Encoded {
         encode(self)

@@ -3,7 +3,7 @@
 use crate::access::Denied;
 use crate::page::PageStanding;
 use crate::stance::Rights;
-use crate::{Context, Decider, Kind, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind, Named, PageId, PersonId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 
 /// What may be asked of this stream; always by the person it is about.
@@ -146,6 +146,9 @@ impl Decider for Fan {
             Event::Unblocked => Self { blocks: false, ..self },
         }
     }
+
+    /// No text in them is a person's.
+    fn own_texts(_: &mut Event, _: &Written<'_>) {}
 
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Fan(event) = event { Some(event) } else { None }

@@ -8,7 +8,7 @@ use crate::access::{Privacy, Role, Standing};
 use crate::group::{Departure, Group, Policy};
 use crate::membership::Membership;
 use crate::stance::Rights;
-use crate::testing::{Community, FOUNDER, GROUP, person};
+use crate::testing::{Community, FOUNDER, GROUP, person, personal};
 use crate::{Context, Reason};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ fn commands(club: &Community, wish: Wish) -> Vec<FollowUp> {
             ending(by, who, Departure::Removed { reason: None }, command)
         }
         Wish::Ban(by, who) => {
-            let departure = Departure::Banned { reason: "threw stones".to_owned().into(), until: None };
+            let departure = Departure::Banned { reason: personal("threw stones"), until: None };
             let reason = Reason::parse("threw stones").unwrap();
             let command = M::BanMember { by: standing(by), who: standing(who), reason, until: None, replace: false };
             ending(by, who, departure, command)
@@ -74,9 +74,14 @@ fn commands(club: &Community, wish: Wish) -> Vec<FollowUp> {
 /// One append: what it led to in its stream, and what follows in others.
 fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp>)> {
     let now = club.now;
-    let context = Context { now, actor: None, command_id: Uuid::nil() };
-    let (stream, events): (_, Vec<Event>) = match &mut asked {
-        FollowUp::Group(id, command) => {
+    let stream = match &asked {
+        FollowUp::Group(id, _) => group::stream(*id),
+        FollowUp::Membership(id, person, _) => membership::stream(*id, *person),
+        FollowUp::Page(..) => unreachable!("there are no pages here"),
+    };
+    let context = Context { stream: &stream, now, actor: None, command_id: Uuid::nil() };
+    let events: Vec<Event> = match &mut asked {
+        FollowUp::Group(_, command) => {
             let own = Arc::new(club.group.clone());
             renew(Group::rights(command), |standing| {
                 let membership = Arc::new(standing.membership().clone());
@@ -84,9 +89,9 @@ fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp
             });
             let events = club.group.decide(command, &context).ok()?;
             club.group = events.iter().fold(std::mem::take(&mut club.group), |group, event| group.evolve(event, now));
-            (group::stream(*id), events.into_iter().map(Event::from).collect())
+            events.into_iter().map(Event::from).collect()
         }
-        FollowUp::Membership(id, person, command) => {
+        FollowUp::Membership(_, person, command) => {
             let own = club.membership(*person);
             renew(Membership::rights(command), |standing| {
                 if standing.person() == Some(*person) {
@@ -96,7 +101,7 @@ fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp
             });
             let events = own.decide(command, &context).ok()?;
             club.memberships.insert(*person, events.iter().fold(own, |membership, event| membership.evolve(event, now)));
-            (membership::stream(*id, *person), events.into_iter().map(Event::from).collect())
+            events.into_iter().map(Event::from).collect()
         }
         FollowUp::Page(..) => return None,
     };

@@ -4,8 +4,8 @@ use super::*;
 use crate::access::{Privacy, Role, Standing};
 use crate::group::{Changes, Departure, Event as GroupEvent, Policy};
 use crate::membership::{Event as MembershipEvent, Way};
-use crate::testing::{Community, FOUNDER, GROUP, NOON, person};
-use crate::{Comment, Name, Personal, Reason, Span};
+use crate::testing::{Community, FOUNDER, GROUP, NOON, communal, person, personal};
+use crate::{Comment, Name, Reason, Span};
 use proptest::prelude::*;
 
 const BEN: PersonId = person(2);
@@ -64,19 +64,19 @@ fn a_departure_is_completed_for_the_episode_it_was_about() {
 fn nothing_follows_from_what_stays_in_its_stream() {
     let membership = membership::stream(GROUP, BEN);
     assert!(follow(&group::stream(GROUP), GroupEvent::RoleWithdrawn { person: BEN, episode: 1, departure: None }).is_empty());
-    assert!(follow(&group::stream(GROUP), GroupEvent::Renamed { name: "Other".into() }).is_empty());
+    assert!(follow(&group::stream(GROUP), GroupEvent::Renamed { name: communal("Other") }).is_empty());
     assert!(follow(&membership, MembershipEvent::Requested).is_empty());
     assert!(follow(&membership, MembershipEvent::Joined { episode: 1, era: 0, way: Way::Joining, admitted_by: None }).is_empty());
-    let outsider = MembershipEvent::Banned { episode: None, reason: Personal::new("spam".into()), until: None };
+    let outsider = MembershipEvent::Banned { episode: None, reason: personal("spam"), until: None };
     assert!(follow(&membership, outsider).is_empty());
-    assert!(follow(&StreamName::stored("group-of-nobody"), GroupEvent::Renamed { name: "Other".into() }).is_empty());
+    assert!(follow(&StreamName::stored("group-of-nobody"), GroupEvent::Renamed { name: communal("Other") }).is_empty());
     assert!(follow(&StreamName::stored("membership-x.y"), MembershipEvent::Left { episode: 1 }).is_empty());
 }
 
 // Any world.
 
 fn banned(until: Option<crate::Timestamp>) -> Departure {
-    Departure::Banned { reason: Personal::new("threw stones".to_owned()), until }
+    Departure::Banned { reason: personal("threw stones"), until }
 }
 
 fn depart(club: &Community, by: PersonId, who: PersonId, departure: Departure) -> FollowUp {

@@ -4,7 +4,10 @@ use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
 use crate::authored::digest;
 use crate::stance::Rights;
 use crate::weight;
-use crate::{Comment, Communal, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, Timestamp};
+use crate::{
+    Comment, Communal, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, TextOwner, Timestamp,
+    Written,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -59,6 +62,26 @@ pub enum Departure {
         /// Until when; for good if absent.
         until: Option<Timestamp>,
     },
+}
+
+impl Departure {
+    /// The same with a reason that belongs to `owner`: one that comes from the log says not whose it is.
+    #[must_use]
+    pub fn owned_by(&self, owner: TextOwner) -> Self {
+        match self {
+            Self::Left => Self::Left,
+            Self::Removed { reason } => Self::Removed { reason: reason.as_ref().map(|reason| reason.owned_by(owner)) },
+            Self::Banned { reason, until } => Self::Banned { reason: reason.owned_by(owner), until: *until },
+        }
+    }
+
+    /// Gives its reason to `owner`, unless it belongs to somebody.
+    fn give(&mut self, owner: TextOwner) {
+        match self {
+            Self::Removed { reason: Some(reason) } | Self::Banned { reason, .. } => reason.give(owner),
+            Self::Left | Self::Removed { reason: None } => {}
+        }
+    }
 }
 
 /// The settings that a patch may name; what is absent stays.
@@ -410,7 +433,7 @@ impl Decider for Group {
             }
             Command::ChangeGroup { by, changes } => {
                 by.may(Action::Administer)?;
-                self.change(changes, context.now)
+                self.change(changes, context)
             }
             Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
             Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
@@ -424,6 +447,29 @@ impl Decider for Group {
 
     fn heap(&self) -> usize {
         self.eras.heap() + weight::of_map(&self.roles) + weight::of_map(&self.departed)
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        let group = TextOwner::Group(GroupId(written.stream.id().unwrap_or_default()));
+        match event {
+            Event::Created { name, description, .. } => {
+                name.give(group);
+                if let Some(description) = description {
+                    description.give(group);
+                }
+            }
+            Event::Renamed { name } => name.give(group),
+            Event::Described { description: Some(description) } => description.give(group),
+            Event::RoleWithdrawn { person, departure: Some(departure), .. } => departure.give(TextOwner::Decisions(person.0)),
+            Event::Described { description: None }
+            | Event::PrivacyChanged { .. }
+            | Event::PolicyChanged { .. }
+            | Event::MemberInvitationsSwitched { .. }
+            | Event::MemberListSwitched { .. }
+            | Event::HistoryChanged { .. }
+            | Event::RoleGiven { .. }
+            | Event::RoleWithdrawn { departure: None, .. } => {}
+        }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -1,8 +1,8 @@
 //! Decisions of a group.
 
 use super::*;
-use crate::testing::{Community, FOUNDER, NOON, given, person};
-use crate::{Reason, Span};
+use crate::Span;
+use crate::testing::{Community, FOUNDER, NOON, communal, given, person, personal, some_stream};
 use proptest::prelude::*;
 
 const BEN: PersonId = person(2);
@@ -22,7 +22,7 @@ fn create(privacy: Privacy, membership: Policy) -> Command {
 }
 
 fn created(privacy: Privacy, membership: Policy) -> Event {
-    Event::Created { name: "Alpine Club".into(), description: Some("Walks".into()), privacy, membership, founder: FOUNDER }
+    Event::Created { name: communal("Alpine Club"), description: Some(communal("Walks")), privacy, membership, founder: FOUNDER }
 }
 
 fn change(club: &Community, changes: Changes) -> Command {
@@ -38,11 +38,11 @@ fn depart(club: &Community, by: PersonId, who: PersonId, departure: Departure) -
 }
 
 fn banned(until: Option<Timestamp>) -> Departure {
-    Departure::Banned { reason: "threw stones".to_owned().into(), until }
+    Departure::Banned { reason: personal("threw stones"), until }
 }
 
 fn removed() -> Departure {
-    Departure::Removed { reason: Reason::parse("never came").ok().map(|reason| reason.into_string().into()) }
+    Departure::Removed { reason: Some(personal("never came")) }
 }
 
 fn withdrawn(person: PersonId, departure: Option<Departure>) -> Event {
@@ -87,8 +87,8 @@ fn every_setting_changes_by_an_event_of_its_own() {
         history: Some(History::SinceJoining),
     };
     let expected = [
-        Event::Renamed { name: "Alpine Friends".into() },
-        Event::Described { description: Some("Huts".into()) },
+        Event::Renamed { name: communal("Alpine Friends") },
+        Event::Described { description: Some(communal("Huts")) },
         Event::PrivacyChanged { privacy: Privacy::Public },
         Event::PolicyChanged { membership: Policy::Open },
         Event::MemberInvitationsSwitched { on: false },
@@ -118,7 +118,7 @@ fn privacy_changes_once_a_day() {
         // What it is already is no change, and the rest of the settings has no part in it.
         early.given_group().when(change(early, to(Privacy::Public))).then_nothing();
         let renamed = Changes { name: Some(name("Andes")), ..to(Privacy::Public) };
-        early.given_group().when(change(early, renamed)).then([Event::Renamed { name: "Andes".into() }]);
+        early.given_group().when(change(early, renamed)).then([Event::Renamed { name: communal("Andes") }]);
     }
     let next = open.later(PAUSE);
     next.given_group().when(change(&next, to(Privacy::Closed))).then([Event::PrivacyChanged { privacy: Privacy::Closed }]);
@@ -126,7 +126,7 @@ fn privacy_changes_once_a_day() {
 
 #[test]
 fn a_description_is_taken_away_and_what_is_not_named_stays() {
-    let described = club().in_group(Event::Described { description: Some("Walks".into()) });
+    let described = club().in_group(Event::Described { description: Some(communal("Walks")) });
     let away = Changes { description: Some(None), ..Changes::default() };
     described.given_group().when(change(&described, away.clone())).then([Event::Described { description: None }]);
     club().given_group().when(change(&club(), away)).then_nothing();
@@ -347,7 +347,7 @@ proptest! {
         let odd = events.iter().fold(Group::default(), |group, event| group.evolve(event, NOON));
         let club = club().with(BEN, Role::Admin).with(CLEO, Role::Moderator);
         let (by, who) = (club.standing(person(who)), club.standing(person(whom)));
-        let context = Context { now: NOON, actor: by.person(), command_id: uuid::Uuid::nil() };
+        let context = Context { stream: &some_stream::<Group>(), now: NOON, actor: by.person(), command_id: uuid::Uuid::nil() };
         let commands = [
             create(Privacy::Public, Policy::Open),
             Command::GiveRole { by: by.clone(), to: who.clone(), role },

@@ -9,6 +9,7 @@
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
 //! - `schema` (a feature): JSON Schema of every event, and their catalogue
+//! - [`owner`]: whose a text is; [`parted`]: an event apart from its texts, and one again
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]; [`visible`]: which characters can be seen
 
 pub mod access;
@@ -26,7 +27,9 @@ pub mod id;
 pub mod listing;
 pub mod membership;
 pub mod money;
+pub mod owner;
 pub mod page;
+pub mod parted;
 pub mod permit;
 pub mod person;
 pub mod personal;
@@ -51,6 +54,8 @@ pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
 pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
+pub use owner::{NoOwner, TextOwner, Written};
+pub use parted::{Apart, Misplaced, Parted, part, part_stored, put_back};
 pub use personal::{Communal, Mask, Personal, masked};
 pub use text::{Body, Comment, DisplayName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
 pub use time::{Span, Timestamp};

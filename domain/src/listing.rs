@@ -5,7 +5,7 @@ use crate::stance::Rights;
 use crate::weight;
 use crate::{
     Comment, Context, Decider, Kind, ListingId, Money, Named, PersonId, Personal, Price, Reason, Rejection, Slug, StreamName, Text,
-    Timestamp, Title,
+    TextOwner, Timestamp, Title, Written,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -339,7 +339,8 @@ impl Decider for Listing {
     fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {
             (Self::Absent, Command::PostListing { by, draft }) => {
-                Ok(vec![Event::Posted { seller: by.may(Action::Contribute)?, details: draft.into(), price: draft.price.money() }])
+                let seller = by.may(Action::Contribute)?;
+                Ok(vec![Event::Posted { seller, details: draft.details(TextOwner::Person(seller)), price: draft.price.money() }])
             }
             (Self::Offered(_), Command::PostListing { .. }) => Err(Error::AlreadyExists),
             (Self::Absent, _) => Err(Denied::Unknown.into()),
@@ -360,6 +361,22 @@ impl Decider for Listing {
         let texts = [Some(title), Some(description), pickup.as_ref(), delivery.as_ref()].into_iter().flatten();
         let texts = texts.filter_map(Personal::get).map(|text| weight::of_text(text.len()));
         size_of::<Offer>() + weight::of_text(category.len()) + texts.sum::<usize>()
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        match event {
+            Event::Posted { seller, details, .. } => details.give(Some(TextOwner::Person(*seller))),
+            Event::Edited { details } => details.give(written.begun),
+            Event::Withdrawn { by, reason: Some(reason), .. } => {
+                let own = TextOwner::Person(*by);
+                reason.give(written.begun.map(|seller| if seller == own { own } else { seller.decisions() }));
+            }
+            Event::Withdrawn { reason: None, .. } | Event::Repriced { .. } | Event::Sold { .. } | Event::MadeAvailable { .. } => {}
+        }
+    }
+
+    fn begins(event: &Event) -> Option<TextOwner> {
+        if let Event::Posted { seller, .. } = event { Some(TextOwner::Person(*seller)) } else { None }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {
@@ -386,7 +403,7 @@ impl Offer {
         self.seller(by)?;
         self.on_offer()?;
         let mut events = vec![];
-        let details = self.details.with(changes);
+        let details = self.details.with(changes, TextOwner::Person(self.seller));
         if details != self.details {
             events.push(Event::Edited { details });
         }
@@ -431,7 +448,8 @@ impl Offer {
             Status::Withdrawn { by_seller } if own || !by_seller => Ok(vec![]),
             _ => {
                 let episode = matches!(self.status, Status::ForSale).then_some(self.episode);
-                let reason = reason.map(|reason| reason.as_str().to_owned().into());
+                let owner = TextOwner::Person(self.seller);
+                let reason = reason.map(|reason| reason.owned_by(if own { owner } else { owner.decisions() }));
                 Ok(vec![Event::Withdrawn { episode, by: person, reason }])
             }
         }
@@ -463,35 +481,48 @@ impl Offer {
     }
 }
 
-impl From<&Draft> for Details {
-    fn from(draft: &Draft) -> Self {
-        Self {
-            title: draft.title.as_str().to_owned().into(),
-            description: draft.description.as_str().to_owned().into(),
-            category: draft.category.as_str().to_owned(),
-            condition: draft.condition,
-            pickup: draft.pickup.as_ref().map(personal),
-            delivery: draft.delivery.as_ref().map(personal),
+impl Draft {
+    fn details(&self, owner: TextOwner) -> Details {
+        Details {
+            title: self.title.owned_by(owner),
+            description: self.description.owned_by(owner),
+            category: self.category.as_str().to_owned(),
+            condition: self.condition,
+            pickup: self.pickup.as_ref().map(|text| text.owned_by(owner)),
+            delivery: self.delivery.as_ref().map(|text| text.owned_by(owner)),
         }
     }
 }
 
 impl Details {
-    fn with(&self, changes: &Changes) -> Self {
+    /// Gives its texts to `owner`, those of them that belong to nobody.
+    fn give(&mut self, owner: Option<TextOwner>) {
+        let Self { title, description, category: _, condition: _, pickup, delivery } = self;
+        for text in [title, description].into_iter().chain(pickup).chain(delivery) {
+            text.give(owner);
+        }
+    }
+
+    fn with(&self, changes: &Changes, owner: TextOwner) -> Self {
         let Changes { title, description, category, condition, price: _, pickup, delivery } = changes;
         Self {
-            title: title.as_ref().map_or_else(|| self.title.clone(), personal),
-            description: description.as_ref().map_or_else(|| self.description.clone(), personal),
+            title: title.as_ref().map_or_else(|| self.title.owned_by(owner), |text| text.owned_by(owner)),
+            description: description.as_ref().map_or_else(|| self.description.owned_by(owner), |text| text.owned_by(owner)),
             category: category.as_ref().map_or(&*self.category, Slug::as_str).to_owned(),
             condition: condition.unwrap_or(self.condition),
-            pickup: pickup.as_ref().map_or_else(|| self.pickup.clone(), |pickup| pickup.as_ref().map(personal)),
-            delivery: delivery.as_ref().map_or_else(|| self.delivery.clone(), |delivery| delivery.as_ref().map(personal)),
+            pickup: change(self.pickup.as_ref(), pickup.as_ref(), owner),
+            delivery: change(self.delivery.as_ref(), delivery.as_ref(), owner),
         }
     }
 }
 
-fn personal<const MIN: usize, const MAX: usize, const NAME: bool>(text: &Text<MIN, MAX, NAME>) -> Personal<String> {
-    text.as_str().to_owned().into()
+/// A text that a patch may change, take away, or leave.
+fn change<const MIN: usize, const MAX: usize>(
+    now: Option<&Personal<String>>,
+    patch: Option<&Option<Text<MIN, MAX>>>,
+    owner: TextOwner,
+) -> Option<Personal<String>> {
+    patch.map_or_else(|| now.map(|text| text.owned_by(owner)), |text| text.as_ref().map(|text| text.owned_by(owner)))
 }
 
 #[cfg(test)]

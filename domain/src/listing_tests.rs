@@ -4,7 +4,7 @@ use super::*;
 use crate::access::{Origin, Privacy, Scope};
 use crate::group::{Event as GroupEvent, History, Policy};
 use crate::membership::Event as MembershipEvent;
-use crate::testing::{Community, FOUNDER, Given, NOON, given, person};
+use crate::testing::{Community, FOUNDER, Given, NOON, given, person, personal, some_stream};
 use crate::{Currency, Span};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -51,11 +51,11 @@ fn draft() -> Draft {
 
 fn details() -> Details {
     Details {
-        title: "Touring skis".to_owned().into(),
-        description: "178 cm".to_owned().into(),
+        title: personal("Touring skis"),
+        description: personal("178 cm"),
         category: "winter-sports".to_owned(),
         condition: Condition::Used,
-        pickup: Some("In Chur".to_owned().into()),
+        pickup: Some(personal("In Chur")),
         delivery: None,
     }
 }
@@ -73,7 +73,7 @@ fn available(episode: u32) -> Event {
 }
 
 fn withdrawn(who: PersonId, episode: Option<u32>) -> Event {
-    let reason = (who != SELLER).then(|| "counterfeit".to_owned().into());
+    let reason = (who != SELLER).then(|| personal("counterfeit"));
     Event::Withdrawn { episode, by: who, reason }
 }
 
@@ -120,7 +120,7 @@ fn members_offer_things_and_nobody_else() {
     given::<Listing>([]).when(post(club.standing(SELLER))).then([posted()]);
     given::<Listing>([]).when(post(club.standing(STRANGER))).rejected(Denied::MembersOnly.into());
     given::<Listing>([]).when(post(club.anonymous())).rejected(Denied::Anonymous.into());
-    let banned = MembershipEvent::Banned { episode: None, reason: "stole".to_owned().into(), until: None };
+    let banned = MembershipEvent::Banned { episode: None, reason: personal("stole"), until: None };
     given::<Listing>([]).when(post(club.about(STRANGER, banned).standing(STRANGER))).rejected(Denied::Banned.into());
     given::<Listing>([]).when(post(of(Privacy::Secret).standing(STRANGER))).rejected(Denied::Unknown.into());
     after([]).when(post(by(SELLER))).rejected(Error::AlreadyExists);
@@ -143,7 +143,7 @@ fn the_seller_changes_what_is_described_and_what_it_costs() {
         price: Some(price(70)),
         ..Changes::default()
     };
-    let edited = Details { title: "Skis".to_owned().into(), pickup: None, delivery: Some("By post".to_owned().into()), ..details() };
+    let edited = Details { title: personal("Skis"), pickup: None, delivery: Some(personal("By post")), ..details() };
     let repriced = Event::Repriced { episode: 1, price: euro(70), previous: euro(80) };
     after([]).when(edit(SELLER, changes.clone())).then([Event::Edited { details: edited.clone() }, repriced.clone()]);
     after([Event::Edited { details: edited }, repriced]).when(edit(SELLER, changes)).then_nothing();
@@ -282,7 +282,7 @@ proptest! {
     fn asking_again_for_what_was_accepted_is_silent_or_refused(commands in prop::collection::vec(any_command(), 0..24)) {
         let mut listing = Listing::default();
         let (mut episodes, mut open) = (0, false);
-        let context = Context { now: NOON, actor: None, command_id: Uuid::nil() };
+        let context = Context { stream: &some_stream::<Listing>(), now: NOON, actor: None, command_id: Uuid::nil() };
         for command in commands {
             let Ok(events) = listing.decide(&command, &context) else { continue };
             listing = events.iter().fold(listing, |listing, event| listing.evolve(event, NOON));
@@ -318,6 +318,6 @@ proptest! {
             .filter_map(|sample| if let crate::Event::Listing(event) = sample { Some(event) } else { None })
             .collect();
         let odd = picks.iter().fold(Listing::default(), |listing, pick| listing.evolve(&samples[pick % samples.len()], NOON));
-        let _ = odd.decide(&command, &Context { now: NOON, actor: None, command_id: Uuid::nil() });
+        let _ = odd.decide(&command, &Context { stream: &some_stream::<Listing>(), now: NOON, actor: None, command_id: Uuid::nil() });
     }
 }

@@ -4,8 +4,9 @@ use crate::access::{Action, Standing};
 use crate::group::Departure;
 use crate::stance::Rights;
 use crate::weight;
-use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, Timestamp};
+use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 mod decisions;
 mod error;
@@ -294,6 +295,15 @@ pub fn ids(stream: &StreamName) -> Option<(GroupId, PersonId)> {
     Some((group.parse().ok()?, person.parse().ok()?))
 }
 
+/// Who owns the reasons of what is decided about the person of this stream.
+fn about(stream: &StreamName) -> TextOwner {
+    TextOwner::Decisions(ids(stream).map_or(Uuid::nil(), |(_, person)| person.0))
+}
+
+fn owned(reason: Option<&Reason>, context: &Context) -> Option<Personal<String>> {
+    reason.map(|reason| reason.owned_by(about(context.stream)))
+}
+
 impl Membership {
     /// All episodes of membership, oldest first.
     pub fn episodes(&self) -> &[Episode] {
@@ -390,7 +400,7 @@ impl Decider for Membership {
             }
             Command::JoinGroup { by } => self.join(by),
             Command::ApproveRequest { by } => self.decide_request(Some(by), true, None),
-            Command::RefuseRequest { by, reason } => self.decide_request(by.as_ref(), false, reason.as_ref()),
+            Command::RefuseRequest { by, reason } => self.decide_request(by.as_ref(), false, owned(reason.as_ref(), context)),
             Command::WithdrawRequest { by } => {
                 by.may(Action::See)?;
                 if self.requested { Ok(vec![Event::RequestWithdrawn]) } else { Err(Error::NoRequest) }
@@ -401,21 +411,38 @@ impl Decider for Membership {
                 self.role_first(by)?;
                 Ok(vec![Event::Left { episode }])
             }
-            Command::RemoveMember { by, who, reason } => self.remove(by, who, reason.as_ref()),
-            Command::BanMember { by, who, reason, until, replace } => {
-                self.ban((by, who), reason, Ban { until: *until }, *replace, context.now)
-            }
+            Command::RemoveMember { by, who, reason } => self.remove(by, who, owned(reason.as_ref(), context)),
+            Command::BanMember { by, who, reason, until, replace } => self.ban((by, who), reason, Ban { until: *until }, *replace, context),
             Command::UnbanMember { by } => {
                 by.may(Action::Moderate)?;
                 if self.banned(context.now) { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
             Command::BindMember { by } => self.bind(by.as_ref()),
-            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure, context.now)),
+            Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure, context)),
         }
     }
 
     fn heap(&self) -> usize {
         weight::of_vec(&self.episodes)
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        match event {
+            Event::RequestRefused { reason: Some(reason), .. }
+            | Event::Removed { reason: Some(reason), .. }
+            | Event::Banned { reason, .. } => reason.give(about(written.stream)),
+            Event::Invited { .. }
+            | Event::InvitationDeclined
+            | Event::InvitationRevoked
+            | Event::Requested
+            | Event::RequestWithdrawn
+            | Event::RequestRefused { reason: None, .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::Removed { reason: None, .. }
+            | Event::Unbanned
+            | Event::Bound { .. } => {}
+        }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -22,7 +22,7 @@ fn a_member_leaves_once_and_may_come_back_as_a_new_episode() {
 #[test]
 fn a_removed_member_may_come_back_and_is_not_removed_twice() {
     let club = club();
-    let removed = Event::Removed { episode: 1, reason: Some("threw stones".to_owned().into()) };
+    let removed = Event::Removed { episode: 1, reason: Some(personal("threw stones")) };
     club.given(MEMBER).when(remove(&club, MOD, MEMBER)).then([removed.clone()]);
     let gone = club.about(MEMBER, removed);
     gone.given(MEMBER).when(remove(&gone, MOD, MEMBER)).rejected(Error::NotAMember);
@@ -123,7 +123,7 @@ fn an_unbanned_person_may_come_back() {
 fn a_membership_ends_as_the_departure_says_and_once() {
     let end = |departure: &Departure| Command::EndMembership { episode: 1, departure: departure.clone() };
     let removed = Departure::Removed { reason: None };
-    let by_ban = Departure::Banned { reason: "threw stones".to_owned().into(), until: None };
+    let by_ban = Departure::Banned { reason: personal("threw stones"), until: None };
     let ends = [
         (Departure::Left, Event::Left { episode: 1 }),
         (removed, Event::Removed { episode: 1, reason: None }),
@@ -142,6 +142,6 @@ fn a_belated_departure_leaves_a_later_episode_alone_unless_it_is_a_ban() {
     let end = |departure| Command::EndMembership { episode: 1, departure };
     back().given(ANN).when(end(Departure::Left)).then_nothing();
     back().given(ANN).when(end(Departure::Removed { reason: None })).then_nothing();
-    let by_ban = Departure::Banned { reason: "threw stones".to_owned().into(), until: None };
+    let by_ban = Departure::Banned { reason: personal("threw stones"), until: None };
     back().given(ANN).when(end(by_ban)).then([banned(Some(2), None)]);
 }

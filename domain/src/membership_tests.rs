@@ -9,7 +9,7 @@ use crate::Span;
 use crate::access::Privacy;
 use crate::access::{Denied, Role};
 use crate::group::Policy;
-use crate::testing::{Community, FOUNDER, NOON, given, person};
+use crate::testing::{Community, FOUNDER, NOON, given, person, personal, some_stream};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn reason() -> Reason {
 }
 
 fn banned(episode: Option<u32>, until: Option<Timestamp>) -> Event {
-    Event::Banned { episode, reason: "threw stones".to_owned().into(), until }
+    Event::Banned { episode, reason: personal("threw stones"), until }
 }
 
 fn invite(club: &Community, by: PersonId) -> Command {
@@ -269,7 +269,7 @@ fn a_request_is_approved_refused_or_withdrawn() {
     let asked = club().about(ANN, Event::Requested);
     asked.given(ANN).when(approve(&asked, MOD)).then([joined(Way::Approval, Some(MOD))]);
     let because = Command::RefuseRequest { by: Some(asked.standing(MOD)), reason: Some(reason()) };
-    let expected = Event::RequestRefused { decided_by: Some(MOD), reason: Some("threw stones".to_owned().into()) };
+    let expected = Event::RequestRefused { decided_by: Some(MOD), reason: Some(personal("threw stones")) };
     asked.given(ANN).when(because).then([expected]);
     asked.given(ANN).when(withdraw(&asked)).then([Event::RequestWithdrawn]);
     for who in [MEMBER, ANN] {
@@ -393,7 +393,7 @@ proptest! {
             unban(&odd, who), Command::BindMember { by: None }, Command::RevokeVoidInvitation { who: odd.standing(ANN) }, Command::EndMembership { episode: 2, departure: Departure::Left },
         ];
         for command in commands {
-            let context = Context { now: odd.now, actor: None, command_id: uuid::Uuid::nil() };
+            let context = Context { stream: &some_stream::<Membership>(), now: odd.now, actor: None, command_id: uuid::Uuid::nil() };
             let _ = odd.membership(ANN).decide(&command, &context);
         }
     }

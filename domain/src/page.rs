@@ -4,7 +4,7 @@ use crate::access::{Denied, Key, Owner, Privacy, Scope};
 use crate::fan::Fan;
 use crate::stance::Rights;
 use crate::weight;
-use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -449,6 +449,9 @@ impl Decider for Page {
     fn heap(&self) -> usize {
         weight::of_text(self.name.len()) + weight::of_text(self.username.len()) + weight::of_map(&self.staff)
     }
+
+    /// No text in them is a person's.
+    fn own_texts(_: &mut Event, _: &Written<'_>) {}
 
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Page(event) = event { Some(event) } else { None }

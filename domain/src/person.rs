@@ -1,7 +1,7 @@
 //! A person: registered once per token subject.
 
 use crate::stance::Rights;
-use crate::{Context, Decider, DisplayName, Kind, Locale, Named, PersonId, Personal, Rejection, Timestamp};
+use crate::{Context, Decider, DisplayName, Kind, Locale, Named, PersonId, Personal, Rejection, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 
 /// What may be asked of a person's stream.
@@ -90,14 +90,19 @@ impl Decider for Person {
         vec![]
     }
 
-    fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
+    fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         match command {
             Command::RegisterPerson { .. } if self.registered => Err(Error::AlreadyRegistered),
             Command::RegisterPerson { display_name, locale } => Ok(vec![Event::Registered {
-                display_name: display_name.as_str().to_owned().into(),
+                display_name: display_name.owned_by(TextOwner::Person(PersonId(context.subject()))),
                 locale: locale.as_ref().map(|locale| locale.as_str().to_owned()),
             }]),
         }
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        let Event::Registered { display_name, .. } = event;
+        display_name.give(TextOwner::Person(PersonId(written.stream.id().unwrap_or_default())));
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {
@@ -114,14 +119,14 @@ impl Decider for Person {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::given;
+    use crate::testing::{given, personal};
 
     fn register() -> Command {
         Command::RegisterPerson { display_name: DisplayName::parse(" Ann ").unwrap(), locale: Locale::parse("it") }
     }
 
     fn registered() -> Event {
-        Event::Registered { display_name: "Ann".to_owned().into(), locale: Some("it".into()) }
+        Event::Registered { display_name: personal("Ann"), locale: Some("it".into()) }
     }
 
     #[test]

@@ -4,7 +4,9 @@ use crate::access::{Denied, Standing};
 use crate::authored::{Authored, Remover};
 use crate::page::StaffAct;
 use crate::stance::{Rights, Stance, Voice};
-use crate::{Body, Context, Decider, Kind, Named, PageId, PersonId, Personal, PostId, Reason, Rejection, StreamName, Timestamp};
+use crate::{
+    Body, Context, Decider, Kind, Named, PageId, PersonId, Personal, PostId, Reason, Rejection, StreamName, TextOwner, Timestamp, Written,
+};
 use serde::{Deserialize, Serialize};
 
 /// What may be asked of a post's stream.
@@ -188,13 +190,13 @@ impl Decider for Post {
                 if let (Stance::Page(_), Voice::Person(_)) = (by, voice) {
                     return Err(Denied::StaffOnly.into());
                 }
-                Ok(vec![Event::Written { author, voice, text: text.as_str().to_owned().into() }])
+                Ok(vec![Event::Written { author, voice, text: text.owned_by(voice.owner()) }])
             }
             (_, Command::WritePost { .. }) => Err(Error::AlreadyExists),
             (Self::Absent, _) => Err(Denied::Unknown.into()),
             (Self::Written(words), Command::EditPost { by, text }) => {
                 let version = words.edit(by, StaffAct::Post, text.as_str())?;
-                Ok(version.map(|version| Event::Edited { version, text: text.as_str().to_owned().into() }).into_iter().collect())
+                Ok(version.map(|version| Event::Edited { version, text: text.owned_by(words.voice().owner()) }).into_iter().collect())
             }
             (Self::Removed(words), Command::EditPost { by, .. }) => {
                 words.own(by, StaffAct::Post)?;
@@ -205,13 +207,27 @@ impl Decider for Post {
                 if by == Remover::Moderator && reason.is_none() {
                     return Err(Error::ReasonNeeded);
                 }
-                Ok(vec![Event::Removed { by, reason: reason.as_ref().map(|reason| reason.as_str().to_owned().into()) }])
+                let owner = by.owner(words.voice().owner());
+                Ok(vec![Event::Removed { by, reason: reason.as_ref().map(|reason| reason.owned_by(owner)) }])
             }
             (Self::Removed(words), Command::RemovePost { by, author, .. }) => {
                 words.remove(by, StaffAct::Post, author.as_ref())?;
                 Ok(vec![])
             }
         }
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        match event {
+            Event::Written { voice, text, .. } => text.give(voice.owner()),
+            Event::Edited { text, .. } => text.give(written.begun),
+            Event::Removed { by, reason: Some(reason) } => reason.give(written.begun.map(|owner| by.owner(owner))),
+            Event::Removed { reason: None, .. } => {}
+        }
+    }
+
+    fn begins(event: &Event) -> Option<TextOwner> {
+        if let Event::Written { voice, .. } = event { Some(voice.owner()) } else { None }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::access::{Privacy, Role};
 use crate::group::{Event as GroupEvent, History};
 use crate::testing::stances::{AGENT, BANNED, EDITOR, MEMBER, MODERATOR, OTHER, PAGE, STRANGER, club, in_club, on_page, towards};
-use crate::testing::{FOUNDER, NOON, given};
+use crate::testing::{FOUNDER, NOON, given, personal, some_stream};
 use crate::{Span, membership};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ fn remove(by: Stance, author: Option<Standing>, reason: Option<&str>) -> Command
 }
 
 fn written(author: PersonId, voice: Voice) -> Event {
-    Event::Written { author, voice, text: "Fresh bread".to_owned().into() }
+    Event::Written { author, voice, text: personal("Fresh bread") }
 }
 
 fn by_member() -> Event {
@@ -38,11 +38,11 @@ fn by_page() -> Event {
 }
 
 fn edited(version: u32, words: &str) -> Event {
-    Event::Edited { version, text: words.to_owned().into() }
+    Event::Edited { version, text: personal(words) }
 }
 
 fn removed(by: Remover, reason: Option<&str>) -> Event {
-    Event::Removed { by, reason: reason.map(|reason| reason.to_owned().into()) }
+    Event::Removed { by, reason: reason.map(personal) }
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 proptest! {
     #[test]
     fn asking_again_for_what_was_accepted_changes_nothing_and_versions_count(commands in prop::collection::vec(any_command(), 0..24)) {
-        let context = Context { now: NOON, actor: None, command_id: Uuid::nil() };
+        let context = Context { stream: &some_stream::<Post>(), now: NOON, actor: None, command_id: Uuid::nil() };
         let (mut post, mut versions) = (Post::default(), 0);
         for command in commands {
             let Ok(events) = post.decide(&command, &context) else { continue };
@@ -193,6 +193,6 @@ proptest! {
     fn no_history_however_odd_makes_a_post_panic(picks in prop::collection::vec(0..3_usize, 0..12), command in any_command()) {
         let samples = [by_page(), edited(7, "x"), removed(Remover::Author, None)];
         let odd = picks.iter().fold(Post::default(), |post, pick| post.evolve(&samples[*pick], NOON));
-        let _ = odd.decide(&command, &Context { now: NOON, actor: None, command_id: Uuid::nil() });
+        let _ = odd.decide(&command, &Context { stream: &some_stream::<Post>(), now: NOON, actor: None, command_id: Uuid::nil() });
     }
 }

@@ -4,7 +4,8 @@ use crate::access::{Action, Denied, Role, Standing};
 use crate::stance::Rights;
 use crate::weight;
 use crate::{
-    AnswerId, Body, Comment, Context, Decider, Kind, Named, PersonId, Personal, QuestionId, Rejection, StreamName, Timestamp, Title,
+    AnswerId, Body, Comment, Context, Decider, Kind, Named, PersonId, Personal, QuestionId, Rejection, StreamName, TextOwner, Timestamp,
+    Title, Written,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -201,11 +202,11 @@ impl Decider for Question {
 
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         match (self, command) {
-            (Self::Absent, Command::PostQuestion { by, title, body }) => Ok(vec![Event::Posted {
-                author: by.may(Action::Contribute)?,
-                title: title.as_str().to_owned().into(),
-                body: body.as_str().to_owned().into(),
-            }]),
+            (Self::Absent, Command::PostQuestion { by, title, body }) => {
+                let author = by.may(Action::Contribute)?;
+                let owner = TextOwner::Person(author);
+                Ok(vec![Event::Posted { author, title: title.owned_by(owner), body: body.owned_by(owner) }])
+            }
             (Self::Asked { .. }, Command::PostQuestion { .. }) => Err(Error::AlreadyExists),
             (Self::Absent, _) => Err(Denied::Unknown.into()),
             (Self::Asked { closed, .. }, Command::PostAnswer { by, body }) => {
@@ -215,7 +216,7 @@ impl Decider for Question {
                 if *closed {
                     Err(Error::Closed)
                 } else {
-                    Ok(vec![Event::Answered { answer, author, body: body.as_str().to_owned().into() }])
+                    Ok(vec![Event::Answered { answer, author, body: body.owned_by(TextOwner::Person(author)) }])
                 }
             }
             (Self::Asked { author, answers, accepted, .. }, Command::AcceptAnswer { by, answer }) => {
@@ -243,6 +244,17 @@ impl Decider for Question {
 
     fn heap(&self) -> usize {
         if let Self::Asked { answers, .. } = self { weight::of_map(answers) } else { 0 }
+    }
+
+    fn own_texts(event: &mut Event, _: &Written<'_>) {
+        match event {
+            Event::Posted { author, title, body } => {
+                title.give(TextOwner::Person(*author));
+                body.give(TextOwner::Person(*author));
+            }
+            Event::Answered { author, body, .. } => body.give(TextOwner::Person(*author)),
+            Event::AnswerAccepted { .. } | Event::AcceptanceWithdrawn { .. } | Event::Closed | Event::Reopened => {}
+        }
     }
 
     fn own(event: &crate::Event) -> Option<&Event> {

@@ -1,11 +1,11 @@
 //! Decisions of a question.
 
 use super::*;
+use crate::Span;
 use crate::access::{Origin, Privacy};
 use crate::group::{Event as GroupEvent, History, Policy};
 use crate::membership::Event as MembershipEvent;
-use crate::testing::{Community, FOUNDER, Given, NOON, given, person};
-use crate::{Reason, Span};
+use crate::testing::{Community, FOUNDER, Given, NOON, given, person, personal, some_stream};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const FIRST: AnswerId = AnswerId(Uuid::from_u128(0xA1));
 const SECOND: AnswerId = AnswerId(Uuid::from_u128(0xA2));
 
 fn of(privacy: Privacy) -> Community {
-    let reason = Reason::parse("threw stones").unwrap().into_string().into();
+    let reason = personal("threw stones");
     Community::founded(privacy, Policy::Request)
         .with_member(ASKER)
         .with_member(MEMBER)
@@ -37,11 +37,11 @@ fn towards(club: &Community, who: PersonId) -> Standing {
 }
 
 fn posted() -> Event {
-    Event::Posted { author: ASKER, title: "Which hut?".to_owned().into(), body: "For two nights.".to_owned().into() }
+    Event::Posted { author: ASKER, title: personal("Which hut?"), body: personal("For two nights.") }
 }
 
 fn answered(answer: AnswerId) -> Event {
-    Event::Answered { answer, author: MEMBER, body: "The lower one".to_owned().into() }
+    Event::Answered { answer, author: MEMBER, body: personal("The lower one") }
 }
 
 fn accepted(answer: AnswerId, previous: Option<AnswerId>) -> Event {
@@ -114,7 +114,7 @@ fn nobody_answers_what_they_may_not_read() {
     given::<Question>([posted()]).when(answer(towards(&later, MEMBER))).then([Event::Answered {
         answer: AnswerId(Uuid::from_u128(0xC0)),
         author: MEMBER,
-        body: "The lower one".to_owned().into(),
+        body: personal("The lower one"),
     }]);
     let secret = of(Privacy::Secret);
     given::<Question>([posted()]).when(answer(towards(&secret, STRANGER))).rejected(Denied::Unknown.into());
@@ -222,7 +222,7 @@ proptest! {
     fn asking_again_for_what_was_accepted_changes_nothing(commands in prop::collection::vec((any_command(), 0xA0..0xA4_u128), 0..24)) {
         let mut question = Question::default();
         for (command, id) in commands {
-            let context = Context { now: NOON, actor: None, command_id: Uuid::from_u128(id) };
+            let context = Context { stream: &some_stream::<Question>(), now: NOON, actor: None, command_id: Uuid::from_u128(id) };
             if let Ok(events) = question.decide(&command, &context) {
                 question = events.iter().fold(question, |question, event| question.evolve(event, NOON));
                 let again = question.decide(&command, &context).unwrap_or_default();
@@ -244,6 +244,6 @@ proptest! {
             .filter_map(|sample| if let crate::Event::Question(event) = sample { Some(event) } else { None })
             .collect();
         let odd = picks.iter().fold(Question::default(), |question, pick| question.evolve(&samples[pick % samples.len()], NOON));
-        let _ = odd.decide(&command, &Context { now: NOON, actor: None, command_id: Uuid::nil() });
+        let _ = odd.decide(&command, &Context { stream: &some_stream::<Question>(), now: NOON, actor: None, command_id: Uuid::nil() });
     }
 }

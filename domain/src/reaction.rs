@@ -3,7 +3,7 @@
 use crate::access::Denied;
 use crate::page::StaffAct;
 use crate::stance::{Rights, Stance, Voice};
-use crate::{Context, Decider, Kind as Sort, Named, PageId, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind as Sort, Named, PageId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -189,6 +189,9 @@ impl Decider for Reaction {
             }
         }
     }
+
+    /// No text in them is a person's.
+    fn own_texts(_: &mut Event, _: &Written<'_>) {}
 
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Reaction(event) = event { Some(event) } else { None }

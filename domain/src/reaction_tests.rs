@@ -3,7 +3,7 @@
 use super::*;
 use crate::access::Privacy;
 use crate::testing::stances::{AGENT, MEMBER, PAGE, STRANGER, club, in_club, on_page, towards};
-use crate::testing::{NOON, given};
+use crate::testing::{NOON, given, some_stream};
 use crate::{PersonId, PostId};
 use proptest::prelude::*;
 
@@ -72,7 +72,7 @@ fn a_person_and_a_page_react_in_streams_of_their_own() {
 proptest! {
     #[test]
     fn at_most_one_stands_and_every_event_says_which_one_did(asked in prop::collection::vec(prop::option::of(0..6_usize), 0..24)) {
-        let context = Context { now: NOON, actor: None, command_id: Uuid::nil() };
+        let context = Context { stream: &some_stream::<Reaction>(), now: NOON, actor: None, command_id: Uuid::nil() };
         let (mut reaction, mut counts) = (Reaction::default(), [0_i64; 6]);
         for kind in asked {
             let command = kind.map_or_else(|| withdraw(in_club(MEMBER), None), |kind| react(in_club(MEMBER), None, Kind::ALL[kind]));

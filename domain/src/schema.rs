@@ -249,6 +249,10 @@ fn words(schema: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
+#[path = "schema_tests.rs"]
+mod text_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::access::{Owner, Privacy, Scope};

@@ -1,7 +1,7 @@
 //! An event that cannot be read: that it is passed over from now on, by all who fold or follow the log, and why.
 
 use crate::stance::Rights;
-use crate::{Context, Decider, Kind, Named, Personal, Reason, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind, Named, Personal, Reason, Rejection, StreamName, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use uuid::Uuid;
@@ -81,13 +81,13 @@ impl Decider for Skip {
         vec![]
     }
 
-    fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Infallible> {
+    fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Infallible> {
         let Command::SkipEvent { event, stream, event_type, reason } = command;
         let decided = Event::Decided {
             event: *event,
             stream: stream.to_string(),
             event_type: event_type.clone(),
-            reason: Personal::new(reason.as_str().to_owned()),
+            reason: reason.owned_by(TextOwner::audit(context.now)),
         };
         Ok(if self.decided { vec![] } else { vec![decided] })
     }
@@ -98,6 +98,11 @@ impl Decider for Skip {
         }
     }
 
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        let Event::Decided { reason, .. } = event;
+        reason.give(TextOwner::audit(written.at));
+    }
+
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Skip(event) = event { Some(event) } else { None }
     }
@@ -106,7 +111,7 @@ impl Decider for Skip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::given;
+    use crate::testing::{given, personal};
 
     fn skip() -> Command {
         Command::SkipEvent {
@@ -123,7 +128,7 @@ mod tests {
             event: Uuid::from_u128(7),
             stream: "question-1".to_owned(),
             event_type: "question.eaten.v9".to_owned(),
-            reason: Personal::new("written by a mistaken script".to_owned()),
+            reason: personal("written by a mistaken script"),
         };
         given::<Skip>([]).when(skip()).then([decided.clone()]);
         given::<Skip>([decided]).when(skip()).then_nothing();

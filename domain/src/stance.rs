@@ -2,7 +2,7 @@
 
 use crate::access::{Action, Denied, Key, Origin, Scope, Standing};
 use crate::page::{PageStanding, StaffAct};
-use crate::{PageId, PersonId};
+use crate::{PageId, PersonId, TextOwner};
 use serde::{Deserialize, Serialize};
 
 /// Towards a place and what is written there.
@@ -42,6 +42,16 @@ pub enum Voice {
     Person(PersonId),
     /// The page's, through one of its staff.
     Page(PageId),
+}
+
+impl Voice {
+    /// Who owns what is said in this voice.
+    pub const fn owner(self) -> TextOwner {
+        match self {
+            Self::Person(person) => TextOwner::Person(person),
+            Self::Page(page) => TextOwner::Page(page),
+        }
+    }
 }
 
 impl Stance {

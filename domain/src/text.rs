@@ -1,6 +1,6 @@
 //! Text that came from outside: trimmed, NFC-normalised, bounded, free of control characters, and there to be seen.
 
-use crate::visible;
+use crate::{Personal, TextOwner, visible};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -75,6 +75,11 @@ impl<const MIN: usize, const MAX: usize, const NAME: bool> Text<MIN, MAX, NAME> 
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The text as words that belong to `owner`.
+    pub fn owned_by(&self, owner: TextOwner) -> Personal<String> {
+        Personal::new(self.0.clone(), owner)
     }
 
     /// The text itself, owned.

@@ -47,6 +47,12 @@ impl Timestamp {
         Span(self.0 - earlier.0)
     }
 
+    /// The year, in UTC.
+    pub fn year(self) -> u16 {
+        let year = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000_000)).map_or(1, OffsetDateTime::year);
+        u16::try_from(year).unwrap_or(1)
+    }
+
     /// Reads RFC 3339 with any offset; what lies before the year 1 or behind the year 9999 in UTC is no moment.
     pub fn parse(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;

@@ -1,7 +1,7 @@
 //! A use of the right to read personal texts: recorded for good, each use in a stream of its own.
 
 use crate::stance::Rights;
-use crate::{Context, Decider, Kind, Named, Personal, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind, Named, Personal, Rejection, StreamName, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,16 +21,16 @@ impl Named for Command {
 }
 
 /// Who reads what, and from where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// What is read.
     pub reading: Reading,
     /// Which part of it, as it was asked.
     pub asked: String,
     /// Who reads: issuer and subject of their token, or the user of the computer that holds the data.
-    pub who: Personal<String>,
+    pub who: String,
     /// From where: an address, or the name of that computer.
-    pub place: Option<Personal<String>>,
+    pub place: Option<String>,
 }
 
 /// What is read unmasked.
@@ -57,7 +57,7 @@ pub enum Event {
         /// What was read.
         reading: Reading,
         /// Which part of it, as it was asked.
-        asked: String,
+        asked: Personal<String>,
         /// Who: issuer and subject of their token, or the user of the computer that holds the data.
         who: Personal<String>,
         /// From where: an address, or the name of that computer.
@@ -108,14 +108,23 @@ impl Decider for Unmasking {
         vec![]
     }
 
-    fn decide(&self, command: &Command, _: &Context) -> Result<Vec<Event>, Error> {
+    fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         let Command::RecordUnmasking(Use { reading, asked, who, place }) = command.clone();
-        if self.recorded { Err(Error::AlreadyRecorded) } else { Ok(vec![Event::Recorded { reading, asked, who, place }]) }
+        let text = |text| Personal::new(text, TextOwner::audit(context.now));
+        let recorded = Event::Recorded { reading, asked: text(asked), who: text(who), place: place.map(text) };
+        if self.recorded { Err(Error::AlreadyRecorded) } else { Ok(vec![recorded]) }
     }
 
     fn evolve(self, event: &Event, _: Timestamp) -> Self {
         match event {
             Event::Recorded { .. } => Self { recorded: true },
+        }
+    }
+
+    fn own_texts(event: &mut Event, written: &Written<'_>) {
+        let Event::Recorded { asked, who, place, .. } = event;
+        for text in [asked, who].into_iter().chain(place) {
+            text.give(TextOwner::audit(written.at));
         }
     }
 
@@ -127,15 +136,14 @@ impl Decider for Unmasking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::given;
+    use crate::testing::{given, personal};
 
     fn used() -> Use {
-        Use { reading: Reading::Events, asked: "type=question".to_owned(), who: "eve".to_owned().into(), place: None }
+        Use { reading: Reading::Events, asked: "type=question".to_owned(), who: "eve".to_owned(), place: None }
     }
 
     fn recorded() -> Event {
-        let Use { reading, asked, who, place } = used();
-        Event::Recorded { reading, asked, who, place }
+        Event::Recorded { reading: Reading::Events, asked: personal("type=question"), who: personal("eve"), place: None }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::access::Denied;
 use crate::page::{Founding, PageStanding, StaffAct};
 use crate::stance::Rights;
-use crate::{Context, Decider, Kind, Named, PageId, Rejection, StreamName, Timestamp};
+use crate::{Context, Decider, Kind, Named, PageId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::borrow::Cow;
 
@@ -168,6 +168,9 @@ impl Decider for Username {
             Event::Claimed { page, .. } => Self { page: Some(*page) },
         }
     }
+
+    /// No text in them is a person's.
+    fn own_texts(_: &mut Event, _: &Written<'_>) {}
 
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Username(event) = event { Some(event) } else { None }

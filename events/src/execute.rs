@@ -7,7 +7,8 @@ use crate::in_flight::InFlight;
 use crate::others::Others;
 use crate::slot::{Cached, Known, Recent, Slot, Slots};
 use crate::{
-    Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored, store::event_id,
+    Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, StoreError, Stored,
+    store::{concerns, event_id},
 };
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::{Context, Decider, DecodeError, Event, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
@@ -302,7 +303,7 @@ impl Executor {
         }
         let mut conflicts = 0;
         loop {
-            let context = Context { now: self.now(), actor: request.actor, command_id: request.command_id };
+            let context = Context { stream, now: self.now(), actor: request.actor, command_id: request.command_id };
             let scope = self.renew::<D>(stream, &cached, &mut command, context.now).await?;
             let decision = cached.state.decide(&command, &context);
             let believed =
@@ -484,6 +485,7 @@ fn metadata<D: Decider>(
         correlation: request.correlation,
         causation: request.causation,
         scope: request.scope.or_else(scope_after),
+        concerns: concerns(stream, request.actor),
     }
 }
 

@@ -312,6 +312,7 @@ impl<D: Decider> From<Cached<D>> for Entry {
 mod tests {
     use super::*;
     use circolo_domain::listing::{self, Condition, Details, Listing};
+    use circolo_domain::testing::personal;
     use circolo_domain::{ListingId, Money, PersonId};
 
     const BUDGET: u64 = 16 << 20;
@@ -326,7 +327,7 @@ mod tests {
     }
 
     fn cached(text: usize) -> Cached<Listing> {
-        let text = |letter: &str| letter.repeat(text).into();
+        let text = |letter: &str| personal(&letter.repeat(text));
         let details = Details {
             title: text("t"),
             description: text("d"),

@@ -2,7 +2,11 @@
 
 use async_trait::async_trait;
 use circolo_domain::access::{Origin, Scope};
-use circolo_domain::{DecodeError, Event, PersonId, StreamName, Timestamp};
+use circolo_domain::{
+    Decider, DecodeError, Event, PersonId, StreamName, Timestamp,
+    conversation::{self, Conversation},
+    membership::{self, Membership},
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use uuid::Uuid;
@@ -77,6 +81,9 @@ pub struct Metadata {
     /// The group or page it happened in, and how private that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// Whom it concerns beside the actor, as far as [`concerns`] tells. Absent where that is nobody, and in events of before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concerns: Vec<PersonId>,
 }
 
 /// An event that is to be appended.
@@ -297,7 +304,44 @@ pub trait EventStore: Send + Sync + 'static {
     async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError>;
 }
 
+/// Whom the events of `actor` in `stream` concern beside them: the one person by whom a membership or a conversation is named.
+pub fn concerns(stream: &StreamName, actor: Option<PersonId>) -> Vec<PersonId> {
+    let person = match stream.category() {
+        Membership::CATEGORY => membership::ids(stream).map(|(_, person)| person),
+        Conversation::CATEGORY => conversation::ids(stream).map(|(_, person)| person),
+        _ => None,
+    };
+    person.filter(|person| Some(*person) != actor).into_iter().collect()
+}
+
 /// The id of a command's event number `index`: `uuid5(command_id, index)`.
 pub fn event_id(command_id: Uuid, index: usize) -> Uuid {
     Uuid::new_v5(&command_id, &(index as u64).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use circolo_domain::{GroupId, PageId, testing::person};
+
+    #[test]
+    fn whom_an_event_concerns_is_somebody_else_than_its_actor() {
+        let (ann, bob) = (person(1), person(2));
+        for stream in [membership::stream(GroupId(Uuid::nil()), bob), conversation::stream(PageId(Uuid::nil()), bob)] {
+            assert_eq!(concerns(&stream, Some(ann)), [bob]);
+            assert_eq!(concerns(&stream, None), [bob]);
+            assert_eq!(concerns(&stream, Some(bob)), []);
+        }
+        assert_eq!(concerns(&circolo_domain::person::stream(bob), Some(ann)), []);
+    }
+
+    #[test]
+    fn metadata_of_before_concerns_nobody_and_is_written_as_it_was() {
+        let (id, bob) = (Uuid::nil(), person(2));
+        let before = format!(r#"{{"command":"Register","command_id":"{id}","correlation":"{id}"}}"#);
+        let read: Metadata = serde_json::from_str(&before).unwrap();
+        assert_eq!((serde_json::to_string(&read).unwrap(), &read.concerns), (before.clone(), &vec![]));
+        let now = serde_json::to_string(&Metadata { concerns: vec![bob], ..read }).unwrap();
+        assert_eq!(now, before.replace('}', &format!(r#","concerns":["{bob}"]}}"#)));
+    }
 }

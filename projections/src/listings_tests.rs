@@ -2,7 +2,7 @@
 
 use super::*;
 use circolo_domain::access::{Owner, Privacy, Scope};
-use circolo_domain::testing::{GROUP, NOON, person, samples};
+use circolo_domain::testing::{GROUP, NOON, person, personal, samples};
 use circolo_domain::{Currency, ListingId, Span, listing};
 use circolo_events::{Metadata, Position};
 use std::collections::BTreeMap;
@@ -16,11 +16,11 @@ fn euros(amount: i64) -> Money {
 
 fn bike(title: &str) -> Details {
     Details {
-        title: title.to_owned().into(),
-        description: "With bell".to_owned().into(),
+        title: personal(title),
+        description: personal("With bell"),
         category: "bikes".to_owned(),
         condition: Condition::Refurbished,
-        pickup: Some("In Chur".to_owned().into()),
+        pickup: Some(personal("In Chur")),
         delivery: None,
     }
 }
@@ -42,6 +42,7 @@ fn recorded(events: impl IntoIterator<Item = Listed>) -> Vec<Recorded> {
             correlation: Uuid::nil(),
             causation: None,
             scope: Some(scope),
+            concerns: vec![],
         },
         event: event.into(),
     };
@@ -81,7 +82,7 @@ fn available(episode: u32) -> Listed {
 }
 
 fn withdrawn(episode: Option<u32>) -> Listed {
-    Listed::Withdrawn { episode, by: person(3), reason: Some("broken".to_owned().into()) }
+    Listed::Withdrawn { episode, by: person(3), reason: Some(personal("broken")) }
 }
 
 #[test]

@@ -10,8 +10,16 @@ use uuid::Uuid;
 fn edit(era: u32, privacy: Privacy) -> Recorded {
     let scope = Scope { owner: Owner::Group(GROUP), privacy, era };
     let (command_id, command) = (Uuid::nil(), String::new());
-    let metadata =
-        Metadata { actor: None, command, command_id, fingerprint: None, correlation: command_id, causation: None, scope: Some(scope) };
+    let metadata = Metadata {
+        actor: None,
+        command,
+        command_id,
+        fingerprint: None,
+        correlation: command_id,
+        causation: None,
+        scope: Some(scope),
+        concerns: vec![],
+    };
     Recorded {
         position: Position(1),
         stream: post::stream(PostId(command_id)),
@@ -19,7 +27,7 @@ fn edit(era: u32, privacy: Privacy) -> Recorded {
         id: command_id,
         recorded_at: NOON.plus(Span::hours(era.into())),
         metadata,
-        event: Event::Post(post::Event::Edited { version: 2, text: String::new().into() }),
+        event: Event::Post(post::Event::Edited { version: 2, text: circolo_domain::testing::personal("") }),
     }
 }
 

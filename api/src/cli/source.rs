@@ -74,7 +74,7 @@ impl From {
 
 /// Records that whoever runs this reads personal texts.
 async fn record(store: &Arc<dyn EventStore>, reading: Reading, asked: &str) -> anyhow::Result<()> {
-    let using = Use { reading, asked: asked.to_owned(), who: account().into(), place: host().map(std::convert::Into::into) };
+    let using = Use { reading, asked: asked.to_owned(), who: account(), place: host() };
     let id = clock::fresh_ids()();
     let executor = Executor::new(store.clone(), clock::system(), execute::Options::default());
     let command = unmasking::Command::RecordUnmasking(using);

@@ -116,6 +116,8 @@ pub struct EventMetadata {
     /// Where it happened, and how private that was.
     #[schema(value_type = Option<Object>)]
     scope: Option<()>,
+    /// Whom it concerns beside who did it, as far as that is told; absent where it is nobody.
+    concerns: Option<Vec<Uuid>>,
 }
 
 impl From<Line> for EventView {

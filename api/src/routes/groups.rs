@@ -259,11 +259,12 @@ async fn create_group(State(app): State<App>, caller: Caller, Json(body): Json<C
     let CreateGroup { name, description, privacy, membership } = body;
     let command = group::Command::CreateGroup { name, description, privacy, membership };
     let id = GroupId(caller.command_id());
+    let stream = group::stream(id);
     // What is refused anyway takes no place.
-    if Group::default().decide(&command, &caller.context(app.now())).is_ok() {
+    if Group::default().decide(&command, &caller.context(&stream, app.now())).is_ok() {
         app.take_place(&caller, caller.person(), Act::Group).await?;
     }
-    let done = app.execute::<Group>(&caller, &group::stream(id), command, None).await?;
+    let done = app.execute::<Group>(&caller, &stream, command, None).await?;
     Ok(Done::created(id.0, &done, format!("/v1/groups/{id}")))
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::extract::State;
 use circolo_domain::{
-    Decider, GroupId, PersonId, Reason, Rejection, Timestamp,
+    Decider, GroupId, PersonId, Reason, Rejection, TextOwner, Timestamp,
     access::{Action, Standing},
     allowance::Act,
     group::{self, Departure, Group},
@@ -160,7 +160,8 @@ async fn remove_member(
     Path((id, person)): Path<(GroupId, PersonId)>,
     Query(ReasonParam { reason }): Query<ReasonParam>,
 ) -> Result<Done, Problem> {
-    let departure = Departure::Removed { reason: reason.as_ref().map(|reason| reason.as_str().to_owned().into()) };
+    let owner = TextOwner::Decisions(person.0);
+    let departure = Departure::Removed { reason: reason.as_ref().map(|reason| reason.owned_by(owner)) };
     let command = Box::new(move |by, who| Command::RemoveMember { by, who, reason: reason.clone() });
     depart(&app, &caller, caller.person(), person, departure, Otherwise { group: id, command }).await
 }
@@ -190,8 +191,9 @@ async fn invite_member(
     }
     let who = app.standing(Some(body.person_id), id).await?;
     let invites = |counted| Command::InviteMember { by: by.clone(), who: who.clone(), counted };
+    let stream = membership::stream(id, body.person_id);
     // Only who is going to be invited takes a place: who is let in, or was invited, takes none.
-    let uncounted = who.membership().decide(&invites(false), &caller.context(app.now()));
+    let uncounted = who.membership().decide(&invites(false), &caller.context(&stream, app.now()));
     if uncounted != Err(membership::Error::NotCounted) {
         let done = invite(&app, &caller, &by, body.person_id, invites(false)).await;
         // Unless they declined, or whatever else makes an invitation of it, at this moment.
@@ -355,7 +357,7 @@ async fn ban_member(
     if !app.is_registered(person).await? {
         return Err(Problem::not_found());
     }
-    let departure = Departure::Banned { reason: reason.as_str().to_owned().into(), until };
+    let departure = Departure::Banned { reason: reason.owned_by(TextOwner::Decisions(person.0)), until };
     let command = Box::new(move |by, who| Command::BanMember { by, who, reason: reason.clone(), until, replace });
     depart(&app, &caller, caller.person(), person, departure, Otherwise { group: id, command }).await
 }

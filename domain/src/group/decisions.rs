@@ -3,7 +3,7 @@
 use super::{Changes, Departure, Error, Event, Group, Policy};
 use crate::access::{Action, Denied, Privacy, Role, Standing};
 use crate::authored::digest;
-use crate::{Comment, Communal, Context, Name, Timestamp};
+use crate::{Comment, Communal, Context, GroupId, Name, TextOwner, Timestamp};
 
 impl Group {
     pub(super) fn create(
@@ -20,16 +20,17 @@ impl Group {
         if privacy == Privacy::Secret && membership != Policy::InviteOnly {
             return Err(Error::SecretIsInviteOnly);
         }
+        let owner = TextOwner::Group(GroupId(context.subject()));
         Ok(vec![Event::Created {
-            name: name.as_str().into(),
-            description: description.map(|text| text.as_str().into()),
+            name: Communal::new(name.as_str().to_owned(), owner),
+            description: description.map(|text| Communal::new(text.as_str().to_owned(), owner)),
             privacy,
             membership,
             founder: context.actor.ok_or(Denied::Anonymous)?,
         }])
     }
 
-    pub(super) fn change(&self, changes: &Changes, now: Timestamp) -> Result<Vec<Event>, Error> {
+    pub(super) fn change(&self, changes: &Changes, context: &Context) -> Result<Vec<Event>, Error> {
         let settings = &self.settings;
         let privacy = changes.privacy.unwrap_or(self.privacy());
         // Becoming secret takes the policy with it, unless the caller asks for another one, which cannot be had.
@@ -38,15 +39,17 @@ impl Group {
         if privacy == Privacy::Secret && membership != Policy::InviteOnly {
             return Err(Error::SecretIsInviteOnly);
         }
-        if let Some(again) = self.eras.again().filter(|again| privacy != self.privacy() && now < *again) {
+        if let Some(again) = self.eras.again().filter(|again| privacy != self.privacy() && context.now < *again) {
             return Err(Error::PrivacyChangedRecently { again });
         }
         let name = changes.name.as_ref().map(Name::as_str).filter(|name| digest(Some(name)) != self.name);
         let description = changes.description.as_ref().map(|text| text.as_ref().map(Comment::as_str));
         let description = description.filter(|text| digest(*text) != self.description);
+        let owner = TextOwner::Group(GroupId(context.subject()));
+        let said = |text: &str| Communal::new(text.to_owned(), owner);
         let events = [
-            name.map(|name| Event::Renamed { name: name.into() }),
-            description.map(|text| Event::Described { description: text.map(Communal::from) }),
+            name.map(|name| Event::Renamed { name: said(name) }),
+            description.map(|text| Event::Described { description: text.map(said) }),
             (privacy != self.privacy()).then_some(Event::PrivacyChanged { privacy }),
             (membership != settings.membership).then_some(Event::PolicyChanged { membership }),
             changes.members_invite.filter(|on| *on != settings.members_invite).map(|on| Event::MemberInvitationsSwitched { on }),
@@ -100,7 +103,10 @@ impl Group {
         match held {
             None if !who.membership().is_bound() || self.departed.get(&person) == Some(&episode) => Ok(vec![]),
             Some(_) if self.is_last_admin(person) => Err(Error::LastAdmin),
-            _ => Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure.clone()) }]),
+            _ => {
+                let departure = departure.owned_by(TextOwner::Decisions(person.0));
+                Ok(vec![Event::RoleWithdrawn { person, episode, departure: Some(departure) }])
+            }
         }
     }
 

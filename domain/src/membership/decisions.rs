@@ -1,6 +1,6 @@
 //! How each wish about a membership is decided.
 
-use super::{Ban, Error, Event, Invitation, Membership, Way};
+use super::{Ban, Error, Event, Invitation, Membership, Way, about};
 use crate::access::{Action, Role, Standing};
 use crate::group::{Departure, Policy};
 use crate::{Context, PersonId, Personal, Reason, Timestamp};
@@ -92,7 +92,12 @@ impl Membership {
         Ok(if self.is_bound() { vec![] } else { vec![Event::Bound { episode }] })
     }
 
-    pub(super) fn decide_request(&self, by: Option<&Standing>, approved: bool, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
+    pub(super) fn decide_request(
+        &self,
+        by: Option<&Standing>,
+        approved: bool,
+        reason: Option<Personal<String>>,
+    ) -> Result<Vec<Event>, Error> {
         let decider = by.map(|by| by.may(Action::Moderate)).transpose()?;
         if !self.requested {
             return match self.decision {
@@ -104,15 +109,15 @@ impl Membership {
         }
         Ok(match by {
             Some(by) if approved => vec![self.joined(by.group().era(), Way::Approval, decider)],
-            _ => vec![Event::RequestRefused { decided_by: decider, reason: personal(reason) }],
+            _ => vec![Event::RequestRefused { decided_by: decider, reason }],
         })
     }
 
-    pub(super) fn remove(&self, by: &Standing, who: &Standing, reason: Option<&Reason>) -> Result<Vec<Event>, Error> {
+    pub(super) fn remove(&self, by: &Standing, who: &Standing, reason: Option<Personal<String>>) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
         let episode = self.present().ok_or(Error::NotAMember)?.number;
         self.role_first(who)?;
-        Ok(vec![Event::Removed { episode, reason: personal(reason) }])
+        Ok(vec![Event::Removed { episode, reason }])
     }
 
     pub(super) fn ban(
@@ -121,9 +126,10 @@ impl Membership {
         reason: &Reason,
         ban: Ban,
         replace: bool,
-        now: Timestamp,
+        context: &Context,
     ) -> Result<Vec<Event>, Error> {
         may_act_against(by, who)?;
+        let now = context.now;
         if ban.until.is_some_and(|until| until <= now) {
             return Err(Error::UntilInPast);
         }
@@ -132,7 +138,7 @@ impl Membership {
         }
         self.role_first(who)?;
         let episode = self.present().map(|episode| episode.number);
-        Ok(vec![Event::Banned { episode, reason: reason.as_str().to_owned().into(), until: ban.until }])
+        Ok(vec![Event::Banned { episode, reason: reason.owned_by(about(context.stream)), until: ban.until }])
     }
 
     /// Whether a ban is in force that ends no sooner than `other`.
@@ -141,14 +147,14 @@ impl Membership {
         self.banned(now) && self.ban.is_some_and(|ban| end(ban) >= end(other))
     }
 
-    pub(super) fn end(&self, of: u32, departure: &Departure, now: Timestamp) -> Vec<Event> {
+    pub(super) fn end(&self, of: u32, departure: &Departure, context: &Context) -> Vec<Event> {
         let present = self.present().map(|episode| episode.number);
-        match departure {
-            Departure::Banned { until, .. } if present.is_none() && self.outlasts(Ban { until: *until }, now) => vec![],
-            Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason: reason.clone(), until: *until }],
+        match departure.owned_by(about(context.stream)) {
+            Departure::Banned { until, .. } if present.is_none() && self.outlasts(Ban { until }, context.now) => vec![],
+            Departure::Banned { reason, until } => vec![Event::Banned { episode: present, reason, until }],
             _ if present != Some(of) => vec![],
             Departure::Left => vec![Event::Left { episode: of }],
-            Departure::Removed { reason } => vec![Event::Removed { episode: of, reason: reason.clone() }],
+            Departure::Removed { reason } => vec![Event::Removed { episode: of, reason }],
         }
     }
 }
@@ -160,8 +166,4 @@ fn may_act_against(by: &Standing, who: &Standing) -> Result<(), Error> {
         Some(Role::Admin) if by.role() != Some(Role::Admin) => Err(Error::NotAgainstAdmins),
         _ => Ok(()),
     }
-}
-
-fn personal(reason: Option<&Reason>) -> Option<Personal<String>> {
-    reason.map(|reason| reason.as_str().to_owned().into())
 }

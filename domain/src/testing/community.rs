@@ -6,8 +6,8 @@ use crate::flow::{FollowUp, follow_ups};
 use crate::group::{self, Group, Policy};
 use crate::membership::{self, Membership, Way};
 use crate::stance::Rights;
-use crate::testing::{Given, NOON, person};
-use crate::{Context, Decider, Event, GroupId, PersonId, Rejection, Span, Timestamp};
+use crate::testing::{Given, NOON, assert_owned, communal, given_state, person};
+use crate::{Context, Decider, Event, GroupId, PersonId, Rejection, Span, StreamName, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ impl Community {
     /// Founded by [`FOUNDER`] at [`NOON`].
     pub fn founded(privacy: Privacy, membership: Policy) -> Self {
         let nothing = Self { group: Group::default(), memberships: BTreeMap::new(), now: NOON };
-        let created = group::Event::Created { name: "Alpine Club".into(), description: None, privacy, membership, founder: FOUNDER };
+        let created = group::Event::Created { name: communal("Alpine Club"), description: None, privacy, membership, founder: FOUNDER };
         nothing.in_group(created).about(FOUNDER, membership::Event::Joined { episode: 1, era: 0, way: Way::Founding, admitted_by: None })
     }
 
@@ -105,12 +105,12 @@ impl Community {
 
     /// Decide on the group.
     pub fn given_group(&self) -> Given<Group> {
-        Given { state: self.group.clone(), context: self.context(None) }
+        given_state(self.group.clone(), group::stream(GROUP), None, self.now)
     }
 
     /// Decide on the membership of `person`.
     pub fn given(&self, person: PersonId) -> Given<Membership> {
-        Given { state: self.membership(person), context: self.context(None) }
+        given_state(self.membership(person), membership::stream(GROUP, person), None, self.now)
     }
 
     /// Runs a command and what follows from its events; the events of its own stream, or the code of the refusal.
@@ -119,15 +119,19 @@ impl Community {
         self.renew(&mut asked);
         let (stream, events): (_, Vec<Event>) = match &asked {
             FollowUp::Group(id, command) => {
-                let events = self.group.decide(command, &self.context(Some(FOUNDER))).map_err(|refusal| refusal.code())?;
+                let stream = group::stream(*id);
+                let events = self.group.decide(command, &self.context(&stream, Some(FOUNDER))).map_err(|refusal| refusal.code())?;
+                assert_owned::<Group>(&events, &stream, None, self.now);
                 self.group = events.iter().fold(std::mem::take(&mut self.group), |group, event| group.evolve(event, self.now));
-                (group::stream(*id), events.into_iter().map(Event::from).collect())
+                (stream, events.into_iter().map(Event::from).collect())
             }
             FollowUp::Membership(id, person, command) => {
                 let before = self.membership(*person);
-                let events = before.decide(command, &self.context(None)).map_err(|refusal| refusal.code())?;
+                let stream = membership::stream(*id, *person);
+                let events = before.decide(command, &self.context(&stream, None)).map_err(|refusal| refusal.code())?;
+                assert_owned::<Membership>(&events, &stream, None, self.now);
                 self.memberships.insert(*person, events.iter().fold(before, |membership, event| membership.evolve(event, self.now)));
-                (membership::stream(*id, *person), events.into_iter().map(Event::from).collect())
+                (stream, events.into_iter().map(Event::from).collect())
             }
             FollowUp::Page(..) => return Err("no_pages_here"),
         };
@@ -154,7 +158,7 @@ impl Community {
         }
     }
 
-    fn context(&self, actor: Option<PersonId>) -> Context {
-        Context { now: self.now, actor, command_id: Uuid::from_u128(0xC0) }
+    fn context<'a>(&self, stream: &'a StreamName, actor: Option<PersonId>) -> Context<'a> {
+        Context { stream, now: self.now, actor, command_id: Uuid::from_u128(0xC0) }
     }
 }

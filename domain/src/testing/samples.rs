@@ -11,7 +11,7 @@ use crate::page::{Founding, StaffRole};
 use crate::permit::{Permit, Purpose};
 use crate::reaction::{Kind, TargetKind};
 use crate::stance::Voice;
-use crate::testing::{NOON, person};
+use crate::testing::{NOON, communal, person, personal};
 use crate::unmasking::Reading;
 use crate::{
     AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, allowance, comment, conversation, fan, group,
@@ -86,14 +86,14 @@ one_of_each! {
     }
     group {
         Created {
-            name: "Alpine Club".into(),
-            description: Some("Walks above 2,000 m".into()),
+            name: communal("Alpine Club"),
+            description: Some(communal("Walks above 2,000 m")),
             privacy: Privacy::Closed,
             membership: Policy::Request,
             founder: person(1),
         }
-        Renamed { name: "Alpine \"Friends\"".into() }
-        Described { description: Some("Walks\nand huts".into()) }
+        Renamed { name: communal("Alpine \"Friends\"") }
+        Described { description: Some(communal("Walks\nand huts")) }
         PrivacyChanged { privacy: Privacy::Secret }
         PolicyChanged { membership: Policy::InviteOnly }
         MemberInvitationsSwitched { on: false }
@@ -164,7 +164,7 @@ one_of_each! {
     unmasking {
         Recorded {
             reading: Reading::Events,
-            asked: "type=question.posted&unmask=true".to_owned(),
+            asked: text("type=question.posted&unmask=true"),
             who: text("circolo: eve"),
             place: Some(text("192.0.2.7")),
         }
@@ -179,7 +179,7 @@ one_of_each! {
 }
 
 fn text(text: &str) -> Personal<String> {
-    text.to_owned().into()
+    personal(text)
 }
 
 fn euros(n: i64) -> Money {

@@ -6,7 +6,7 @@ use crate::group::Policy;
 use crate::membership;
 use crate::page::{self, Page, PageStanding, StaffRole};
 use crate::stance::Stance;
-use crate::testing::{Community, FOUNDER, NOON, person};
+use crate::testing::{Community, FOUNDER, NOON, person, personal};
 use crate::{Decider, PageId, PersonId};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub const PAGE: PageId = PageId(Uuid::from_u128(0x50));
 
 /// A club with the people above.
 pub fn club(privacy: Privacy) -> Community {
-    let reason = "threw stones".to_owned().into();
+    let reason = personal("threw stones");
     Community::founded(privacy, Policy::Request)
         .with_member(MEMBER)
         .with_member(OTHER)

@@ -191,7 +191,8 @@ fn invite(simulation: &mut Simulation) {
     }
     if let Some(person) = simulation.somebody() {
         let (by, who) = (simulation.standing(inviter, room), simulation.standing(person, room));
-        let context = Context { now: simulation.now, actor: Some(inviter), command_id: Uuid::nil() };
+        let stream = membership::stream(simulation.community.groups[room].id, person);
+        let context = Context { stream: &stream, now: simulation.now, actor: Some(inviter), command_id: Uuid::nil() };
         let uncounted = membership::Command::InviteMember { by, who: who.clone(), counted: false };
         let decided = who.membership().decide(&uncounted, &context);
         let counted = decided == Err(membership::Error::NotCounted) && simulation.takes_place(inviter, inviter, Act::Invitation);

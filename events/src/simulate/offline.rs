@@ -2,7 +2,8 @@
 
 use crate::execute::{Request, new_events};
 use crate::reactions::following;
-use crate::{Append, Expected, Metadata, Position, Recorded, Revision, store::event_id};
+use crate::store::{concerns, event_id};
+use crate::{Append, Expected, Metadata, Position, Recorded, Revision};
 use circolo_domain::access::{Origin, Scope, Standing};
 use circolo_domain::flow::{FollowUp, follow_ups};
 use circolo_domain::group::{self, Group};
@@ -55,7 +56,7 @@ impl Offline {
         let before = self.streams.remove(stream);
         let (revision, origin) = before.as_ref().map_or((None, None), |entry| (entry.revision, entry.origin));
         let state = before.and_then(|entry| entry.state.downcast::<D>().ok()).unwrap_or_default();
-        let context = Context { now, actor: request.actor, command_id: request.command_id };
+        let context = Context { stream, now, actor: request.actor, command_id: request.command_id };
         let events = match state.decide(command, &context) {
             Ok(events) => events,
             Err(refusal) => {
@@ -95,6 +96,7 @@ impl Offline {
             correlation: request.correlation,
             causation: request.causation,
             scope,
+            concerns: concerns(stream, request.actor),
         };
         let expected = Expected::of(revision);
         self.pending.push(Append { stream: stream.clone(), expected, events: new_events(events, &metadata, now) });

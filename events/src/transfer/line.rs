@@ -1,7 +1,7 @@
 //! An event as others read it: one JSON object, on a line of its own.
 
 use crate::{Metadata, NewEvent, Position, Revision, Stored};
-use circolo_domain::{Event, Mask, StreamName, Timestamp, access::Privacy, group, masked};
+use circolo_domain::{Event, StreamName, Timestamp, masked};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -69,19 +69,9 @@ impl From<Line> for Stored {
 /// `None` if this binary does not know what is personal in it.
 pub fn masked_data(event: &NewEvent) -> Option<Box<RawValue>> {
     let known = Event::decode(&event.event_type, &event.data).ok()?;
-    let mask = if is_public(event, &known) { Mask::Persons } else { Mask::PersonsAndGroup };
+    let scope = serde_json::from_str::<Metadata>(&event.metadata).ok().and_then(|metadata| metadata.scope);
+    let mask = known.mask(scope);
     RawValue::from_string(masked(mask, || known.encode().data)).ok()
-}
-
-/// Whether it is certain that the group was public when this happened.
-fn is_public(event: &NewEvent, known: &Event) -> bool {
-    let Event::Group(known) = known else { return false };
-    let privacy = match known {
-        group::Event::Created { privacy, .. } => Some(*privacy),
-        // The scope is that after all events of the command: a name that comes with the closing of a group is masked.
-        _ => serde_json::from_str::<Metadata>(&event.metadata).ok().and_then(|metadata| Some(metadata.scope?.privacy)),
-    };
-    privacy == Some(Privacy::Public)
 }
 
 /// The metadata without what could tell that somebody wrote a certain text: a fingerprint confirms a guess.

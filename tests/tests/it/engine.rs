@@ -1,6 +1,9 @@
 //! What the tests of the projection engine share: row types that are easy to get wrong, histories, databases.
 
-use circolo_domain::{AnswerId, Event, GroupId, PersonId, Personal, StreamName, Timestamp, membership, question, testing::NOON};
+use circolo_domain::{
+    AnswerId, Event, GroupId, PersonId, StreamName, Timestamp, membership, question,
+    testing::{NOON, personal},
+};
 use circolo_events::{Append, EventStore, Expected, Memory, Metadata, NewEvent, Position, Recorded, Stored, store::event_id};
 use circolo_projections::{Db, EngineError, Fold, Keys, OnPoison, Options, Projection, Projector, Row, Verification, projection, row};
 use circolo_tests::postgres::fresh_schema;
@@ -176,10 +179,9 @@ fn answer(n: u8) -> AnswerId {
 /// An event, told by three numbers, and its stream.
 pub fn event(kind: u8, stream: u8, who: u8) -> (StreamName, Event) {
     use question::Event::{AcceptanceWithdrawn, AnswerAccepted, Answered, Closed, Posted, Reopened};
-    let text = |text: &str| Personal::new(text.to_owned());
     let happened = match kind % 9 {
-        0 | 1 => Posted { author: person(who), title: text(&format!("Title {stream} of {who}")), body: text("body") },
-        2 | 3 => Answered { answer: answer(who), author: person(who), body: text("answer") },
+        0 | 1 => Posted { author: person(who), title: personal(&format!("Title {stream} of {who}")), body: personal("body") },
+        2 | 3 => Answered { answer: answer(who), author: person(who), body: personal("answer") },
         4 => AnswerAccepted { answer: answer(who), previous: (who > 0).then(|| answer(who - 1)) },
         5 => AcceptanceWithdrawn { answer: answer(who) },
         6 => Closed,
@@ -232,6 +234,7 @@ fn new_event(number: i64, event_type: String, data: String) -> NewEvent {
         correlation: command_id,
         causation: None,
         scope: None,
+        concerns: vec![],
     };
     NewEvent {
         id: event_id(command_id, 0),

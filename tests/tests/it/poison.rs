@@ -23,6 +23,7 @@ async fn append(world: &World, question: &str, revision: u64, event_type: &str, 
         correlation: id,
         causation: None,
         scope: None,
+        concerns: vec![],
     };
     let event = NewEvent {
         id,

@@ -7,7 +7,7 @@ use circolo_domain::{
     access::Privacy,
     group::{self, Policy},
     membership,
-    testing::NOON,
+    testing::{NOON, communal},
 };
 use circolo_events::{EventStore, Memory};
 use circolo_projections::{
@@ -139,7 +139,7 @@ const ASKED: &[&str] = &[
 
 fn created(name: &str, privacy: Privacy) -> Event {
     let (name, founder) = (name.to_owned(), PersonId(Uuid::from_u128(7)));
-    group::Event::Created { name: name.into(), description: None, privacy, membership: Policy::InviteOnly, founder }.into()
+    group::Event::Created { name: communal(&name), description: None, privacy, membership: Policy::InviteOnly, founder }.into()
 }
 
 fn group(number: usize) -> GroupId {

@@ -2,12 +2,12 @@
 
 use crate::{Result, random::Random};
 use circolo_domain::{
-    AnswerId, Event, GroupId, PersonId, Personal, QuestionId, StreamName, Timestamp,
+    AnswerId, Event, GroupId, PersonId, Personal, QuestionId, StreamName, TextOwner, Timestamp,
     access::{Owner, Privacy, Scope},
     group::{self, Policy},
     membership::{self, Way},
     question,
-    testing::NOON,
+    testing::{NOON, communal},
 };
 use circolo_events::{Append, EventStore, Expected, Metadata, execute::new_events};
 use uuid::Uuid;
@@ -62,7 +62,7 @@ impl History {
 
     fn founding(&mut self, id: GroupId, now: Timestamp) -> Append {
         let founder = PersonId(self.random.uuid());
-        let (name, description) = (self.random.text(3).into(), Some(self.random.text(12).into()));
+        let (name, description) = (communal(&self.random.text(3)), Some(communal(&self.random.text(12))));
         let event = group::Event::Created { name, description, privacy: Privacy::Public, membership: Policy::Open, founder };
         self.append(group::stream(id), Expected::NoStream, event.into(), id, founder, "CreateGroup", now)
     }
@@ -84,7 +84,8 @@ impl History {
     fn asking(&mut self, now: Timestamp) -> Append {
         let (id, group, author) = (QuestionId(self.random.uuid()), self.group(), self.member());
         self.questions.push((id, group, 0));
-        let (title, body) = (self.random.text(6).into(), self.random.text(25).into());
+        let said = |text| Personal::new(text, TextOwner::Person(author));
+        let (title, body) = (said(self.random.text(6)), said(self.random.text(25)));
         let event = question::Event::Posted { author, title, body };
         self.append(question::stream(id), Expected::NoStream, event.into(), group, author, "PostQuestion", now)
     }
@@ -92,7 +93,7 @@ impl History {
     fn answering(&mut self, now: Timestamp) -> Append {
         let author = self.member();
         let answer = AnswerId(self.random.uuid());
-        let body: Personal<String> = self.random.text(25).into();
+        let body = Personal::new(self.random.text(25), TextOwner::Person(author));
         let place = self.random.below(self.questions.len());
         let (id, group, revision) = self.questions[place];
         self.questions[place].2 += 1;
@@ -135,6 +136,7 @@ impl History {
             correlation: command_id,
             causation: None,
             scope: Some(Scope { owner: Owner::Group(group), privacy: Privacy::Public, era: 0 }),
+            concerns: vec![],
         };
         Append { stream, expected, events: new_events(&[event], &metadata, now) }
     }
