@@ -82,7 +82,7 @@ const PERSONAL: &[(&str, &[&str])] = &[
     ("question.answered.v1", &["/body"]),
     ("question.posted.v1", &["/title", "/body"]),
     ("skip.decided.v1", &["/reason"]),
-    ("unmasking.recorded.v1", &["/asked", "/who", "/place"]),
+    ("unmasking.recorded.v1", &["/who", "/place"]),
 ];
 
 /// What a group says of itself; all else is the same where the group is not masked.

@@ -23,6 +23,7 @@ const OPEN: &[(&str, &str)] = &[
     ("person.registered.v1 /locale", "a language tag of BCP 47, which many share"),
     ("skip.decided.v1 /event_type", "the type of an event, which programs name"),
     ("skip.decided.v1 /stream", "the name of a stream, which the event itself stands under in the open"),
+    ("unmasking.recorded.v1 /asked", "which events were read: filters by type, stream and time, for all who watch over such reading"),
     ("username.claimed.v1 /founding/name", "pages are public, and found by their names"),
     ("username.claimed.v1 /username", "pages are public, and found by their usernames for ever"),
 ];

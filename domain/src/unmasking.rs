@@ -57,7 +57,7 @@ pub enum Event {
         /// What was read.
         reading: Reading,
         /// Which part of it, as it was asked.
-        asked: Personal<String>,
+        asked: String,
         /// Who: issuer and subject of their token, or the user of the computer that holds the data.
         who: Personal<String>,
         /// From where: an address, or the name of that computer.
@@ -111,7 +111,7 @@ impl Decider for Unmasking {
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
         let Command::RecordUnmasking(Use { reading, asked, who, place }) = command.clone();
         let text = |text| Personal::new(text, TextOwner::audit(context.now));
-        let recorded = Event::Recorded { reading, asked: text(asked), who: text(who), place: place.map(text) };
+        let recorded = Event::Recorded { reading, asked, who: text(who), place: place.map(text) };
         if self.recorded { Err(Error::AlreadyRecorded) } else { Ok(vec![recorded]) }
     }
 
@@ -122,9 +122,10 @@ impl Decider for Unmasking {
     }
 
     fn own_texts(event: &mut Event, written: &Written<'_>) {
-        let Event::Recorded { asked, who, place, .. } = event;
-        for text in [asked, who].into_iter().chain(place) {
-            text.give(TextOwner::audit(written.at));
+        let Event::Recorded { who, place, .. } = event;
+        who.give(TextOwner::audit(written.at));
+        if let Some(place) = place {
+            place.give(TextOwner::audit(written.at));
         }
     }
 
@@ -143,7 +144,7 @@ mod tests {
     }
 
     fn recorded() -> Event {
-        Event::Recorded { reading: Reading::Events, asked: personal("type=question"), who: personal("eve"), place: None }
+        Event::Recorded { reading: Reading::Events, asked: "type=question".to_owned(), who: personal("eve"), place: None }
     }
 
     #[test]

@@ -164,7 +164,7 @@ one_of_each! {
     unmasking {
         Recorded {
             reading: Reading::Events,
-            asked: text("type=question.posted&unmask=true"),
+            asked: "type=question.posted&unmask=true".to_owned(),
             who: text("circolo: eve"),
             place: Some(text("192.0.2.7")),
         }
