@@ -7,11 +7,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header,
     jwk::{Jwk, ThumbprintHash},
 };
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 /// File of the private key in the data folder.
 const FILE: &str = "token-key.pem";
@@ -50,7 +46,7 @@ impl Keys {
                 private::folder(data).map_err(failed)?;
                 let mut seed = [0; 32];
                 getrandom::fill(&mut seed).map_err(KeysError::Random)?;
-                match publish(data, &pem(&seed)) {
+                match private::publish(&path, pem(&seed).as_bytes()) {
                     // Somebody else was faster: theirs are the keys.
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
                     _ => {}
@@ -90,17 +86,6 @@ impl Keys {
 fn pem(seed: &[u8; 32]) -> String {
     let body = BASE64_STANDARD.encode([&PKCS8_HEAD[..], seed].concat());
     format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
-}
-
-/// Writes the file so that nobody ever sees a part of it, readable by its owner only, and never over another.
-fn publish(data: &Path, pem: &str) -> io::Result<()> {
-    let draft = data.join(format!("{FILE}.{}", std::process::id()));
-    let mut file = private::create(&draft)?;
-    file.write_all(pem.as_bytes())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&draft, data.join(FILE));
-    fs::remove_file(&draft)?;
-    linked
 }
 
 #[cfg(test)]

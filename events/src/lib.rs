@@ -7,6 +7,7 @@
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
+//! - [`sealing`]: texts under the keys of those whom they belong to
 //! - [`skips`]: events that are passed over
 //! - [`threads`]: how much of the processors a thread gets
 
@@ -22,6 +23,7 @@ pub mod postgres;
 pub mod private;
 pub mod reactions;
 mod rules;
+pub mod sealing;
 pub mod simulate;
 pub mod skips;
 mod slot;
