@@ -1,6 +1,7 @@
 //! Everything that can be set, on the command line or in the environment. The doc comments are the reference (`--help`).
 
 use crate::{auth::Scope, connections::Limits, jwks::Issuer};
+use circolo_events::sealing::Source;
 use clap::{Args, ValueEnum};
 use jsonwebtoken::Algorithm;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -45,6 +46,20 @@ pub struct Storage {
     /// The read models: `sqlite:PATH` or `postgres://...` [default: views.sqlite in the data folder]
     #[arg(long, env = "CIRCOLO_VIEWS", value_name = "URL", hide_env_values = true)]
     pub views: Option<String>,
+}
+
+/// Where the keys are that texts are sealed under.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keys")]
+pub struct KeyStorage {
+    /// The key store: `sqlite:PATH` or `postgres://...`, never with the log or the read models [default: keys.sqlite in the data
+    /// folder]
+    #[arg(long, env = "CIRCOLO_KEYS", value_name = "URL", hide_env_values = true)]
+    pub keys: Option<String>,
+    /// The installation key, without which no key opens: `file:PATH`, or `command:CMD` for what a command prints [default:
+    /// installation-key.pem in the data folder, made at the first start]
+    #[arg(long, env = "CIRCOLO_INSTALLATION_KEY", value_name = "SOURCE", hide_env_values = true)]
+    pub installation_key: Option<Source>,
 }
 
 /// How the API behaves.

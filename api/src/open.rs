@@ -2,13 +2,15 @@
 
 use crate::{
     clock::Ids,
-    config::{Storage, redacted},
+    config::{KeyStorage, Storage, redacted},
     held::Held,
 };
 use circolo_events::{
     DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite, StoreError,
     postgres::{self, ClaimError, ConnectError},
-    private, sqlite,
+    private,
+    sealing::{self, KeyStore, KeyStoreError, store::Make},
+    sqlite,
 };
 #[cfg(feature = "kurrentdb")]
 use circolo_events::{KurrentDb, kurrentdb};
@@ -87,6 +89,12 @@ pub enum OpenError {
     /// The read models.
     #[error(transparent)]
     Views(#[from] DbError),
+    /// Keys cannot be there.
+    #[error("{0} is no place for keys: sqlite:PATH or postgres://... is expected")]
+    KeysElsewhere(Place),
+    /// The key store.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
 }
 
 impl OpenError {
@@ -223,6 +231,36 @@ impl Storage {
         }
         folders.iter().map(|folder| DataLock::acquire(folder).map_err(OpenError::from)).collect()
     }
+}
+
+impl KeyStorage {
+    /// Where the keys are.
+    pub fn place(&self, data: &Path) -> Result<Place, OpenError> {
+        place(self.keys.as_deref(), data, "keys.sqlite")
+    }
+
+    /// Where the installation key comes from.
+    pub fn source(&self, data: &Path) -> sealing::Source {
+        self.installation_key.clone().unwrap_or_else(|| sealing::Source::in_folder(data))
+    }
+
+    /// Opens the key store.
+    pub async fn open(&self, data: &Path, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
+        open_keys(self.place(data)?, make).await
+    }
+}
+
+/// Opens the key store at `url`.
+pub async fn keys(url: &str, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
+    open_keys(given(url)?, make).await
+}
+
+async fn open_keys(place: Place, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
+    Ok(match place {
+        Place::Sqlite(path) => Arc::new(sealing::store::Sqlite::open(&path, make)?),
+        Place::Postgres(url) => Arc::new(sealing::store::Postgres::connect(&url, make).await?),
+        Place::Memory | Place::Kurrent(_) => return Err(OpenError::KeysElsewhere(place)),
+    })
 }
 
 /// Opens the log at `url` for reading only, beside whoever writes to it.

@@ -2,6 +2,7 @@
 
 mod as_of;
 mod events;
+mod keys;
 mod openapi;
 mod operations;
 mod progress;
@@ -30,6 +31,8 @@ enum Command {
     AsOf(Box<as_of::AsOf>),
     /// Read the log, write it to files, and bring it back
     Events(events::Events),
+    /// Look after the keys that texts are sealed under (see docs/sealing.md)
+    Keys(keys::Keys),
     /// Print the description of the API, for `openapi.json`
     Openapi,
     /// Watch and steer the builds of read models
@@ -64,6 +67,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::AsOf(as_of)) => as_of.run().await,
         Some(Command::Events(events)) => events.run().await,
+        Some(Command::Keys(keys)) => keys.run().await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Projections(projections)) => Box::pin(projections.run()).await,
         Some(Command::Serve(serve)) => serve::run(*serve).await,

@@ -23,7 +23,9 @@ const END: &str = "-----END CIRCOLO INSTALLATION KEY-----";
 /// Where the installation key comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file, to which generations are added.
+    /// A file in the data folder, which is made when nothing hangs on it yet.
+    Own(PathBuf),
+    /// A file that somebody put there.
     File(PathBuf),
     /// What a command of the shell prints. Generations are added by whoever keeps what it reads.
     Command(String),
@@ -35,10 +37,10 @@ pub enum InstallationError {
     /// The option names none.
     #[error("an installation key is named as file:PATH or command:CMD")]
     Source,
-    /// There is none, and there are keys that need it.
+    /// There is none.
     #[error(
-        "the installation key {0} is missing: the key store holds keys that only it opens. Bring it back from where it is kept, or name it \
-         with --installation-key"
+        "the installation key {0} is missing, and without it no key opens: bring it back from where it is kept, or name it with \
+         --installation-key. It is made in the data folder alone, and before there is any key"
     )]
     Missing(PathBuf),
     /// The file cannot be read or written.
@@ -108,15 +110,17 @@ impl InstallationKey {
 }
 
 impl Source {
-    /// The file in the data folder, which is made when there is nothing yet that needs it.
+    /// The file in the data folder.
     pub fn in_folder(data: &Path) -> Self {
-        Self::File(data.join(FILE))
+        Self::Own(data.join(FILE))
     }
 
-    /// The installation key. `make` says that nothing hangs on it yet: then a file that is not there is made.
+    /// The installation key. `make` says that nothing hangs on it yet: then it is made where it is our own and not there. (A file
+    /// that was named is not: the name may be wrong.)
     pub fn read(&self, make: bool, random: &Random) -> Result<InstallationKey, InstallationError> {
         let text = match self {
-            Self::File(path) => read_file(path, make, random)?,
+            Self::Own(path) => read_file(path, make, random)?,
+            Self::File(path) => read_file(path, false, random)?,
             Self::Command(command) => run(command)?,
         };
         InstallationKey::parse(&text).map_err(|what| InstallationError::Content(self.clone(), what))
@@ -124,7 +128,7 @@ impl Source {
 
     /// Adds a generation. It is on the disk when this returns.
     pub fn add_generation(&self, random: &Random) -> Result<InstallationKey, InstallationError> {
-        let Self::File(path) = self else { return Err(InstallationError::NotOurs) };
+        let (Self::Own(path) | Self::File(path)) = self else { return Err(InstallationError::NotOurs) };
         self.read(false, random)?;
         let failed = |error| InstallationError::File(path.clone(), error);
         let mut text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
@@ -188,7 +192,7 @@ impl FromStr for Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::Own(path) | Self::File(path) => path.display().fmt(f),
             // Whoever wrote it knows it, and it may hold what opens a vault.
             Self::Command(_) => f.write_str("what the command printed"),
         }

@@ -16,7 +16,10 @@ fn it_is_made_once_for_its_owner_alone_and_gains_generations() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let source = Source::in_folder(&data);
-    assert!(complaint(source.read(false, &random())).contains("installation-key.pem is missing"));
+    let named = Source::File(data.join(FILE));
+    for missing in [source.read(false, &random()), named.read(true, &random())] {
+        assert!(complaint(missing).contains("installation-key.pem is missing"));
+    }
     let first = source.read(true, &random()).unwrap();
     assert_eq!((first.newest(), source.read(true, &random()).unwrap()), (1, first.clone()));
     let second = source.add_generation(&random()).unwrap();

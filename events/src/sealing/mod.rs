@@ -4,10 +4,14 @@
 //! - [`places`]: JSON pointers into a payload; [`boxed`]: one box; [`sealed`]: an event whose texts lie in boxes
 //! - [`metadata`]: what else confirms a guess: fingerprints, and metadata without them; [`person`]: ids of people; [`leaf`]: what an
 //!   event comes to where logs are compared
-//! - [`installation`]: the key that all others hang on
+//! - [`installation`]: the key that all others hang on; [`wrapping`]: keys under it; [`store`]: where they are kept; [`keyring`]:
+//!   those in use
+//! - [`tend`]: rotation and new generations; [`mod@copy`]: keys move to another store
 
 pub mod boxed;
+pub mod copy;
 pub mod installation;
+pub mod keyring;
 pub mod leaf;
 pub mod metadata;
 pub mod owner;
@@ -15,13 +19,18 @@ pub mod person;
 pub mod places;
 pub mod sealed;
 pub mod secret;
+pub mod store;
+pub mod tend;
 #[cfg(test)]
 mod vector_tests;
+pub mod wrapping;
 
 pub use installation::{InstallationError, InstallationKey, Source};
+pub use keyring::{Keyring, KeyringError};
 pub use owner::{NotAnOwner, Owner};
 pub use sealed::{Entry, SealError, Text, UnsealError, Unsealed};
 pub use secret::{NoRandomness, Random, Secret};
+pub use store::{KeyStore, KeyStoreError};
 
 use std::collections::HashMap;
 

@@ -13,11 +13,11 @@ use circolo_domain::{StreamName, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-fn vector() -> Value {
+pub(super) fn vector() -> Value {
     serde_json::from_str(include_str!("../../golden/sealed-vector.json")).unwrap()
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).unwrap().as_str().unwrap()
 }
 
@@ -25,7 +25,7 @@ pub(super) fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
-fn secret(vector: &Value, pointer: &str) -> Secret {
+pub(super) fn secret(vector: &Value, pointer: &str) -> Secret {
     Secret::from_slice(&unhex(text(vector, pointer))).unwrap()
 }
 

@@ -38,6 +38,7 @@ mod frame;
 mod groups;
 mod hits;
 mod imports;
+mod keys;
 #[cfg(feature = "kurrentdb")]
 mod kurrent;
 #[cfg(feature = "kurrentdb")]

@@ -1,0 +1,162 @@
+//! `circolo keys`: the keys that texts are sealed under, looked after in this process. A server may go on beside it.
+
+use super::progress;
+use anyhow::Context;
+use circolo::{
+    clock,
+    config::{DataFolder, KeyStorage},
+    open,
+};
+use circolo_events::sealing::{
+    Owner, Random, Secret, copy,
+    installation::block,
+    store::{Count, Make},
+    tend,
+};
+use clap::{Args, Subcommand};
+use std::collections::BTreeMap;
+
+/// What `circolo keys` takes.
+#[derive(Debug, Args)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print a new generation of an installation key, to be put behind the others where a command reads them
+    Block,
+    /// Copy all keys into another store, wrapped as they are; what was interrupted goes on where it was, and nothing is overwritten
+    Copy(Copy),
+    /// Wrap all keys under a new generation of the installation key; what was interrupted goes on where it was
+    Rewrap(Which),
+    /// Make a new version of an owner's key, or of everybody's, for what is written from now on
+    Rotate {
+        /// Whose, such as `page-` and its id [default: everybody's]
+        owner: Option<Owner>,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Count the keys by purpose, version and generation, and try whether the installation key opens them
+    Status(Which),
+}
+
+/// Which keys.
+#[derive(Debug, Args)]
+struct Which {
+    #[command(flatten)]
+    folder: DataFolder,
+    #[command(flatten)]
+    keys: KeyStorage,
+}
+
+/// What `circolo keys copy` takes.
+#[derive(Debug, Args)]
+struct Copy {
+    /// The store to copy: `sqlite:PATH` or `postgres://...`
+    #[arg(long, env = "CIRCOLO_KEYS_FROM", value_name = "URL", hide_env_values = true)]
+    from: String,
+    /// Where the copy goes: a place that holds nothing yet, or what an earlier run has copied there
+    #[arg(long, env = "CIRCOLO_KEYS_TO", value_name = "URL", hide_env_values = true)]
+    to: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+impl Keys {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.action {
+            Action::Block => {
+                print!("{}", *block(&Secret::drawn(&Random::system())?));
+                Ok(())
+            }
+            Action::Copy(copy) => copy.run().await,
+            Action::Rewrap(which) => which.rewrap().await,
+            Action::Rotate { owner, which } => which.rotate(owner).await,
+            Action::Status(which) => which.status().await,
+        }
+    }
+}
+
+impl Which {
+    async fn rewrap(self) -> anyhow::Result<()> {
+        let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
+        let bar = progress::counted(0, "{wide_bar} {percent:>3} % {per_sec} keys, {eta} left");
+        let mut told = |done, all: Option<u64>| {
+            bar.set_length(all.unwrap_or(done));
+            bar.set_position(done);
+        };
+        let tend::Rewrapped { generation, made, keys } = tend::rewrap(&*store, &source, &Random::system(), &mut told).await?;
+        bar.finish_and_clear();
+        let which = if made { "a new one" } else { "the newest there was; run this again for a new one" };
+        println!("{keys} keys wrapped anew: all are under generation {generation} of the installation key, {which}");
+        Ok(())
+    }
+
+    async fn rotate(self, owner: Option<Owner>) -> anyhow::Result<()> {
+        let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
+        let (now, random) = (clock::system()(), Random::system());
+        if let Some(owner) = owner {
+            let version = tend::rotate(&*store, &source, owner.clone(), now, &random).await?;
+            println!("{owner} is at version {version}");
+        } else {
+            let bar = progress::counted(0, "{spinner} {pos} keys, {per_sec}");
+            let rotated = tend::rotate_all(&*store, &source, now, &random, &mut |done, _| bar.set_position(done)).await?;
+            bar.finish_and_clear();
+            println!("{rotated} owners have a new version");
+        }
+        println!("a server that is running seals under it within a minute");
+        Ok(())
+    }
+
+    async fn status(self) -> anyhow::Result<()> {
+        let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
+        let counts = store.counts().await?;
+        let newest = tend::prove(&*store, &source, &Random::system()).await?;
+        println!("keys in {}, under {newest} generations of the installation key", self.keys.place(&self.folder.data)?);
+        print!("{}", table(&counts));
+        let sum = |of: &dyn Fn(&Count) -> bool| counts.iter().filter(|count| of(count)).map(|count| count.keys).sum::<u64>();
+        println!("{} alive, {} destroyed", sum(&|count| !count.destroyed), sum(&|count| count.destroyed));
+        let old = sum(&|count| !count.destroyed && count.generation < newest);
+        if old > 0 {
+            println!("{old} are under an older generation than the newest: `circolo keys rewrap` goes on with them");
+        }
+        Ok(())
+    }
+}
+
+/// A line per purpose, version and generation.
+fn table(counts: &[Count]) -> String {
+    let mut lines = BTreeMap::<_, [u64; 2]>::new();
+    for count in counts {
+        lines.entry((&count.purpose, count.version, count.generation)).or_default()[usize::from(count.destroyed)] += count.keys;
+    }
+    let head = format!("{:14} {:>8} {:>11} {:>10} {:>10}\n", "purpose", "version", "generation", "alive", "destroyed");
+    let lines = lines.into_iter().map(|((purpose, version, generation), [alive, destroyed])| {
+        format!("{purpose:14} {version:>8} {generation:>11} {alive:>10} {destroyed:>10}\n")
+    });
+    std::iter::once(head).chain(lines).collect()
+}
+
+impl Copy {
+    async fn run(self) -> anyhow::Result<()> {
+        let source = open::keys(&self.from, Make::Never).await.context("--from")?;
+        let target = open::keys(&self.to, Make::IfMissing).await.context("--to")?;
+        let installation = self.which.keys.source(&self.which.folder.data);
+        let bar = progress::counted(0, "{spinner} {pos} keys, {per_sec}");
+        let mut told = |done| bar.set_position(done);
+        let copied = copy::copy(&*source, &*target, &installation, &Random::system(), &mut told).await?;
+        bar.finish_and_clear();
+        let copy::Copied { copied, found, destroyed, dead } = copied;
+        println!("{copied} keys copied and compared, {found} were there already");
+        if destroyed > 0 {
+            println!("{destroyed} were destroyed at the target, as they are at the source");
+        }
+        if dead > 0 {
+            println!("{dead} are destroyed at the target and stay so, though they are alive at the source");
+        }
+        println!("the installation key is not copied: bring it to where the copy is used");
+        Ok(())
+    }
+}
