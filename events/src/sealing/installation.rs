@@ -21,7 +21,7 @@ const BEGIN: &str = "-----BEGIN CIRCOLO INSTALLATION KEY-----";
 const END: &str = "-----END CIRCOLO INSTALLATION KEY-----";
 
 /// Where the installation key comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file in the data folder, which is made when nothing hangs on it yet.
     Own(PathBuf),
@@ -196,6 +196,12 @@ impl fmt::Display for Source {
             // Whoever wrote it knows it, and it may hold what opens a vault.
             Self::Command(_) => f.write_str("what the command printed"),
         }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -99,4 +99,6 @@ fn a_source_is_a_file_or_a_command() {
 fn it_is_not_shown() {
     let key = InstallationKey::new(Secret::new([0xab; LENGTH]), vec![]);
     assert_eq!(format!("{key:?}"), "InstallationKey of 1 generations");
+    let source: Source = "command:vault --token s3cret".parse().unwrap();
+    assert_eq!(format!("{source:?}"), "what the command printed");
 }

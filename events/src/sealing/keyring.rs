@@ -256,7 +256,11 @@ impl Keyring {
                 *self.wrapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&wrapping);
                 alive(row, wrapping.unwrap(row)?)
             }
-            Err(shut) => return Err(shut.into()),
+            // It costs what was sealed under it, and not the batch that it is in.
+            Err(shut @ UnwrapError::Shut(..)) => {
+                tracing::error!("{shut}");
+                Found::Shut
+            }
         };
         Ok(Seen { version: row.version, found, made_at: row.made_at, at: Instant::now() })
     }
@@ -266,12 +270,17 @@ impl Keyring {
     }
 }
 
-/// What wraps the keys in `store`: proven on one key of each generation. `make` says whether the installation key may be made.
+/// What wraps the keys in `store`: proven on a few keys of each generation, of which one must open, for one may be broken. `make` says
+/// whether the installation key may be made.
 pub(super) async fn open_store(store: &dyn KeyStore, source: &Source, make: bool, random: &Random) -> Result<Wrapping, KeyringError> {
-    let samples = store.samples().await?;
+    let mut samples = store.samples(0).await?;
     let wrapping = Wrapping::new(&read(source, make && samples.is_empty(), random).await?);
-    for sample in &samples {
-        wrapping.unwrap(sample)?;
+    while let Some(generation) = samples.first().map(|row| row.generation) {
+        let tried: Vec<_> = samples.iter().filter(|row| row.generation == generation).map(|row| wrapping.unwrap(row)).collect();
+        if tried.iter().all(Result::is_err) {
+            tried.into_iter().collect::<Result<Vec<_>, _>>()?;
+        }
+        samples = store.samples(generation).await?;
     }
     Ok(wrapping)
 }

@@ -52,6 +52,8 @@ pub enum Found {
     Destroyed,
     /// There never was one.
     Unknown,
+    /// It does not open: its row is broken, or another installation key wrapped it.
+    Shut,
 }
 
 /// The keys of a batch of owners, each the one under which is sealed now.

@@ -51,7 +51,7 @@ pub enum SealError {
     #[error("the key of {0} was destroyed, and nothing is sealed under it any more")]
     Destroyed(Owner),
     /// The keys that were given lack one.
-    #[error("there is no key of {0}")]
+    #[error("there is no key of {0} that opens")]
     NoKey(Owner),
     /// There is no box.
     #[error(transparent)]
@@ -76,6 +76,9 @@ pub enum UnsealError {
     /// The key store never had the key.
     #[error("the key store has no version {1} of the key of {0}: it is not the one that belongs to this log, or an old backup of it")]
     Unknown(Owner, u32),
+    /// The key does not open.
+    #[error("version {1} of the key of {0} does not open: it is broken in the key store, or another installation key wrapped it")]
+    KeyShut(Owner, u32),
     /// A box does not open.
     #[error("a box of {0} does not open: it was changed or moved, or another key made it")]
     Shut(Owner),
@@ -132,7 +135,7 @@ fn entry(event: &NewEvent, of: &Owner, content: Content<'_>, keys: &Current, ran
     let key = match keys.get(of) {
         Some(Found::Key(key)) => key,
         Some(Found::Destroyed) => return Err(SealError::Destroyed(of.clone())),
-        Some(Found::Unknown) | None => return Err(SealError::NoKey(of.clone())),
+        Some(Found::Unknown | Found::Shut) | None => return Err(SealError::NoKey(of.clone())),
     };
     let label = Label { id: event.id, event_type: &event.event_type, of, key: key.version, at: &content.at };
     let boxed = boxed::seal(&key.secret, label, &content.values, content.longest, random)?;
@@ -179,6 +182,7 @@ fn open(event: &NewEvent, entry: &Entry, keys: &Versions) -> Result<Option<Vec<S
             boxed::open(&key.secret, label, &entry.boxed).map(Some).map_err(|_| UnsealError::Shut(entry.of.clone()))
         }
         Some(Found::Destroyed) => Ok(None),
+        Some(Found::Shut) => Err(UnsealError::KeyShut(entry.of.clone(), entry.key)),
         Some(Found::Unknown) | None => Err(UnsealError::Unknown(entry.of.clone(), entry.key)),
     }
 }

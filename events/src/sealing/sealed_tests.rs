@@ -79,6 +79,8 @@ fn a_key_that_never_was_is_a_fault() {
         keys.extend(missing.map(|found| ((owner("person-fan"), 1), found)));
         assert_eq!(unseal(&sealed, &entries, &keys), Err(UnsealError::Unknown(owner("person-fan"), 1)));
     }
+    keys.insert((owner("person-fan"), 1), Found::Shut);
+    assert_eq!(unseal(&sealed, &entries, &keys), Err(UnsealError::KeyShut(owner("person-fan"), 1)));
 }
 
 #[test]
@@ -118,6 +120,7 @@ fn an_event_is_sealed_once_and_only_if_something_is_said_in_it() {
             .collect();
         seal(plain(), &texts(), &keys, &random)
     };
+    assert_eq!(lacking(Some(Found::Shut)), lacking(None));
     assert_eq!(lacking(None), Err(SealError::NoKey(owner("person-fan"))));
     assert_eq!(lacking(Some(Found::Destroyed)), Err(SealError::Destroyed(owner("person-fan"))));
     let elsewhere = seal(plain(), &[text("/nowhere", "person-ann")], &keys(), &random);

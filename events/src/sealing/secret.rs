@@ -14,9 +14,9 @@ pub const NONCE: usize = 12;
 /// Length of its tag.
 pub const TAG: usize = 16;
 
-/// A key.
+/// A key. Its bytes stay where they are, however it is moved, so that none are left behind.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret([u8; LENGTH]);
+pub struct Secret(Box<[u8; LENGTH]>);
 
 /// The computer gives no randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,19 +51,20 @@ impl Random {
 
 impl Secret {
     /// The key of these bytes.
-    pub const fn new(bytes: [u8; LENGTH]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; LENGTH]) -> Self {
+        Self(Box::new(bytes))
     }
 
     /// The key of these bytes, if there are as many as it takes.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
+        let bytes: &[u8; LENGTH] = bytes.try_into().ok()?;
+        Some(Self(Box::new(*bytes)))
     }
 
     /// A key that nobody had before.
     pub fn drawn(random: &Random) -> Result<Self, NoRandomness> {
-        let mut secret = Self([0; LENGTH]);
-        random.fill(&mut secret.0)?;
+        let mut secret = Self::new([0; LENGTH]);
+        random.fill(&mut *secret.0)?;
         Ok(secret)
     }
 
@@ -71,14 +72,14 @@ impl Secret {
     #[must_use]
     pub fn derive(&self, info: &str) -> Self {
         let (salt, info) = (hkdf::Salt::new(hkdf::HKDF_SHA256, &[]), [info.as_bytes()]);
-        let mut derived = Self([0; LENGTH]);
-        certain(salt.extract(&self.0).expand(&info, hkdf::HKDF_SHA256).and_then(|key| key.fill(&mut derived.0)));
+        let mut derived = Self::new([0; LENGTH]);
+        certain(salt.extract(&*self.0).expand(&info, hkdf::HKDF_SHA256).and_then(|key| key.fill(&mut *derived.0)));
         derived
     }
 
     /// HMAC-SHA-256 of `parts`, one behind the other.
     pub fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.0));
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &*self.0));
         for part in parts {
             context.update(part);
         }
@@ -108,12 +109,12 @@ impl Secret {
     }
 
     /// The bytes, for whoever wraps them.
-    pub(super) const fn bytes(&self) -> &[u8; LENGTH] {
+    pub(super) fn bytes(&self) -> &[u8; LENGTH] {
         &self.0
     }
 
     fn aead(&self) -> aead::LessSafeKey {
-        aead::LessSafeKey::new(certain(aead::UnboundKey::new(&aead::AES_256_GCM, &self.0)))
+        aead::LessSafeKey::new(certain(aead::UnboundKey::new(&aead::AES_256_GCM, &*self.0)))
     }
 }
 

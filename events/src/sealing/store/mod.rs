@@ -85,6 +85,8 @@ pub enum KeyStoreError {
 
 /// Version of the tables. A newer one is refused: this binary cannot know what it means.
 const VERSION: i64 = 1;
+/// How many rows [`KeyStore::samples`] gives.
+const SAMPLES: usize = 8;
 /// Under this name the last signed checkpoint stands beside the keys.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -117,8 +119,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Gives rows another wrapping and generation, as far as they live and have the generation that comes with each.
     async fn rewrap(&self, rows: Vec<(u32, Row)>) -> Result<(), KeyStoreError>;
 
-    /// One row that lives of each generation.
-    async fn samples(&self) -> Result<Vec<Row>, KeyStoreError>;
+    /// A few rows that live, of the generations behind `after`, in their order.
+    async fn samples(&self, after: u32) -> Result<Vec<Row>, KeyStoreError>;
 
     /// How many keys there are of each sort, in order.
     async fn counts(&self) -> Result<Vec<Count>, KeyStoreError>;

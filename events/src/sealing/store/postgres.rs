@@ -1,6 +1,6 @@
 //! Keys in a Postgres schema, shared by several nodes. Every batch is one statement.
 
-use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, VERSION, count};
+use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, SAMPLES, VERSION, count};
 use crate::{
     postgres::session::{self, Lent, SessionError},
     sealing::Owner,
@@ -223,18 +223,10 @@ async fn rewrap(connection: &mut PgConnection, from: &[i64], table: &Table) -> s
     update.bind(from).execute(connection).await.map(drop)
 }
 
-async fn samples(connection: &mut PgConnection) -> sqlx::Result<Vec<Columns>> {
+async fn samples(connection: &mut PgConnection, after: i64) -> sqlx::Result<Vec<Columns>> {
     const NEXT: &str = "SELECT owner, version, generation, wrapped, made_at, destroyed_at FROM keys
-         WHERE destroyed_at IS NULL AND generation > $1 ORDER BY generation LIMIT 1";
-    let mut samples: Vec<Columns> = vec![];
-    // A step per generation, however many keys each has.
-    while let Some(next) = {
-        let after = samples.last().map_or(-1, |(_, _, generation, ..)| *generation);
-        sqlx::query_as(NEXT).bind(after).fetch_optional(&mut *connection).await?
-    } {
-        samples.push(next);
-    }
-    Ok(samples)
+         WHERE destroyed_at IS NULL AND generation > $1 ORDER BY generation LIMIT $2";
+    sqlx::query_as(NEXT).bind(after).bind(limited(SAMPLES)).fetch_all(connection).await
 }
 
 async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, i64, bool, i64)>> {
@@ -306,8 +298,8 @@ impl KeyStore for Postgres {
         Ok(())
     }
 
-    async fn samples(&self) -> Result<Vec<Row>, KeyStoreError> {
-        stored(ask!(self, samples))
+    async fn samples(&self, after: u32) -> Result<Vec<Row>, KeyStoreError> {
+        stored(ask!(self, samples, after.into()))
     }
 
     async fn counts(&self) -> Result<Vec<Count>, KeyStoreError> {

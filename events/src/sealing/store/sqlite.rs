@@ -1,6 +1,6 @@
 //! Keys in a SQLite file. What is destroyed is overwritten in it, and taken out of its write-ahead log.
 
-use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, VERSION, count};
+use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, SAMPLES, VERSION, count};
 use crate::sealing::Owner;
 use crate::{
     private,
@@ -199,18 +199,9 @@ impl KeyStore for Sqlite {
         .await
     }
 
-    async fn samples(&self) -> Result<Vec<Row>, KeyStoreError> {
-        let next = format!("SELECT {COLUMNS} FROM keys WHERE destroyed_at IS NULL AND generation > ?1 ORDER BY generation LIMIT 1");
-        self.run(move |connection| {
-            let (mut samples, mut after) = (vec![], -1);
-            // A step per generation, however many keys each has.
-            while let Some(row) = rows(connection, &next, [after])?.pop() {
-                after = i64::from(row.generation);
-                samples.push(row);
-            }
-            Ok(samples)
-        })
-        .await
+    async fn samples(&self, after: u32) -> Result<Vec<Row>, KeyStoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE destroyed_at IS NULL AND generation > ?1 ORDER BY generation LIMIT {SAMPLES}");
+        self.rows(sql, [after]).await
     }
 
     async fn counts(&self) -> Result<Vec<Count>, KeyStoreError> {

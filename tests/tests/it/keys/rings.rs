@@ -1,8 +1,8 @@
 //! Keys in use: made once, told apart when they are gone, bounded in memory.
 
-use super::{LONG, Place, installation, now, on_each_store, owner, people, wrapping};
+use super::{LONG, Place, installation, now, on_each_store, owner, people, row, wrapping};
 use circolo_domain::Timestamp;
-use circolo_events::sealing::{Current, Found, Keyring, KeyringError, Owner, Random, Secret, Versions, keyring::Options};
+use circolo_events::sealing::{Current, Found, Keyring, KeyringError, Owner, Random, Secret, Versions, keyring::Options, store::Row};
 use futures::future::join_all;
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +15,7 @@ on_each_store! {
     keys_of_pages_and_audits_get_a_new_version_each_year,
     a_new_generation_is_read_when_it_is_met,
     another_installation_key_is_refused_by_name,
+    a_broken_key_costs_nothing_but_what_it_sealed,
 }
 
 /// Version and bytes of a key.
@@ -146,4 +147,16 @@ async fn another_installation_key_is_refused_by_name(place: &Place) {
     std::fs::remove_file(&file).unwrap();
     let told = refused().await.to_string();
     assert!(told.contains(&file.display().to_string()) && told.contains("is missing"), "{told}");
+}
+
+async fn a_broken_key_costs_nothing_but_what_it_sealed(place: &Place) {
+    let (store, [ann, bob]) = (place.store().await, ["person-ann", "person-bob"].map(owner));
+    // Wrapped for another one.
+    store.put(vec![Row { owner: bob.clone(), ..row(&owner("person-zoe"), 1) }]).await.unwrap();
+    store.put(vec![row(&ann, 1)]).await.unwrap();
+    let ring = place.ring(LONG).await;
+    let found = ring.versions([(ann.clone(), 1), (bob.clone(), 1)]).await.unwrap();
+    assert!(matches!((&found[&(ann.clone(), 1)], &found[&(bob.clone(), 1)]), (Found::Key(_), Found::Shut)));
+    let current = ring.current([ann.clone(), bob.clone()]).await.unwrap();
+    assert!(matches!((&current[&ann], &current[&bob]), (Found::Key(_), Found::Shut)));
 }

@@ -136,8 +136,10 @@ async fn rows_are_wrapped_anew_as_far_as_they_are_what_they_were(place: &Place) 
     assert_eq!(stands[0].wrapped, None, "what was destroyed stays so");
     assert!(renewed.contains(&stands[1]) && stands[1].generation == 2);
     assert!(old.contains(&stands[2]) && stands[2].generation == 1, "it has not the generation that was named");
-    let generations: Vec<u32> = store.samples().await.unwrap().into_iter().map(|row| row.generation).collect();
-    assert_eq!(generations, [1, 2]);
+    for (after, expected) in [(0, &[1, 2][..]), (1, &[2]), (2, &[])] {
+        let generations: Vec<u32> = store.samples(after).await.unwrap().into_iter().map(|row| row.generation).collect();
+        assert_eq!(generations, expected);
+    }
     assert_eq!(store.older(2, 10).await.unwrap(), (vec![stands[2].clone()], 1));
 }
 
