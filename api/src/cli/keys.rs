@@ -114,7 +114,7 @@ impl Which {
         let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
         let counts = store.counts().await?;
         let newest = tend::prove(&*store, &source, &Random::system()).await?;
-        println!("keys in {}, under {newest} generations of the installation key", self.keys.place(&self.folder.data)?);
+        println!("keys in {}; the installation key is at generation {newest}", self.keys.place(&self.folder.data)?);
         print!("{}", table(&counts));
         let sum = |of: &dyn Fn(&Count) -> bool| counts.iter().filter(|count| of(count)).map(|count| count.keys).sum::<u64>();
         println!("{} alive, {} destroyed", sum(&|count| !count.destroyed), sum(&|count| count.destroyed));

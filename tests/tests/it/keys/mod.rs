@@ -2,6 +2,7 @@
 
 mod command_line;
 mod copies;
+mod counted;
 mod rings;
 mod stores;
 mod tending;

@@ -8,6 +8,7 @@ use circolo_events::sealing::{
 };
 use futures::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
+use std::os::unix::fs::PermissionsExt;
 
 on_each_store! {
     rows_come_back_as_they_were_put_and_are_not_put_twice,
@@ -235,6 +236,9 @@ async fn nothing_of_a_destroyed_key_is_left_in_a_file() {
         files.into_iter().any(|bytes| bytes.windows(wrapped.len()).any(|window| window == wrapped))
     };
     assert!(rows.iter().all(holds));
+    for file in std::fs::read_dir(place.path()).unwrap().flatten().filter(|file| file.file_name().to_string_lossy().starts_with("keys.")) {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?} is for its owner alone");
+    }
     for owner in owners.iter().step_by(50) {
         store.destroy(owner.clone(), at(1)).await.unwrap();
     }
