@@ -1,6 +1,6 @@
 //! A box: values of an event under one key of their owner, bound to the place where they stand.
 //!
-//! What is sealed is the JSON array of the values, then spaces to a multiple of [`BLOCK`] bytes, so that its length tells little.
+//! What is sealed is the JSON array of the values, then spaces to a multiple of 32 bytes, so that its length tells little.
 //! What is authenticated with it says where it belongs, so that a box that was moved opens nowhere.
 
 use super::{

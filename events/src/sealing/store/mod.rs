@@ -1,5 +1,5 @@
 //! Where keys are kept: a store of its own, never with the log or the read models, so that a key can be destroyed while these and
-//! their copies last. Its contract is the suite in `tests/tests/it/key_stores.rs`, which both adapters pass.
+//! their copies last. Its contract is the suite in `tests/tests/it/keys/stores.rs`, which both adapters pass.
 
 mod postgres;
 mod sqlite;
