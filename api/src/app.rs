@@ -24,7 +24,7 @@ use circolo_domain::{
     stance::Stance,
     unmasking::{self, Reading, Unmasking, Use},
 };
-use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute};
+use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute, reactions::CheckpointStore};
 use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Parts {
     pub db: Db,
     /// Feeds them.
     pub projector: Arc<Projector>,
+    /// How far reactions have come.
+    pub checkpoints: Arc<dyn CheckpointStore>,
     /// Checks tokens.
     pub auth: Auth,
     /// How the API behaves.
@@ -223,6 +225,11 @@ impl App {
     /// The read models.
     pub fn db(&self) -> &Db {
         &self.0.parts.db
+    }
+
+    /// How far reactions have come.
+    pub(crate) fn checkpoints(&self) -> &dyn CheckpointStore {
+        &*self.0.parts.checkpoints
     }
 
     /// Feeds the read models.

@@ -5,7 +5,7 @@ use axum::{Router, body::Bytes, http::HeaderMap, response::Response, routing::ge
 use std::sync::LazyLock;
 
 /// The page, which has no name, its scripts and styles: name, media type, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("", "text/html; charset=utf-8", include_str!("console/console.html")),
     ("api.js", SCRIPT, include_str!("console/api.js")),
     ("console.css", "text/css; charset=utf-8", include_str!("console/console.css")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("parked.js", SCRIPT, include_str!("console/parked.js")),
     ("plot.js", SCRIPT, include_str!("console/plot.js")),
     ("projections.js", SCRIPT, include_str!("console/projections.js")),
+    ("reactions.js", SCRIPT, include_str!("console/reactions.js")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 

@@ -1,7 +1,7 @@
 //! `/health/live`, `/health/ready` and `/metrics`: for those who run the server. They are not counted by address, so that no load
 //! balancer is ever shut out: whoever asks too often is given the last answer again.
 
-use crate::{App, Problem, extract::Json, layers::bearer, rate::Seldom, telemetry};
+use crate::{App, Problem, extract::Json, layers::bearer, rate::Seldom, routes::operator::reactions::ReactionView, telemetry};
 use axum::{
     Router,
     body::Bytes,
@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use circolo_events::StoreError;
-use circolo_projections::Status;
+use circolo_events::{Position, StoreError};
+use circolo_projections::{DbError, EngineError, State as BuildState, Status};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -82,7 +82,7 @@ async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// Log and read models can be reached, and the read models are close enough behind the log.
+/// A query that is asked now is answered, also one for what was written a moment ago.
 async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     app.telling().ready.get(readiness(&app)).await.map(Json)
 }
@@ -106,14 +106,33 @@ async fn readiness(app: &App) -> Result<Value, Problem> {
     if let Some(trouble) = app.projector().trouble() {
         return Err(away("the read models cannot go on", &trouble));
     }
-    let Ok(head) = timeout(PATIENCE, app.store().head()).await else { return Err(away("the log does not answer", &"no head")) };
-    let (head, position) = (head?, app.projector().position());
-    let lag = (head.0 - position.0).max(0);
-    let facts = json!({ "status": "ready", "head": head, "position": position, "lag": lag, "leads": app.projector().leads() });
-    if lag > app.config().ready_lag {
-        return Err(Problem::try_later("not_ready", "the read models are too far behind").with_details(facts));
+    match timeout(PATIENCE, app.projector().answers()).await {
+        Ok(Err(EngineError::Db(DbError::Building(building)))) => return Err(Problem::try_later("not_ready", building)),
+        Ok(Err(error)) => return Err(away("the read models cannot be read", &error)),
+        Err(late) => return Err(away("the read models' database does not answer", &late)),
+        Ok(Ok(())) => {}
     }
-    Ok(facts)
+    let Ok(head) = timeout(PATIENCE, app.store().head()).await else { return Err(away("the log does not answer", &"no head")) };
+    close_behind(app, head?).await
+}
+
+/// Who asks now for what was written a moment ago gets it in time: then the read models are not only close, they move.
+async fn close_behind(app: &App, head: Position) -> Result<Value, Problem> {
+    let facts = |position: Position| {
+        let lag = (head.0 - position.0).max(0);
+        let facts = json!({ "status": "ready", "head": head, "position": position, "lag": lag, "leads": app.projector().leads() });
+        (lag, facts)
+    };
+    let (lag, told) = facts(app.projector().position());
+    if lag > app.config().ready_lag {
+        return Err(Problem::try_later("not_ready", "the read models are too far behind").with_details(told));
+    }
+    let reached = app.projector().wait_for(head, PATIENCE.min(app.config().catch_up())).await;
+    let (lag, told) = facts(app.projector().position());
+    match reached {
+        Err(_) if lag > 0 => Err(Problem::try_later("not_ready", "the read models do not follow the log").with_details(told)),
+        _ => Ok(told),
+    }
 }
 
 /// What is wrong is told to all, why only to the log of this server.
@@ -132,7 +151,8 @@ async fn measures(app: &App) -> Result<Bytes, Problem> {
     let handle = telemetry::metrics().map_err(|error| Problem::internal(&error))?;
     let builds = app.projector().status().await?;
     handle.run_upkeep();
-    Ok((handle.render() + &measured(&builds) + &leads(app)).into())
+    let reactions = ReactionView::of(app).await?;
+    Ok((handle.render() + &measured(&builds) + &reacted(&reactions) + &leads(app)).into())
 }
 
 /// A figure of a build, if it has it.
@@ -163,13 +183,43 @@ fn measured(builds: &[Status]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "# HELP circolo_projection_{name} {help}\n# TYPE circolo_projection_{name} gauge");
         for build in builds {
-            let Some(value) = figure(build) else { continue };
+            // What only waits for a way back stands still and is not to be mended: it has a state and a place.
+            let aside = matches!(build.state, BuildState::Old | BuildState::Failed) && !matches!(name, "state" | "position" | "head");
+            let Some(value) = figure(build).filter(|_| !aside) else { continue };
             let state = if name == "state" { format!(",state=\"{}\"", build.state.name()) } else { String::new() };
             let Status { name: projection, version, build, .. } = build;
             let _ = writeln!(
                 text,
                 "circolo_projection_{name}{{projection=\"{projection}\",version=\"{version}\",build=\"{build}\"{state}}} {value}"
             );
+        }
+    }
+    text
+}
+
+/// A figure of a reaction, if it has it.
+type OfReaction = fn(&ReactionView) -> Option<f64>;
+
+/// What is measured of each reaction.
+#[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
+const OF_REACTIONS: [(&str, &str, OfReaction); 6] = [
+    ("position", "Everything up to here has had what follows from it.", |reaction| Some(reaction.position as f64)),
+    ("lag_events", "How many events it has not looked at, at most.", |reaction| Some(reaction.lag_events as f64)),
+    ("lag_seconds", "For how long the oldest of them has waited.", |reaction| Some(reaction.lag_seconds)),
+    ("failing", "1 while it cannot go on.", |reaction| Some(f64::from(u8::from(reaction.failing)))),
+    ("failures", "How often it failed the last time, until it went well.", |reaction| reaction.failure.as_ref().map(|it| it.times as f64)),
+    ("last_failure_timestamp_seconds", "When it failed last.", |reaction| {
+        reaction.failure.as_ref().map(|failure| failure.last.micros() as f64 / 1e6)
+    }),
+];
+
+fn reacted(reactions: &[ReactionView]) -> String {
+    let mut text = String::new();
+    for (name, help, figure) in OF_REACTIONS {
+        let _ = writeln!(text, "# HELP circolo_reaction_{name} {help}\n# TYPE circolo_reaction_{name} gauge");
+        for reaction in reactions {
+            let Some(value) = figure(reaction) else { continue };
+            let _ = writeln!(text, "circolo_reaction_{name}{{reaction=\"{}\"}} {value}", reaction.name);
         }
     }
     text

@@ -250,10 +250,15 @@ impl From<StoreError> for Problem {
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
+            DbError::Building(building) if building.failed => {
+                Self::try_later("projection_failed", &error).with_details(json!({ "projection": building.projection })).with_retry_after(60)
+            }
             DbError::Building(building) => Self::try_later("projection_building", &error)
                 .with_details(json!({ "projection": building.projection, "progress": building.progress }))
                 .with_retry_after(5),
-            DbError::Moved | DbError::Deposed | DbError::Closed | DbError::Failed(_) => unavailable("read models' database", &error),
+            DbError::Moved | DbError::Deposed | DbError::Closed | DbError::Failed(_) | DbError::Refused(_) | DbError::Damaged(_) => {
+                unavailable("read models' database", &error)
+            }
             DbError::Column(_) => Self::internal(&error),
         }
     }
@@ -277,7 +282,8 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, &error);
         match error {
-            EngineError::Unknown(_) => Self::not_found(),
+            // Operators are told what they misspelled; for them nothing is hidden.
+            EngineError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "not_found", &error),
             EngineError::Underway(_) => conflict("build_underway"),
             EngineError::Nothing { .. } => conflict("no_such_build"),
             EngineError::InUse { .. } => conflict("build_in_use"),

@@ -134,7 +134,7 @@ async fn accepted(answer: Response) -> anyhow::Result<Response> {
         return Ok(answer);
     }
     let problem: serde_json::Value = serde_json::from_slice(&answer.bytes().await?).unwrap_or_default();
-    bail!("{status}: {}", problem["detail"].as_str().unwrap_or("no reason given"))
+    bail!("{status}: {}", told(&problem))
 }
 
 const READ_ONLY: StoreError = StoreError::Invalid("a server's log is only read here");
@@ -178,4 +178,13 @@ impl EventStore for Remote {
     async fn changed(&self, _: Position, _: Duration) -> Result<Position, StoreError> {
         Ok(self.head)
     }
+}
+
+/// What a server says is wrong, with each field that it finds fault with.
+pub fn told(problem: &serde_json::Value) -> String {
+    let detail = problem["detail"].as_str().unwrap_or("no reason given");
+    let fields = problem["fields"].as_array().into_iter().flatten();
+    let fields: Vec<String> =
+        fields.filter_map(|field| Some(format!("{}: {}", field["field"].as_str()?, field["message"].as_str()?))).collect();
+    if fields.is_empty() { detail.to_owned() } else { format!("{detail} ({})", fields.join("; ")) }
 }

@@ -58,14 +58,17 @@ impl Start {
         let projector = Arc::new(Projector::start(db.clone(), store.clone(), projections::all(), options).await?);
         let stop = watch::Sender::new(false);
         let mut running = JoinSet::new();
+        // How reactions of other nodes stand is told by the database alone.
+        let mut seen = checkpoints.clone();
         if let Some(turns) = projector.reacting() {
+            seen = Arc::new(Checkpoints::of(db.clone(), store.log_id()));
             running.spawn(react_in_turn(turns, executor.clone(), stop.subscribe()));
         } else {
             for reaction in reactions::all() {
                 running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
             }
         }
-        let app = App::new(Parts { store, executor, db, projector: projector.clone(), auth, http, clock, ids });
+        let app = App::new(Parts { store, executor, db, projector: projector.clone(), checkpoints: seen, auth, http, clock, ids });
         Ok(Running { app, projector, stop, reactions: running })
     }
 }

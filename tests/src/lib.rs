@@ -1,6 +1,7 @@
 //! What the tests share: the whole application in one value, and databases to run it on.
 
 pub mod actor;
+pub mod gated;
 pub mod hesitant;
 pub mod kurrent;
 pub mod million;

@@ -19,7 +19,7 @@ use circolo::{
 use circolo_domain::{Span, Timestamp, testing::NOON};
 use circolo_events::{
     EventStore, Memory, Position, Postgres, Sqlite, postgres,
-    reactions::{self, CheckpointStore, ReactionError},
+    reactions::{self, CheckpointStore, Failure, MemoryCheckpoints, ReactionError},
     sqlite,
 };
 use circolo_projections::Db;
@@ -155,6 +155,11 @@ impl World {
         Self::of(store, db, settings(), (dir, None)).await
     }
 
+    /// A world on this log, with these read models.
+    pub async fn over(store: Arc<dyn EventStore>, db: Db) -> Self {
+        Self::of(store, db, settings(), (tempfile::tempdir().unwrap(), None)).await
+    }
+
     #[cfg(feature = "kurrentdb")]
     async fn on_kurrent(http: Http, dir: TempDir, log_id: Uuid) -> Self {
         let double = Double::start().await;
@@ -168,7 +173,8 @@ impl World {
         let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
-        let count = AtomicU64::new(0);
+        // A second world on a log makes ids of its own.
+        let count = AtomicU64::new(store.head().await.unwrap().0.unsigned_abs() << 20);
         let reactions = Arc::new(Watched::default());
         let running = Start {
             store: store.clone(),
@@ -262,27 +268,38 @@ impl Drop for World {
 
 /// Checkpoints of reactions that a test can wait for.
 #[derive(Default)]
-struct Watched(watch::Sender<BTreeMap<String, Position>>);
+struct Watched {
+    seen: watch::Sender<BTreeMap<String, Position>>,
+    failures: MemoryCheckpoints,
+}
 
 impl Watched {
     async fn have_seen(&self, head: Position) {
         let all = |seen: &BTreeMap<String, Position>| {
             reactions::all().iter().all(|reaction| seen.get(reaction.name()).copied().unwrap_or_default() >= head)
         };
-        tokio::time::timeout(Duration::from_secs(20), self.0.subscribe().wait_for(all)).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.seen.subscribe().wait_for(all)).await.unwrap().unwrap();
     }
 }
 
 #[async_trait]
 impl CheckpointStore for Watched {
     async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
-        Ok(self.0.borrow().get(name).copied())
+        Ok(self.seen.borrow().get(name).copied())
     }
 
     async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
-        self.0.send_modify(|seen| {
+        self.seen.send_modify(|seen| {
             seen.insert(name.to_owned(), position);
         });
         Ok(())
+    }
+
+    async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
+        self.failures.failure(name).await
+    }
+
+    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
+        self.failures.note(name, failure).await
     }
 }

@@ -6,15 +6,17 @@ use circolo::{
     config::Storage,
     held::Held,
     open::Opened,
+    remote::told,
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
         parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping},
+        reactions::ReactionView,
         verification::{VerificationView, VerifyProjection},
     },
 };
 use circolo_domain::{Reason, skip};
 use circolo_events::{EventStore, Executor, Request};
-use circolo_projections::{self as projections, BuildId, Mismatch, Node, Options, Projection, Projector, State};
+use circolo_projections::{self as projections, BuildId, Checkpoints, Db, Mismatch, Node, Options, Projection, Projector, State};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +29,7 @@ const TURN: Duration = Duration::from_secs(6);
 /// Where the work is done.
 pub(super) enum Operations {
     /// In this process; nobody else uses the data.
-    Here { projector: Projector, store: Arc<dyn EventStore>, held: Held },
+    Here { projector: Projector, store: Arc<dyn EventStore>, db: Db, held: Held },
     /// In a running server.
     There { client: reqwest::Client, url: String, token: String },
 }
@@ -60,8 +62,8 @@ impl Operations {
     }
 
     async fn start(Opened { store, db, held }: Opened, projections: Vec<Projection>, options: Options) -> anyhow::Result<Self> {
-        let projector = Projector::start(db, store.clone(), projections, options).await?;
-        Ok(Self::Here { projector, store, held })
+        let projector = Projector::start(db.clone(), store.clone(), projections, options).await?;
+        Ok(Self::Here { projector, store, db, held })
     }
 
     /// Asks the server at `url`.
@@ -77,10 +79,24 @@ impl Operations {
     pub(super) async fn list(&self) -> anyhow::Result<Vec<ProjectionView>> {
         match self {
             Self::Here { projector, .. } => Ok(projector.status().await?.into_iter().map(ProjectionView::from).collect()),
-            Self::There { client, url, .. } => {
-                Ok(self.ask::<ProjectionList>(client.get(format!("{url}/v1/operator/projections"))).await?.items)
-            }
+            Self::There { .. } => Ok(self.list_there().await?.items),
         }
+    }
+
+    /// How reactions stand.
+    pub(super) async fn reactions(&self) -> anyhow::Result<Vec<ReactionView>> {
+        match self {
+            Self::Here { store, db, .. } => {
+                let checkpoints = Checkpoints::of(db.clone(), store.log_id());
+                ReactionView::all(&**store, &checkpoints, clock::system()()).await.map_err(|error| anyhow::anyhow!(error))
+            }
+            Self::There { .. } => Ok(self.list_there().await?.reactions),
+        }
+    }
+
+    async fn list_there(&self) -> anyhow::Result<ProjectionList> {
+        let Self::There { client, url, .. } = self else { bail!("no server to ask") };
+        self.ask(client.get(format!("{url}/v1/operator/projections"))).await
     }
 
     /// Begins to build `names` anew.
@@ -209,7 +225,7 @@ impl Operations {
         let body = answer.bytes().await?;
         if !status.is_success() {
             let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            bail!("{status}: {}", problem["detail"].as_str().unwrap_or("no reason given"));
+            bail!("{status}: {}", told(&problem));
         }
         serde_json::from_slice(&body).context("the server's answer is not what was expected")
     }

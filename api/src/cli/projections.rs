@@ -4,6 +4,7 @@ use super::{Ended, operations::Operations, progress::Bars};
 use anyhow::{Context, bail};
 use circolo::routes::operator::{
     parked::ParkedView,
+    reactions::ReactionView,
     verification::{Sample, VerifyProjection},
 };
 use circolo::{
@@ -234,7 +235,7 @@ async fn list(target: &Target) -> anyhow::Result<()> {
         Some(server) => server,
         None => Operations::beside(&target.storage).await?,
     };
-    let builds = operations.list().await;
+    let (builds, reactions) = (operations.list().await, operations.reactions().await);
     operations.close().await;
     println!(
         "{:16} {:>7} {:>5} {:10} {:>12} {:>12} {:>10} {:>10}  reason",
@@ -244,6 +245,12 @@ async fn list(target: &Target) -> anyhow::Result<()> {
         let parked = (parked_streams > 0).then(|| format!("incomplete: {parked_streams} streams are parked"));
         let reason = reason.or(parked).unwrap_or_default();
         println!("{name:16} {version:>7} {build:>5} {state:10} {position:>12} {head:>12} {lag_events:>10} {rate:>10.0}  {reason}");
+    }
+    println!("\n{:30} {:10} {:>12} {:>12} {:>10}  reason", "reaction", "state", "position", "head", "lag");
+    for ReactionView { name, position, head, lag_events, failing, failure, .. } in reactions? {
+        let state = if failing { "failing" } else { "running" };
+        let reason = failure.filter(|_| failing).map(|failure| failure.error).unwrap_or_default();
+        println!("{name:30} {state:10} {position:>12} {head:>12} {lag_events:>10}  {reason}");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 // The operator's console: signs in, looks again and again, and shows what it sees.
 //
-// api: requests; dom: elements and messages; projections, parked, events, plot: the parts of the page.
+// api: requests; dom: elements and messages; projections, reactions, parked, events, plot: the parts of the page.
 
 import { Refused, forgetToken, get, keepToken, token } from "./api.js";
 import { $, count, figure, say, warn, write } from "./dom.js";
@@ -8,6 +8,7 @@ import * as events from "./events.js";
 import * as parked from "./parked.js";
 import { sample } from "./plot.js";
 import * as projections from "./projections.js";
+import { failing } from "./reactions.js";
 
 /** Milliseconds between two looks: while something is under way, and else. */
 const [OFTEN, SELDOM] = [500, 2000];
@@ -19,13 +20,15 @@ function overview(builds) {
   const live = builds.filter((build) => ["live", "stopped"].includes(build.state));
   const lag = Math.max(0, ...live.map((build) => build.lag_events));
   const rate = sample(head, lag);
-  const trouble = builds.filter((build) => ["stopped", "failed"].includes(build.state) || build.incomplete === true);
+  // What only waits for a way back needs no mending.
+  const trouble = builds.filter((build) => build.state !== "old" && build.incomplete === true).map((build) => build.name);
   write($("head"), count(head));
   write($("append-rate"), figure(rate));
   write($("lag"), count(lag));
   write($("lag-seconds"), figure(Math.max(0, ...live.map((build) => build.lag_seconds))));
   write($("underway"), count(builds.filter((build) => projections.busy([build])).length));
-  write($("trouble"), trouble.length === 0 ? "none" : [...new Set(trouble.map((build) => build.name))].join(", "));
+  trouble.push(...failing());
+  write($("trouble"), trouble.length === 0 ? "none" : [...new Set(trouble)].join(", "));
 }
 
 /** One look; the next one follows when the answer is there. Looks asked for meanwhile are the same one. */

@@ -36,10 +36,12 @@ function row(name, one) {
 
 /** Shows what the builds leave out; asks only when something has changed. */
 export async function load(builds) {
-  const names = [...new Set(builds.filter((build) => build.parked_streams > 0).map((build) => build.name))];
+  // What a build before left out is mended, once the live one is whole.
+  const matters = (build) => !["old", "failed"].includes(build.state);
+  const names = [...new Set(builds.filter((build) => build.parked_streams > 0 && matters(build)).map((build) => build.name))];
   const state = JSON.stringify(builds.filter((build) => names.includes(build.name)).map((build) => [build.name, build.build, build.state, build.parked_streams]));
   if (state === shown) return;
-  const lists = await Promise.all(names.map(async (name) => (await get(path(name))).items.map((one) => row(name, one))));
+  const lists = await Promise.all(names.map(async (name) => (await get(path(name))).items.filter(matters).map((one) => row(name, one))));
   const heads = ["Parked", "Stream", "Position", "Type", "Why", "Actions"].map((text) =>
     el("th", { scope: "col", role: "columnheader", class: text === "Position" ? "number" : undefined }, text));
   $("parked").replaceChildren(...(names.length === 0 ? [] : [

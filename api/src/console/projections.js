@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { $, confirm, count, dialog, el, figure, say, span, warn, write } from "./dom.js";
+import { show } from "./reactions.js";
 
 const UNDERWAY = new Set(["building", "returning", "checking"]);
 const rows = new Map();
@@ -226,7 +227,8 @@ function announce(builds) {
 
 /** Fetches all builds and shows them; the builds. */
 export async function load() {
-  const { items } = await get("/v1/operator/projections");
+  const { items, reactions } = await get("/v1/operator/projections");
+  show(reactions);
   const body = $("projections").tBodies[0];
   const order = (build) => (build.state === "live" ? 0 : ["old", "failed"].includes(build.state) ? 2 : 1);
   items.sort((one, two) => one.name.localeCompare(two.name) || order(one) - order(two) || two.build - one.build);

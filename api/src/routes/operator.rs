@@ -1,6 +1,7 @@
 //! `/operator/projections`: watch and steer the builds of read models.
 
 pub mod parked;
+pub mod reactions;
 pub mod verification;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
 use circolo_projections::{BuildId, Disposable, Limits, State as BuildState, Status, Switch};
+use reactions::ReactionView;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
@@ -38,6 +40,8 @@ pub fn routes() -> OpenApiRouter<App> {
 pub struct ProjectionList {
     /// By name and build.
     pub items: Vec<ProjectionView>,
+    /// What happens beside them and the commands, by name.
+    pub reactions: Vec<ReactionView>,
 }
 
 /// A build of a projection.
@@ -74,7 +78,7 @@ pub struct ProjectionView {
     pub parked_streams: i64,
     /// Whether something is missing from it: streams are parked, or it stopped or failed.
     pub incomplete: bool,
-    /// Why it stopped or failed.
+    /// Why it stopped or failed, or after what it is tried again.
     pub reason: Option<String>,
     /// When it was begun.
     #[schema(value_type = String, format = DateTime)]
@@ -250,7 +254,7 @@ impl From<BuildId> for ProjectionBuild {
 #[utoipa::path(get, path = "/operator/projections", tag = "operator", responses((status = 200, body = ProjectionList), Failures))]
 async fn list_projections(State(app): State<App>, _: Operator) -> Result<Json<ProjectionList>, Problem> {
     let items = app.projector().status().await?.into_iter().map(ProjectionView::from).collect();
-    Ok(Json(ProjectionList { items }))
+    Ok(Json(ProjectionList { items, reactions: ReactionView::of(&app).await? }))
 }
 
 /// Begin a new build beside the live one.
@@ -282,7 +286,7 @@ async fn rebuild_projections(
 ) -> Result<(StatusCode, Json<ProjectionBuilds>), Problem> {
     let names: Vec<&str> = body.names.iter().map(String::as_str).collect();
     if let Some(at) = names.iter().position(|name| !app.projector().names().any(|known| known == *name)) {
-        let message = "no projection is called so".to_owned();
+        let message = format!("no projection is called {}", names[at]);
         return Err(Problem::invalid(vec![Field { field: format!("names[{at}]"), code: "unknown_value".to_owned(), message }]));
     }
     let begun = app.projector().rebuild_within(&names, body.switch.into(), body.limits.into()).await?;

@@ -5,9 +5,11 @@
 
 mod appoint_admins;
 mod members;
+mod progress;
 mod refuse_requests;
 
 pub use appoint_admins::AppointAdmins;
+pub use progress::{Failure, Progress, progress};
 pub use refuse_requests::RefuseRequests;
 
 use crate::execute::{ExecuteError, Executor, Request};
@@ -16,7 +18,8 @@ use async_trait::async_trait;
 use circolo_domain::flow::{self, FollowUp, follow_ups};
 use circolo_domain::{Rejection, group, membership, page};
 use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -58,6 +61,10 @@ pub trait CheckpointStore: Send + Sync + 'static {
     async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError>;
     /// Moves the checkpoint of `name`.
     async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError>;
+    /// How `name` failed the last time, if it ever did.
+    async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError>;
+    /// Notes how `name` fails, or that it goes on again.
+    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError>;
 }
 
 /// Completes flows whose process died between the first append and the rest.
@@ -134,12 +141,17 @@ pub async fn run(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let (mut position, mut pause) = (None, BACKOFF.0);
+    let mut trouble = progress::Trouble::new(reaction.name());
     while !*shutdown.borrow() {
         let step = async {
             let scanned = next_page(&*reaction, &executor, &*checkpoints, position).await;
-            if let Err(error) = &scanned {
-                tracing::error!(reaction = reaction.name(), %error, "a reaction failed and will be tried again");
-                tokio::time::sleep(pause).await;
+            match &scanned {
+                Ok(_) => trouble.is_over(&*checkpoints).await,
+                Err(error) => {
+                    tracing::error!(reaction = reaction.name(), %error, "a reaction failed and will be tried again");
+                    trouble.lasts(&*checkpoints, error, executor.now()).await;
+                    tokio::time::sleep(pause).await;
+                }
             }
             scanned.ok()
         };
@@ -211,16 +223,28 @@ async fn react_to_page(
 
 /// Checkpoints in memory, for tests and for logs that are in memory themselves.
 #[derive(Debug, Default)]
-pub struct MemoryCheckpoints(std::sync::Mutex<std::collections::HashMap<String, Position>>);
+pub struct MemoryCheckpoints {
+    positions: std::sync::Mutex<HashMap<String, Position>>,
+    failures: std::sync::Mutex<HashMap<String, Failure>>,
+}
 
 #[async_trait]
 impl CheckpointStore for MemoryCheckpoints {
     async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
-        Ok(self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(name).copied())
+        Ok(self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied())
     }
 
     async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(name.to_owned(), position);
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), position);
+        Ok(())
+    }
+
+    async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
+        Ok(self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+    }
+
+    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), failure.clone());
         Ok(())
     }
 }

@@ -43,20 +43,38 @@ pub struct Building {
     pub projection: &'static str,
     /// Between 0 and 1.
     pub progress: f64,
+    /// The build gave up, and none is under way.
+    pub failed: bool,
+}
+
+impl std::fmt::Display for Building {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { projection, progress, failed } = self;
+        match failed {
+            true => write!(f, "projection {projection} could not be built"),
+            false => write!(f, "projection {projection} is being built ({:.0} %)", progress * 100.0),
+        }
+    }
 }
 
 /// What can go wrong with a database of read models.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// The read model is being built for the first time.
-    #[error("projection {} is being built ({:.0} %)", .0.projection, .0.progress * 100.0)]
+    #[error("{0}")]
     Building(Building),
     /// A row does not have the shape the code expects.
     #[error(transparent)]
     Column(#[from] ColumnError),
-    /// The database cannot be reached, or refused.
+    /// The database cannot be reached, or has no room or no time: trying again may do.
     #[error("the read models' database failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database does not take what it was given, and will not take it the next time.
+    #[error("the read models' database refuses: {0}")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What the database holds is not what it wrote.
+    #[error("the read models' database is damaged: {0}; `circolo projections rebuild` builds what is damaged anew from the log")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Somebody else moved a checkpoint: a second projector works on this database. Nothing was written.
     #[error("another projector moves the same read models")]
     Moved,
@@ -66,6 +84,13 @@ pub enum DbError {
     /// The database was closed.
     #[error("the read models' database is closed")]
     Closed,
+}
+
+impl DbError {
+    /// Does it lie in what is stored or in what is to be, so that no patience mends it?
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Damaged(_) | Self::Column(_))
+    }
 }
 
 /// Who goes first when several wait for the one writer of an SQLite database.
@@ -216,13 +241,22 @@ impl Db {
     }
 
     /// Does all of it or nothing.
-    pub(crate) async fn write(&self, mut writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+    pub(crate) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        self.transact(writes, urgency, true).await
+    }
+
+    /// Whether the database would take these writes; it keeps nothing of them.
+    pub(crate) async fn rehearse(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+        self.transact(writes, urgency, false).await
+    }
+
+    async fn transact(&self, mut writes: Vec<Write>, urgency: Urgency, keep: bool) -> Result<(), DbError> {
         if let Some(fence) = &self.fence {
             writes.insert(0, Write::clone(fence));
         }
         match &self.backend {
-            Backend::Sqlite(db) => db.write(writes, urgency).await,
-            Backend::Postgres(db) => Box::pin(db.write(writes, urgency)).await,
+            Backend::Sqlite(db) => db.write(writes, urgency, keep).await,
+            Backend::Postgres(db) => Box::pin(db.write(writes, urgency, keep)).await,
         }
     }
 
@@ -248,9 +282,23 @@ impl Db {
         }
     }
 
+    /// Whether what is told of a declared table that is not there yet is that its build gave up.
+    pub(crate) fn set_failed(&self, table: &str, failed: bool) {
+        if let Some(building) = self.building.write().unwrap_or_else(PoisonError::into_inner).get_mut(table) {
+            building.failed = failed;
+        }
+    }
+
+    /// Is each of these declared tables there, and can it be read?
+    pub(crate) async fn answers(&self, tables: &[&str]) -> Result<(), DbError> {
+        let one = |table: &&str| format!("SELECT * FROM (SELECT 1 FROM {table} LIMIT 1) AS {table}__first");
+        let sql = tables.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
+        if sql.is_empty() { Ok(()) } else { self.rows(sql.into(), vec![]).await.map(drop) }
+    }
+
     /// A missing table that is being built is no failure.
     fn explain(&self, error: DbError) -> DbError {
-        let DbError::Failed(source) = &error else { return error };
+        let (DbError::Failed(source) | DbError::Refused(source)) = &error else { return error };
         let text = source.to_string();
         let tables = self.building.read().unwrap_or_else(PoisonError::into_inner);
         let missing = text.contains("no such table") || text.contains("does not exist");

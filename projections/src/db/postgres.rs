@@ -82,14 +82,15 @@ impl Postgres {
         ask(&self.engine, patience(urgency), sql, params).await
     }
 
-    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+    /// Does all of it or nothing; unless it is to be kept, nothing in any case.
+    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency, keep: bool) -> Result<(), DbError> {
         let mut connection = Lent::take(&self.engine).await.map_err(failed)?;
         let working = async {
             let mut transaction = connection.begin().await.map_err(failed)?;
             for write in writes {
                 apply(&mut transaction, write).await?;
             }
-            transaction.commit().await.map_err(failed)
+            if keep { transaction.commit().await } else { transaction.rollback().await }.map_err(failed)
         };
         let (outcome, ended) = match timeout(patience(urgency), working).await {
             Ok(outcome) => (outcome, Ok(Ok(()))),
@@ -227,5 +228,14 @@ fn values(row: &PgRow) -> Result<Vec<Value>, DbError> {
 }
 
 fn failed(error: sqlx::Error) -> DbError {
-    DbError::Failed(error.into())
+    let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
+    match code.as_deref() {
+        // A page, an index, a file that is not what was written.
+        Some("XX001" | "XX002" | "58P01") => DbError::Damaged(error.into()),
+        // Connections, rollbacks, resources, waits, the operator's hand, a server that takes no writes for now, the system.
+        Some(code) if !["08", "25", "40", "53", "55", "57", "58", "F0"].iter().any(|passing| code.starts_with(passing)) => {
+            DbError::Refused(error.into())
+        }
+        _ => DbError::Failed(error.into()),
+    }
 }

@@ -158,7 +158,8 @@ impl Sqlite {
         .await
     }
 
-    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency) -> Result<(), DbError> {
+    /// Does all of it or nothing; unless it is to be kept, nothing in any case.
+    pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency, keep: bool) -> Result<(), DbError> {
         let queue = if urgency == Urgency::Lane { &self.0.lane_writes } else { &self.0.build_writes };
         self.on(queue, move |connection| {
             let begun = Instant::now();
@@ -166,7 +167,7 @@ impl Sqlite {
             for write in &writes {
                 apply(&transaction, write)?;
             }
-            transaction.commit().map_err(failed)?;
+            if keep { transaction.commit() } else { transaction.rollback() }.map_err(failed)?;
             if begun.elapsed() > SLOW {
                 tracing::debug!(took = ?begun.elapsed(), last = writes.last().map(|write| &*write.sql().sqlite), "a long transaction kept the others waiting");
             }
@@ -314,5 +315,28 @@ impl ToSql for Value {
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DbError {
-    DbError::Failed(error.into())
+    let source = error.into();
+    match code(&*source) {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged(source),
+        Some(
+            ErrorCode::ConstraintViolation
+            | ErrorCode::TypeMismatch
+            | ErrorCode::TooBig
+            | ErrorCode::ParameterOutOfRange
+            | ErrorCode::Unknown
+            | ErrorCode::InternalMalfunction
+            | ErrorCode::OperationAborted,
+        ) => DbError::Refused(source),
+        _ => DbError::Failed(source),
+    }
+}
+
+/// What SQLite says of it, wherever in the error that stands.
+fn code(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let said = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref::<ConnectError>() {
+        Some(ConnectError::Sqlite(error)) => error.sqlite_error_code(),
+        _ => error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code(),
+    };
+    chain.into_iter().find_map(said)
 }

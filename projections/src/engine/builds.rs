@@ -7,7 +7,7 @@ use super::{
     member::Member,
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
     steering::{Limits, Pace},
-    step::{Convoy, Step, is_final},
+    step::{Convoy, Step, is_final, is_lasting},
 };
 use crate::{
     db::{Dialect, Urgency, Write},
@@ -114,9 +114,12 @@ pub async fn drop_leftovers(shared: &Shared, name: &str) -> Result<(), EngineErr
     Ok(())
 }
 
+/// How often builds are tried again one after the other though it should be in vain.
+const TRIES: u32 = 8;
+
 /// Brings builds up to now and into the lane, through failures that pass and across restarts.
 pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut in_vain) = (Backoff::new(), 0);
     loop {
         let error = match attempt(&shared, &lane, &mut ids).await {
             Ok(()) | Err(EngineError::Down) => return,
@@ -124,14 +127,17 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
             Err(error) => error,
         };
         ids.retain(|id| !shared.let_go(id));
-        if is_final(&error) {
+        in_vain = if is_lasting(&error) { in_vain + 1 } else { 0 };
+        if is_final(&error) || in_vain >= TRIES {
             tracing::error!(%error, ?ids, "builds failed");
             let failed = |id| registry::set_state(id, State::Failed, Some(&error.to_string()));
             if shared.db.write(ids.iter().map(failed).collect(), Urgency::Build).await.is_ok() {
+                ids.iter().filter_map(|id| shared.projection(&id.name).ok()).for_each(|projection| shared.gave_up(projection));
                 return shared.changed();
             }
         }
         tracing::warn!(%error, ?ids, "builds are tried again");
+        shared.meters().held_up(&ids, &error.to_string());
         if shared.pause(backoff.next()).await.is_err() {
             return;
         }

@@ -5,14 +5,14 @@
 //! complete, for the same reason.
 
 use super::{
-    EngineError, Shared, compute,
+    EngineError, Shared, Tries, compute,
     ddl::FOLDED,
     decode::Decoded,
     member::Member,
     poison::{Poison, Readers},
     registry::{self, Checkpoint},
     steering::Pace,
-    step::{fold_all, stop_readers},
+    step::{fold_all, is_lasting, stop, stop_readers},
 };
 use crate::{
     db::{Dialect, Sql, Urgency, Write},
@@ -158,14 +158,13 @@ impl Bulk {
             self.write_whole(shared, parks).await?;
             self.members.iter_mut().for_each(Member::parks_stored);
         }
-        for at in 0..self.members.len() {
+        let mut at = 0;
+        while at < self.members.len() {
             self.members[at].empty = false;
-            for mut pieces in self.members[at].changes(to.position, true) {
-                // Rows of one table say nothing of those of another, which may be ten times as large.
-                let mut piece = shared.options.build_page.min(FIRST_PIECE);
-                while let Some(writes) = compute(Urgency::Build, || pieces.next(piece)) {
-                    piece = self.write(shared, writes, piece).await?;
-                }
+            let stored = self.flush_member(shared, at, to.position).await;
+            if !self.leaves(shared, at, &stored).await? {
+                stored?;
+                at += 1;
             }
         }
         self.write_whole(shared, vec![registry::advance(&self.members, self.checkpoint, to)]).await?;
@@ -174,6 +173,29 @@ impl Bulk {
             member.checkpoint = to;
         }
         Ok(())
+    }
+
+    async fn flush_member(&mut self, shared: &Shared, at: usize, to: Position) -> Result<(), EngineError> {
+        for mut pieces in self.members[at].changes(to, true) {
+            // Rows of one table say nothing of those of another, which may be ten times as large.
+            let mut piece = shared.options.build_page.min(FIRST_PIECE);
+            while let Some(writes) = compute(Urgency::Build, || pieces.next(piece)) {
+                piece = self.write(shared, writes, piece).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets one build go whose own tables the database does not take, now or later; the others go on.
+    async fn leaves(&mut self, shared: &Shared, at: usize, outcome: &Result<(), EngineError>) -> Result<bool, EngineError> {
+        match outcome {
+            Err(error) if is_lasting(error) => {
+                stop(shared, &mut self.members[at], &error.to_string()).await?;
+                self.members.remove(at);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// One short transaction of `piece` rows; the size of the next follows from the time it takes.
@@ -192,8 +214,14 @@ impl Bulk {
     }
 
     async fn write_whole(&self, shared: &Shared, writes: Vec<Write>) -> Result<(), EngineError> {
-        may_go_on(shared)?;
-        Ok(shared.db.write(writes, Urgency::Build).await?)
+        let mut tries = Tries::new();
+        loop {
+            may_go_on(shared)?;
+            match shared.db.write(writes.clone(), Urgency::Build).await {
+                Ok(()) => return Ok(()),
+                Err(error) => tries.again(error).await?,
+            }
+        }
     }
 
     /// Takes those out that operators gave up.
@@ -208,18 +236,28 @@ impl Bulk {
     /// Removes the markers of deleted rows, makes the secondary indexes, and notes that both is done.
     pub async fn complete(&mut self, shared: &Shared) -> Result<(), EngineError> {
         self.remove_cancelled(shared).await?;
-        for member in &mut self.members {
-            for physical in member.tables() {
-                remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
-                let indexes = if member.lacks_indexes() { physical.create_indexes(shared.db.dialect()) } else { vec![] };
-                for sql in indexes {
-                    may_go_on(shared)?;
-                    shared.db.write(vec![Write::run(sql, vec![])], Urgency::Build).await?;
-                }
+        let mut at = 0;
+        while at < self.members.len() {
+            let completed = self.complete_member(shared, at).await;
+            if !self.leaves(shared, at, &completed).await? {
+                completed?;
+                at += 1;
             }
-            shared.db.write(vec![registry::set_indexed(&member.id)], Urgency::Build).await?;
-            member.indexed = true;
         }
+        Ok(())
+    }
+
+    async fn complete_member(&mut self, shared: &Shared, at: usize) -> Result<(), EngineError> {
+        let member = &self.members[at];
+        for physical in member.tables() {
+            remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
+            let indexes = if member.lacks_indexes() { physical.create_indexes(shared.db.dialect()) } else { vec![] };
+            for sql in indexes {
+                self.write_whole(shared, vec![Write::run(sql, vec![])]).await?;
+            }
+        }
+        self.write_whole(shared, vec![registry::set_indexed(&member.id)]).await?;
+        self.members[at].indexed = true;
         Ok(())
     }
 }

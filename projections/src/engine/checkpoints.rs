@@ -5,9 +5,10 @@ use crate::{
     params,
 };
 use async_trait::async_trait;
+use circolo_domain::Timestamp;
 use circolo_events::{
     LogId, Position,
-    reactions::{CheckpointStore, ReactionError},
+    reactions::{CheckpointStore, Failure, ReactionError},
 };
 
 /// The checkpoints of one log's consumers.
@@ -30,6 +31,10 @@ impl Checkpoints {
     }
 }
 
+crate::record! {
+    struct FailureRow { error: String, since: Timestamp, last: Timestamp, times: i64, lasting: bool }
+}
+
 #[async_trait]
 impl CheckpointStore for Checkpoints {
     async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
@@ -41,5 +46,22 @@ impl CheckpointStore for Checkpoints {
         const SQL: &str = "INSERT INTO consumer_checkpoints (name, log_id, position) VALUES ($1, $2, $3) \
                            ON CONFLICT (name) DO UPDATE SET log_id = excluded.log_id, position = excluded.position";
         Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+    }
+
+    async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
+        const SQL: &str = "SELECT error, since, last, times, lasting FROM consumer_failures WHERE name = $1 AND log_id = $2";
+        let found = self.db.one::<FailureRow>(SQL, params![name, self.log]).await?;
+        Ok(found.map(|FailureRow { error, since, last, times, lasting }| Failure { error, since, last, times, lasting }))
+    }
+
+    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
+        const SQL: &str = "INSERT INTO consumer_failures (name, log_id, error, since, last, times, lasting) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+                           ON CONFLICT (name) DO UPDATE SET log_id = excluded.log_id, error = excluded.error, since = excluded.since, \
+                           last = excluded.last, times = excluded.times, lasting = excluded.lasting";
+        let Failure { error, since, last, times, lasting } = failure;
+        // What no database keeps in a text is no reason to keep nothing.
+        let error = error.replace('\0', "\u{fffd}");
+        let params = params![name, self.log, error, *since, *last, *times, *lasting];
+        Ok(self.db.write(vec![Write::run(SQL, params)], Urgency::Lane).await?)
     }
 }

@@ -6,6 +6,7 @@
 use super::{
     Backoff, EngineError, Shared,
     builds::{discard, go_live, remove_cancelled},
+    member::Member,
     registry::{self, BuildId, State, Switch},
     step::{Convoy, Step, is_final},
 };
@@ -53,6 +54,15 @@ impl LaneHandle {
         let (send, receive) = oneshot::channel();
         self.0.send(command(send)).await.map_err(|_| EngineError::Down)?;
         receive.await.map_err(|_| EngineError::Down)?
+    }
+}
+
+/// What a newcomer is once it moves along.
+const fn arrival(member: &Member) -> State {
+    match (member.state, member.switch) {
+        (State::Building | State::Returning, Switch::Auto) | (State::Live | State::Stopped, _) => State::Live,
+        (State::Checking, _) => State::Checking,
+        _ => State::Ready,
     }
 }
 
@@ -162,22 +172,9 @@ impl Lane {
             return Ok(());
         }
         self.meet(&mut convoy).await?;
-        for at in 0..convoy.members.len() {
-            let member = &convoy.members[at];
-            let state = match (member.state, member.switch) {
-                (State::Building | State::Returning, Switch::Auto) | (State::Live | State::Stopped, _) => State::Live,
-                (State::Checking, _) => State::Checking,
-                _ => State::Ready,
-            };
-            convoy.members[at].state = state;
-        }
+        self.take_in(&mut convoy).await?;
         let live: Vec<_> =
             convoy.members.iter().filter(|member| member.state == State::Live).map(|member| member.id.name.clone()).collect();
-        let writes = convoy.members.iter().flat_map(|member| match member.state {
-            State::Live => go_live(&self.shared, member),
-            state => vec![registry::set_state(&member.id, state, None)],
-        });
-        self.patiently(writes.collect()).await?;
         self.convoy.members.retain(|member| member.state != State::Live || !live.contains(&member.id.name));
         self.convoy.members.append(&mut convoy.members);
         for name in live {
@@ -185,6 +182,25 @@ impl Lane {
         }
         self.publish();
         self.shared.changed();
+        Ok(())
+    }
+
+    /// Notes of newcomers what they are from now on. Those of whom the database does not take that go.
+    async fn take_in(&self, convoy: &mut Convoy) -> Result<(), EngineError> {
+        let shared = &self.shared;
+        let arrives = |member: &Member| match arrival(member) {
+            State::Live => go_live(shared, member),
+            state => vec![registry::set_state(&member.id, state, None)],
+        };
+        match self.patiently(convoy.members.iter().flat_map(arrives).collect()).await {
+            Err(EngineError::Db(error)) if error.is_lasting() => {
+                let parts = convoy.members.iter().map(arrives).collect();
+                convoy.part_with(shared, parts, error, Urgency::Lane).await?;
+                self.patiently(convoy.members.iter().flat_map(arrives).collect()).await
+            }
+            outcome => outcome,
+        }?;
+        convoy.members.iter_mut().for_each(|member| member.state = arrival(member));
         Ok(())
     }
 

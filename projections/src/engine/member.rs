@@ -1,7 +1,7 @@
 //! A build that is being moved: its tables, and rows in memory while a batch of events is folded into them.
 
 use super::{
-    EngineError,
+    EngineError, Tries,
     ddl::Physical,
     poison::{Parked, Poison},
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
@@ -10,7 +10,7 @@ use super::{
     steering::Limits,
 };
 use crate::{
-    db::{Db, Urgency, Write},
+    db::{Db, DbError, Urgency, Write},
     projection::{OnPoison, Projection},
     value::Value,
 };
@@ -146,7 +146,13 @@ impl Member {
     pub async fn load(&mut self, db: &Db, prepared: &mut Prepared<'_>, urgency: Urgency) -> Result<(), FoldError> {
         let missing = std::mem::take(&mut prepared.missing);
         for (part, missing) in self.tables.iter_mut().zip(missing).filter(|(_, missing)| !missing.is_empty() && !self.empty) {
-            let stored = db.load(&part.physical.load, missing, urgency).await.map_err(EngineError::from)?;
+            let mut tries = Tries::new();
+            let stored = loop {
+                match db.load(&part.physical.load, missing.clone(), urgency).await {
+                    Ok(stored) => break stored,
+                    Err(error) => tries.again(error).await?,
+                }
+            };
             part.rows.load(stored).map_err(|error| FoldError::Broken(format!("a row of {}: {error}", part.physical.name)))?;
         }
         Ok(())
@@ -219,6 +225,12 @@ pub enum FoldError {
     Engine(EngineError),
     /// The fold itself panicked, or a stored row is not what it was: a reason to stop this projection alone.
     Broken(String),
+}
+
+impl From<DbError> for FoldError {
+    fn from(error: DbError) -> Self {
+        if error.is_lasting() { Self::Broken(error.to_string()) } else { Self::Engine(error.into()) }
+    }
 }
 
 impl From<EngineError> for FoldError {

@@ -252,6 +252,29 @@ impl Shared {
     }
 }
 
+/// What fails in a way that should last is tried again some times all the same, before a build is given up for it.
+pub struct Tries {
+    left: u32,
+    backoff: Backoff,
+}
+
+impl Tries {
+    /// Some times, within a second.
+    pub const fn new() -> Self {
+        Self { left: 4, backoff: Backoff::new() }
+    }
+
+    /// Waits for the next time; the error itself if it passes by itself and others wait for that, or if it was the last time.
+    pub async fn again(&mut self, error: DbError) -> Result<(), DbError> {
+        if self.left == 0 || !error.is_lasting() {
+            return Err(error);
+        }
+        self.left -= 1;
+        tokio::time::sleep(self.backoff.next()).await;
+        Ok(())
+    }
+}
+
 /// Pauses between attempts after a failure: doubled each time.
 pub struct Backoff(Duration);
 

@@ -281,10 +281,12 @@ impl Supervisor {
         for projection in self.shared.projections.iter().filter(|p| followed.contains(&(p.name, p.version))) {
             let mut mine = builds.iter().filter(|build| build.id.name == projection.name && build.version == projection.version);
             let is_live = mine.clone().any(|build| build.state.is_live());
-            let at = mine.next_back().map_or(0, |build| build.checkpoint.position.0);
+            let last = mine.next_back();
+            let at = last.map_or(0, |build| build.checkpoint.position.0);
+            let failed = last.is_some_and(|build| build.state == State::Failed);
             #[expect(clippy::cast_precision_loss, reason = "a share for people to look at")]
             let progress = if head.0 > 0 { (at as f64 / head.0 as f64).min(1.0) } else { 0.0 };
-            let building = (!is_live).then_some(Building { projection: projection.name, progress });
+            let building = (!is_live).then_some(Building { projection: projection.name, progress, failed });
             for fold in &projection.tables {
                 self.shared.db.set_building(fold.table.name, building);
             }

@@ -94,6 +94,12 @@ impl Projector {
         self.shared.meters().trouble.clone()
     }
 
+    /// Whether everything that this program knows can be queried now.
+    pub async fn answers(&self) -> Result<(), EngineError> {
+        let tables = self.shared.projections.iter().flat_map(|projection| &projection.tables).map(|fold| fold.table.name);
+        Ok(self.shared.db.answers(&tables.collect::<Vec<_>>()).await?)
+    }
+
     /// The names of the projections that this program knows.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
         self.shared.projections.iter().map(|projection| projection.name)

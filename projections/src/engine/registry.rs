@@ -205,7 +205,7 @@ impl From<BuildRow> for Build {
     }
 }
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS projection_builds (name TEXT NOT NULL, build BIGINT NOT NULL, version BIGINT NOT NULL, \
      state TEXT NOT NULL, automatic BIGINT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT, \
      indexed BIGINT NOT NULL, reason TEXT, started BIGINT NOT NULL, PRIMARY KEY (name, build))",
@@ -219,6 +219,9 @@ const TABLES: [&str; 5] = [
      position BIGINT NOT NULL, event_id TEXT NOT NULL, event_type TEXT NOT NULL, error TEXT NOT NULL, since BIGINT NOT NULL, \
      PRIMARY KEY (name, build, stream))",
     "CREATE TABLE IF NOT EXISTS consumer_checkpoints (name TEXT PRIMARY KEY, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT)",
+    // How consumers fail, or failed the last time.
+    "CREATE TABLE IF NOT EXISTS consumer_failures (name TEXT PRIMARY KEY, log_id TEXT NOT NULL, error TEXT NOT NULL, \
+     since BIGINT NOT NULL, last BIGINT NOT NULL, times BIGINT NOT NULL, lasting BIGINT NOT NULL)",
 ];
 
 /// Makes the tables of the registry, if they are not there.

@@ -155,10 +155,9 @@ impl Plan {
                 is_live |= build.state.is_live();
             }
             let served = live.iter().any(|build| build.id.name == projection.name);
-            if !is_live {
-                announce(shared, projection);
-            }
+            announce(shared, projection, !is_live);
             if !served && !underway {
+                forget_failed(shared, projection, &builds).await;
                 missing.push(projection);
             }
         }
@@ -179,10 +178,22 @@ impl Plan {
     }
 }
 
-/// Tells queries that a projection is not there yet.
-fn announce(shared: &Shared, projection: &Projection) {
+/// Tells queries whether a projection is not there yet.
+fn announce(shared: &Shared, projection: &Projection, is_missing: bool) {
     for fold in &projection.tables {
-        shared.db.set_building(fold.table.name, Some(Building { projection: projection.name, progress: 0.0 }));
+        shared
+            .db
+            .set_building(fold.table.name, is_missing.then_some(Building { projection: projection.name, progress: 0.0, failed: false }));
+    }
+}
+
+/// What gave up at an earlier start makes room for the next attempt. What cannot be removed stays.
+async fn forget_failed(shared: &Shared, projection: &Projection, builds: &[Build]) {
+    let of_it = |build: &&Build| build.id.name == projection.name && build.version == projection.version && build.state == State::Failed;
+    for build in builds.iter().filter(of_it) {
+        if let Err(error) = discard(shared, &Member::new(projection, build)).await {
+            tracing::warn!(%error, build = %build.id, "a build that failed cannot be removed");
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Status {
     pub eta_seconds: Option<f64>,
     /// When it is to replace the live build.
     pub switch: Switch,
-    /// Why it stopped or failed.
+    /// Why it stopped or failed, or what it is tried again after.
     pub reason: Option<String>,
     /// When it was begun.
     pub started: Timestamp,
@@ -52,6 +52,8 @@ pub struct Status {
 pub struct Meters {
     lane: Rate,
     builds: HashMap<BuildId, Progress>,
+    /// What keeps builds from going on, until a retry mends it.
+    held_up: HashMap<BuildId, String>,
     /// Why the lane stopped, if it did.
     pub failure: Option<String>,
     /// What keeps the lane from its next step, until a retry mends it.
@@ -110,11 +112,18 @@ impl Meters {
         let progress = self.builds.entry(id.clone()).or_insert_with(fresh);
         progress.position = position;
         progress.rate.add(events);
+        self.held_up.remove(id);
+    }
+
+    /// Builds failed in a way that may pass, and are tried again.
+    pub fn held_up(&mut self, ids: &[BuildId], why: &str) {
+        self.held_up.extend(ids.iter().map(|id| (id.clone(), format!("tried again: {why}"))));
     }
 
     /// A build is no more.
     pub fn forget(&mut self, id: &BuildId) {
         self.builds.remove(id);
+        self.held_up.remove(id);
     }
 }
 
@@ -177,7 +186,7 @@ fn measured(shared: &Shared, build: Build, head: Position) -> Status {
         progress: if head.0 > 0 { (position.0 as f64 / head.0 as f64).min(1.0) } else { 1.0 },
         eta_seconds: progress.and_then(|progress| progress.eta(head)),
         switch: build.switch,
-        reason: failure.or(build.reason),
+        reason: failure.or(build.reason).or_else(|| meters.held_up.get(&build.id).filter(|_| build.state.is_moving()).cloned()),
         started: build.started,
         limits: build.limits,
         parked: build.parked,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     db::{DbError, Urgency, Write},
-    projection::OnPoison,
+    projection::{OnPoison, Projection},
 };
 use circolo_events::{Position, StoreError};
 use futures::{FutureExt, StreamExt, stream};
@@ -69,7 +69,9 @@ impl Convoy {
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
                 fold_all(shared, &mut self.members, &decoded, urgency).await?;
-                self.store(shared, to, urgency).await?;
+                if !self.store(shared, to, urgency).await? {
+                    return Ok(Step::Stopped);
+                }
                 self.scanned = decoded.scanned.max(to.position);
                 Ok(Step::Moved(decoded.count))
             }
@@ -84,19 +86,21 @@ impl Convoy {
         }
     }
 
-    /// Stores what is in memory and the checkpoint.
-    async fn store(&mut self, shared: &Shared, to: Checkpoint, urgency: Urgency) -> Result<(), EngineError> {
+    /// Stores what is in memory and the checkpoint. If the database does not take what some builds hold, they have left instead.
+    async fn store(&mut self, shared: &Shared, to: Checkpoint, urgency: Urgency) -> Result<bool, EngineError> {
         if self.members.is_empty() {
             self.checkpoint = to;
-            return Ok(());
+            return Ok(true);
         }
-        let mut writes: Vec<Write> = Vec::new();
+        let mut parts: Vec<Vec<Write>> = Vec::with_capacity(self.members.len());
         for member in &mut self.members {
-            writes.extend(member.parks());
+            let mut part: Vec<Write> = member.parks().collect();
             for mut pieces in member.changes(to.position, false) {
-                writes.extend(std::iter::from_fn(|| pieces.next(usize::MAX)).flatten());
+                part.extend(std::iter::from_fn(|| pieces.next(usize::MAX)).flatten());
             }
+            parts.push(part);
         }
+        let mut writes = parts.concat();
         writes.push(registry::advance(&self.members, self.checkpoint, to));
         let late = !self.attempted.is_empty();
         if !self.attempted.contains(&to) {
@@ -104,9 +108,37 @@ impl Convoy {
         }
         match shared.db.write(writes, urgency).await {
             Ok(()) => self.moved(to),
+            Err(error) if error.is_lasting() => return self.part_with(shared, parts, error, urgency).await.map(|()| false),
             // It was most likely ourselves: the next step finds out.
             Err(DbError::Moved) if late => return Err(DbError::Failed("a step that seemed lost was stored after all".into()).into()),
             Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// The database does not take what the builds hold together: those go from whom it does not take it alone. The error, if there
+    /// is no such one.
+    pub async fn part_with(
+        &mut self,
+        shared: &Shared,
+        parts: Vec<Vec<Write>>,
+        error: DbError,
+        urgency: Urgency,
+    ) -> Result<(), EngineError> {
+        let mut found = Vec::new();
+        for (at, part) in parts.into_iter().enumerate() {
+            match shared.db.rehearse(part, urgency).await {
+                Err(error) if error.is_lasting() => found.push((at, error)),
+                outcome => outcome?,
+            }
+        }
+        if found.is_empty() {
+            return Err(error.into());
+        }
+        self.clear();
+        for (at, error) in found.into_iter().rev() {
+            stop(shared, &mut self.members[at], &error.to_string()).await?;
+            self.members.remove(at);
         }
         Ok(())
     }
@@ -198,17 +230,36 @@ pub async fn stop_readers(shared: &Shared, members: &mut Vec<Member>, poison: &P
 }
 
 /// Notes that a build cannot go on.
-async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
+pub async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
     member.clear();
     let state = if matches!(member.state, State::Live | State::Stopped) { State::Stopped } else { State::Failed };
     tracing::error!(projection = %member.id, %reason, "a projection stopped; mend it and rebuild");
     shared.db.write(vec![registry::set_state(&member.id, state, Some(reason))], Urgency::Lane).await?;
     member.state = state;
+    shared.gave_up(&member.projection);
     shared.changed();
     Ok(())
 }
 
+impl Shared {
+    /// Tells queries that nobody builds any more what they wait for.
+    pub fn gave_up(&self, projection: &Projection) {
+        for fold in &projection.tables {
+            self.db.set_failed(fold.table.name, true);
+        }
+    }
+}
+
 /// Is it an error that no retry can mend?
 pub const fn is_final(error: &EngineError) -> bool {
-    !matches!(error, EngineError::Db(DbError::Failed(_)) | EngineError::Store(_)) || matches!(error, EngineError::Store(StoreError::Lost))
+    match error {
+        EngineError::Db(error) => !matches!(error, DbError::Failed(_)) && !error.is_lasting(),
+        EngineError::Store(error) => matches!(error, StoreError::Lost),
+        _ => true,
+    }
+}
+
+/// Is it one that no retry should mend, though some are worth while?
+pub const fn is_lasting(error: &EngineError) -> bool {
+    matches!(error, EngineError::Db(error) if error.is_lasting())
 }

@@ -36,6 +36,7 @@ mod feeds_million;
 mod floods;
 mod frame;
 mod groups;
+mod health;
 mod hits;
 mod imports;
 mod keys;
