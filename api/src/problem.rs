@@ -239,6 +239,7 @@ impl From<StoreError> for Problem {
             StoreError::Busy => Self::try_later("busy", "too many requests are waiting"),
             StoreError::Conflict { .. } => Self::try_later("busy", "somebody else changed this at the same moment"),
             StoreError::Unavailable(error) => unavailable("log", &error),
+            error @ StoreError::Damaged { .. } => unavailable("log", &error),
             StoreError::Unknown(_) => Self::outcome_unknown(),
             error @ StoreError::Lost => Self::try_later("log_lost_events", error).with_retry_after(60),
             StoreError::TooLarge(reason) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "append_too_large", reason),

@@ -4,6 +4,7 @@
 //! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
 //! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
 //! - [`execute`]: a command on its way from state to decision to append; [`others`]: where other nodes write, too
+//! - [`check`]: whether a log is as it was written
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
@@ -12,6 +13,7 @@
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
+pub mod check;
 pub mod execute;
 mod in_flight;
 #[cfg(feature = "kurrentdb")]
@@ -43,5 +45,6 @@ pub use postgres::Postgres;
 pub use skips::Skips;
 pub use sqlite::Sqlite;
 pub use store::{
-    Append, Appended, EventStore, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError, Stored,
+    Append, Appended, Damage, EventStore, Examination, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError,
+    Stored,
 };

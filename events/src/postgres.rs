@@ -5,6 +5,7 @@
 
 mod append;
 mod claim;
+pub mod examine;
 mod read;
 mod schema;
 pub mod session;
@@ -13,7 +14,7 @@ mod writer;
 
 use crate::{
     batch::Queue,
-    store::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored},
+    store::{Append, Appended, Damage, EventStore, Examination, LogId, Page, Position, Revision, StoreError, Stored},
     tail::Tail,
 };
 use async_trait::async_trait;
@@ -125,7 +126,24 @@ impl EventStore for Postgres {
     }
 
     async fn read(&self, stream: &StreamName, from: Revision, limit: usize) -> Result<Vec<Stored>, StoreError> {
-        ask!(self.sessions, read::stream, stream, from, limit)
+        let found = ask!(self.sessions, read::stream, stream, from, limit).map_err(|error| match error {
+            StoreError::Damaged { source, .. } => {
+                StoreError::Damaged { place: Damage { stream: Some(stream.clone()), ..Damage::default() }, source }
+            }
+            error => error,
+        })?;
+        // None is passed over: whoever folds a stream with a gap would decide on what never was.
+        match found.iter().zip(from..).find(|(stored, revision)| stored.revision != *revision) {
+            None => Ok(found),
+            Some((_, missing)) => {
+                let place = Damage { position: None, stream: Some(stream.clone()), revision: Some(missing) };
+                Err(StoreError::Damaged { place, source: "this revision is missing".into() })
+            }
+        }
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        examine::examine(&self.url, &["log_events".to_owned()]).await.map_err(unavailable)
     }
 
     async fn read_prefix(&self, prefix: &str, after: Position, until: Position, limit: usize) -> Result<Page, StoreError> {
@@ -133,7 +151,7 @@ impl EventStore for Postgres {
     }
 
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
-        let page = ask!(self.sessions, read::all, after, limit)?;
+        let page = self.up_to_damage(after, limit).await?;
         if let Some(last) = page.events.last() {
             self.sessions.saw(last.position, last.event.id);
         }
@@ -161,6 +179,29 @@ impl EventStore for Postgres {
     }
 }
 
+impl Postgres {
+    /// What can be read before a damage is a page of its own; the damage is told to who reads on from there.
+    async fn up_to_damage(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
+        let mut limit = limit;
+        loop {
+            match ask!(self.sessions, read::all, after, limit) {
+                Err(StoreError::Damaged { .. }) if limit > 1 => limit /= 2,
+                Err(StoreError::Damaged { source, .. }) => {
+                    // Positions are dense here, so it is the next one.
+                    let place = Damage { position: Some(Position(after.0 + 1)), ..Damage::default() };
+                    return Err(StoreError::Damaged { place, source });
+                }
+                page => return page,
+            }
+        }
+    }
+}
+
 fn unavailable(source: sqlx::Error) -> StoreError {
-    StoreError::Unavailable(source.into())
+    let code = source.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
+    match code.as_deref() {
+        // A page, an index, a file that is not what was written.
+        Some("XX001" | "XX002" | "58P01") => StoreError::Damaged { place: Damage::default(), source: source.into() },
+        _ => StoreError::Unavailable(source.into()),
+    }
 }

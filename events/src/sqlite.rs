@@ -14,7 +14,7 @@ mod writer;
 use crate::{
     DataLock,
     rules::beyond,
-    store::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored},
+    store::{Append, Appended, EventStore, Examination, LogId, Page, Position, Revision, StoreError, Stored},
 };
 use async_trait::async_trait;
 use circolo_domain::StreamName;
@@ -168,7 +168,11 @@ impl EventStore for Sqlite {
     }
 
     async fn is_partial(&self) -> Result<bool, StoreError> {
-        self.readers.run(schema::is_partial).await
+        self.readers.run(|db| Ok(schema::is_partial(db)?)).await
+    }
+
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        self.readers.run(reader::examine).await
     }
 
     async fn set_partial(&self, partial: bool) -> Result<(), StoreError> {

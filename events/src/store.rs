@@ -214,6 +214,14 @@ pub enum StoreError {
     /// The store cannot be reached or refuses; nothing was appended.
     #[error("the log cannot be reached: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What the store holds is not what was written into it; a rebuild of read models would only spread that.
+    #[error("the log is damaged{}: {source}; `circolo events check` tells what is lost, docs/faults.md how to go on", .place)]
+    Damaged {
+        /// Where, as far as it can be told.
+        place: Damage,
+        /// How that shows.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The append may or may not have happened: look the command id up.
     #[error("it is unknown whether the append happened: {0}")]
     Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -230,6 +238,39 @@ pub enum StoreError {
     /// appended.
     #[error("not an append: {0}")]
     Invalid(&'static str),
+}
+
+/// What a look at pages and indexes came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// What is wrong, in the engine's words; of much that is wrong, the first.
+    pub faults: Vec<String>,
+    /// What was not looked at, and why.
+    pub left_out: Option<String>,
+}
+
+/// Where a log is damaged, as far as it can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// The first position that cannot be read.
+    pub position: Option<Position>,
+    /// The stream of what stands there.
+    pub stream: Option<StreamName>,
+    /// Its place in the stream.
+    pub revision: Option<Revision>,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = self.position {
+            write!(f, " at position {position}")?;
+        }
+        match (&self.stream, self.revision) {
+            (Some(stream), Some(revision)) => write!(f, " in {stream} at revision {revision}"),
+            (Some(stream), None) => write!(f, " in {stream}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The log. All adapters keep one contract; the conformance suite in `tests` is its text.
@@ -293,6 +334,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// Says so, or that it holds all. Durable before it returns.
     async fn set_partial(&self, _partial: bool) -> Result<(), StoreError> {
         Err(StoreError::Invalid("nothing is brought into this log"))
+    }
+
+    /// Looks whether what the store keeps is as the engine wrote it: pages, indexes.
+    async fn examine(&self) -> Result<Examination, StoreError> {
+        let left_out = Some("pages and indexes, which the server looks after itself".to_owned());
+        Ok(Examination { faults: vec![], left_out })
     }
 
     /// Can it be read and, as far as that shows without an append, be written?

@@ -1,7 +1,7 @@
 //! How reactions stand, for those who run the server: how far each has come, and what keeps it from going on.
 
 use super::{CheckpointStore, ReactionError, all};
-use crate::{EventStore, Position};
+use crate::{EventStore, Position, StoreError};
 use circolo_domain::Timestamp;
 
 /// How a reaction fails, or failed the last time.
@@ -53,8 +53,12 @@ pub async fn progress(store: &dyn EventStore, checkpoints: &dyn CheckpointStore)
     for reaction in all() {
         let name = reaction.name();
         let position = checkpoints.load(name).await?.unwrap_or_default();
-        let waiting =
-            if position < head { store.read_all(position, 1).await?.events.first().map(|stored| stored.event.recorded_at) } else { None };
+        let waiting = match store.read_all(position, 1).await {
+            Ok(page) => page.events.first().map(|stored| stored.event.recorded_at).filter(|_| position < head),
+            // Where the log is damaged that cannot be told, and all else can.
+            Err(StoreError::Damaged { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
         found.push(Progress { name, position, head, waiting, failure: checkpoints.failure(name).await? });
     }
     Ok(found)

@@ -26,6 +26,13 @@ pub enum ConnectError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+impl ConnectError {
+    /// What SQLite says of it.
+    pub fn code(&self) -> Option<rusqlite::ErrorCode> {
+        if let Self::Sqlite(error) = self { error.sqlite_error_code() } else { None }
+    }
+}
+
 /// Opens the file at `path`, and makes it if `flags` allow that. Statements are compiled once.
 pub fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, ConnectError> {
     sound(rusqlite::version_number())?;

@@ -5,8 +5,11 @@ use super::{
     library::{ConnectError, connect},
     still::Reading,
 };
-use crate::{private, store::LogId};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use crate::{
+    private,
+    store::{LogId, StoreError},
+};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -59,11 +62,14 @@ pub enum OpenError {
         what: &'static str,
     },
     /// The file, or the library.
-    #[error("the log cannot be opened: {0}")]
+    #[error("the log cannot be opened: {}{}", .0, advice(.0.code()))]
     Connect(#[from] ConnectError),
     /// SQLite refused.
-    #[error("the log cannot be opened: {0}")]
+    #[error("the log cannot be opened: {}{}", .0, advice(.0.sqlite_error_code()))]
     Sqlite(#[from] rusqlite::Error),
+    /// It can be opened, and not be read.
+    #[error(transparent)]
+    Read(#[from] Box<StoreError>),
     /// There is no room, or no right, to write.
     #[error("nothing can be written beside the log: {0}")]
     Room(#[source] std::io::Error),
@@ -80,6 +86,16 @@ pub enum OpenError {
     /// A thread could not be started.
     #[error("a thread for the log cannot be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+/// What to do about a file that is none of SQLite's any more.
+const fn advice(code: Option<ErrorCode>) -> &'static str {
+    match code {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            ": it is damaged, and nothing makes it anew; docs/faults.md says how to go on from a backup or a copy"
+        }
+        _ => "",
+    }
 }
 
 /// Opens or creates the file with the writer's settings.

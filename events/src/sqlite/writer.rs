@@ -4,7 +4,7 @@ use super::{Joined, Options, WriteBack, id_index::IdIndex, reader, schema};
 use crate::{
     batch::{Batch, Outcome, Queue, Request},
     rules::{check, signed, unsigned},
-    store::{Append, Appended, Expected, NewEvent, Position, Revision, StoreError},
+    store::{Append, Appended, Damage, Expected, NewEvent, Position, Revision, StoreError},
 };
 use circolo_domain::StreamName;
 use quick_cache::unsync::Cache;
@@ -32,7 +32,7 @@ pub struct Writer {
 impl Writer {
     pub fn start(connection: Connection, path: &Path, options: &Options) -> Result<Self, super::OpenError> {
         let (queue, requests) = Queue::new(options.queue, LARGEST);
-        let head = watch::Sender::new(reader::head(&connection)?);
+        let head = watch::Sender::new(reader::head(&connection).map_err(|fault| Box::new(StoreError::from(fault)))?);
         let write_back = WriteBack::start(&connection, path)?;
         let failing = Arc::<AtomicBool>::default();
         let heads = Heads(Cache::new(options.heads));
@@ -110,7 +110,14 @@ struct Failure {
 impl Failure {
     fn error(&self) -> StoreError {
         let source = Box::new(Arc::clone(&self.source));
-        if self.certain { StoreError::Unavailable(source) } else { StoreError::Unknown(source) }
+        let code = self.source.sqlite_error_code();
+        match self.certain {
+            true if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+                StoreError::Damaged { place: Damage::default(), source }
+            }
+            true => StoreError::Unavailable(source),
+            false => StoreError::Unknown(source),
+        }
     }
 }
 

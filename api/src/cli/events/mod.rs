@@ -1,5 +1,6 @@
 //! `circolo events`: the log on the command line.
 
+mod check;
 mod copy;
 mod create;
 mod export;
@@ -18,6 +19,9 @@ pub(super) struct Events {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look at all of the log: structure, decoding, revisions, ids, times; what is lost is told by position and stream. Ends with 1
+    /// if something is wrong, with 2 if it could not be looked at
+    Check(check::Check),
     /// Copy a log into another place or engine, compared event by event; what was interrupted goes on where it was
     Copy(copy::Copy),
     /// Make an empty log, where the server's own role may not (see docs/postgres.md); one that is there stays as it is
@@ -35,6 +39,7 @@ enum Command {
 impl Events {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Check(check) => check.run().await,
             Command::Copy(copy) => copy.run().await,
             Command::Create(create) => create.run().await,
             Command::Export(export) => export.run().await,
