@@ -41,7 +41,10 @@ pub mod terms;
 pub mod value;
 pub mod veil;
 
-pub use db::{Db, DbError, Dialect, Sql};
+pub use db::{
+    Db, DbError, Dialect, Sql,
+    file::{FileError, NewFile, damage_of},
+};
 /// For tests that fill tables themselves.
 #[doc(hidden)]
 pub use engine::ddl::Physical;

@@ -16,9 +16,9 @@ use circolo::{
 };
 use circolo_domain::{Reason, skip};
 use circolo_events::{EventStore, Executor, Request};
-use circolo_projections::{self as projections, BuildId, Checkpoints, Db, Mismatch, Node, Options, Projection, Projector, State};
+use circolo_projections::{self as projections, BuildId, Checkpoints, Db, Mismatch, NewFile, Node, Options, Projection, Projector, State};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How often a server is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -32,6 +32,12 @@ pub(super) enum Operations {
     Here { projector: Projector, store: Arc<dyn EventStore>, db: Db, held: Held },
     /// In a running server.
     There { client: reqwest::Client, url: String, token: String },
+}
+
+/// Read models on their way into a new file.
+pub(super) struct Renewing {
+    pub operations: Operations,
+    pub file: NewFile,
 }
 
 impl Operations {
@@ -53,6 +59,17 @@ impl Operations {
             bail!("a circolo server moves these read models: use --url and --token to ask it, or stop it first");
         }
         Ok(here)
+    }
+
+    /// Opens the log, and a new file of read models beside the one at `place`.
+    pub(super) async fn in_new_file(storage: &Storage, place: &Path) -> anyhow::Result<Renewing> {
+        // Nobody else may be at it.
+        let (_, held) = storage.open_log(&clock::fresh_ids()).await?;
+        held.release().await;
+        let file = NewFile::beside(place)?;
+        let path = file.path().to_str().context("the name of the folder is no text")?;
+        let storage = Storage { views: Some(format!("sqlite:{path}")), ..storage.clone() };
+        Ok(Renewing { operations: Self::here(&storage).await?, file })
     }
 
     /// Only looks, beside whoever uses the data.

@@ -126,10 +126,10 @@ async function follow(name) {
 
 /** What a verification found, the latest of each projection. */
 function result(found) {
-  const clean = found.state === "done" && found.different === 0;
+  const clean = found.state === "done" && found.different === 0 && found.damage.length === 0;
   const compared = found.sample ? `${plural(found.compared, "row", "rows")} of ${count(found.rows)} compared, seed ${found.seed}` : plural(found.compared, "row", "rows");
   const outcome = found.state === "failed" ? `could not be verified: ${found.reason}`
-    : `${compared}, ${clean ? "all as the log says." : `${plural(found.different, "is", "are")} not what the log says.`}`;
+    : `${compared}, ${clean ? "all as the log says." : `${plural(found.different, "is", "are")} not what the log says.`}${found.damage.length === 0 ? "" : " The database says that it is damaged:"}`;
   const summary = `${found.name}, build ${found.build}: ${outcome}`;
   const value = (json) => (json === null ? "nothing" : typeof json === "string" ? json : JSON.stringify(json));
   const cells = (cell, ...texts) => texts.map((text) => el(cell, { role: cell === "th" ? "columnheader" : "cell" }, text));
@@ -141,7 +141,8 @@ function result(found) {
     el("tbody", { role: "rowgroup" }, ...found.differences.map(difference)));
   const box = el("div", { class: clean ? "result" : "result bad", "data-name": found.name });
   const dismiss = el("button", { type: "button", onclick: () => box.remove(), "aria-label": `Dismiss the result for ${found.name}` }, "Dismiss");
-  box.append(el("div", { class: "heading" }, el("h3", {}, summary), dismiss), ...(table ? [table] : []));
+  const damage = found.damage.length === 0 ? [] : [el("ul", {}, ...found.damage.map((line) => el("li", {}, line)))];
+  box.append(el("div", { class: "heading" }, el("h3", {}, summary), dismiss), ...damage, ...(table ? [table] : []));
   $("verifications").querySelector(`[data-name="${CSS.escape(found.name)}"]`)?.remove();
   $("verifications").prepend(box);
   (clean ? say : warn)(summary);

@@ -1,5 +1,6 @@
 //! The one small layer over SQLite and Postgres that read models need: queries, and transactions for the engine.
 
+pub mod file;
 mod postgres;
 mod queue;
 mod sql;
@@ -10,6 +11,7 @@ pub(crate) use sqlite::value as sqlite_value;
 pub use sql::{Dialect, Sql};
 
 use crate::value::{ColumnError, FromValues, Value};
+use circolo_events::Examination;
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -73,7 +75,10 @@ pub enum DbError {
     #[error("the read models' database refuses: {0}")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What the database holds is not what it wrote.
-    #[error("the read models' database is damaged: {0}; `circolo projections rebuild` builds what is damaged anew from the log")]
+    #[error(
+        "the read models' database is damaged: {0}; `circolo projections rebuild NAME` builds a read model anew from the log, and \
+         `circolo projections rebuild --all`, with the server stopped, all of them in a new file"
+    )]
     Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Somebody else moved a checkpoint: a second projector works on this database. Nothing was written.
     #[error("another projector moves the same read models")]
@@ -229,6 +234,14 @@ impl Db {
         match &self.backend {
             Backend::Sqlite(db) => db.query(sql.sqlite, params, sqlite::Readers::Operators).await,
             Backend::Postgres(db) => Box::pin(db.load(sql.postgres, params, Urgency::Build)).await,
+        }
+    }
+
+    /// What `amcheck` finds in tables of Postgres; nothing on SQLite, which is asked in SQL.
+    pub(crate) async fn examine(&self, tables: &[String]) -> Result<Examination, DbError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(Examination::default()),
+            Backend::Postgres(db) => Box::pin(db.examine(tables)).await,
         }
     }
 

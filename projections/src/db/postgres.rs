@@ -2,7 +2,13 @@
 
 use super::{DbError, Urgency, Write};
 use crate::value::{Kind, Value};
-use circolo_events::postgres::session::{self, Lent};
+use circolo_events::{
+    Examination,
+    postgres::{
+        examine,
+        session::{self, Lent},
+    },
+};
 use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, PgPool, Postgres as Pg, Row as _, Transaction, TypeInfo as _,
     encode::{Encode, IsNull},
@@ -10,7 +16,7 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgArguments, PgPoolOptions, PgRow, PgTypeInfo, types::Oid},
     query::Query,
 };
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// How long a connection may be waited for.
@@ -28,6 +34,7 @@ const APART: u32 = 2;
 /// Two pools, so that neither many queries nor long builds keep the others waiting; and a few connections apart.
 #[derive(Clone)]
 pub(super) struct Postgres {
+    url: Arc<str>,
     queries: PgPool,
     engine: PgPool,
     apart: PgPool,
@@ -65,16 +72,21 @@ impl Postgres {
         let engine = pool(5).connect_lazy_with(options("circolo projector", &[("statement_timeout", "0")])?);
         let apart = pool(APART).connect_lazy_with(options("circolo leases", &[("synchronous_commit", "on"), ("lock_timeout", "10s")])?);
         session::check(&queries).await.map_err(|error| DbError::Failed(error.into()))?;
-        Ok(Self { queries, engine, apart })
+        Ok(Self { url: url.into(), queries, engine, apart })
     }
 
     /// Over connections of their own, whose commits survive a crash of the server.
     pub(super) fn apart(&self) -> Self {
-        Self { queries: self.apart.clone(), engine: self.apart.clone(), apart: self.apart.clone() }
+        Self { url: Arc::clone(&self.url), queries: self.apart.clone(), engine: self.apart.clone(), apart: self.apart.clone() }
     }
 
     pub(super) async fn query(&self, sql: Cow<'static, str>, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         ask(&self.queries, QUERY.1, sql, params).await
+    }
+
+    /// What `amcheck` finds.
+    pub(super) async fn examine(&self, tables: &[String]) -> Result<Examination, DbError> {
+        examine::examine(&self.url, tables).await.map_err(failed)
     }
 
     /// A query of the engine.

@@ -252,6 +252,31 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The first thing that SQLite finds wrong with the file at `path`.
+pub(super) fn first_fault(path: &Path) -> Result<Option<String>, DbError> {
+    let connection = connect(path, Role::Operators).map_err(failed)?;
+    let line: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    Ok((line != "ok").then_some(line))
+}
+
+/// Puts everything into the file itself, once nobody else has it open; nothing stands beside it then.
+pub(super) fn settle(path: &Path) -> Result<(), DbError> {
+    let connection = connect(path, Role::Writer).map_err(failed)?;
+    let begun = Instant::now();
+    loop {
+        // Threads of a database that was dropped may have it open for a moment.
+        match connection.pragma_update(None, "journal_mode", "DELETE") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < SETTLING => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome.map_err(failed),
+        }
+    }
+}
+
+/// How long to wait for others to close a file.
+const SETTLING: Duration = Duration::from_secs(30);
+
 /// One thread that reads: opens a connection, says so, works until the queue is closed.
 fn work(path: &Path, role: Role, queue: &Queue, opened: oneshot::Sender<Result<(), DbError>>) {
     let mut connection = match connect(path, role).map_err(failed) {
@@ -335,8 +360,8 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DbError
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let said = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref::<ConnectError>() {
-        Some(ConnectError::Sqlite(error)) => error.sqlite_error_code(),
-        _ => error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code(),
+        Some(error) => error.code(),
+        None => error.downcast_ref::<rusqlite::Error>()?.sqlite_error_code(),
     };
     chain.into_iter().find_map(said)
 }

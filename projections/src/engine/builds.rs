@@ -10,7 +10,7 @@ use super::{
     step::{Convoy, Step, is_final, is_lasting},
 };
 use crate::{
-    db::{Dialect, Urgency, Write},
+    db::{DbError, Dialect, Urgency, Write},
     projection::Projection,
 };
 use circolo_events::Position;
@@ -68,10 +68,21 @@ pub async fn discard(shared: &Shared, member: &Member) -> Result<(), EngineError
         let drops = member.tables().flat_map(|physical| physical.drop(shared.db.dialect()));
         registry::remove(&member.id).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
     };
-    shared.db.write(writes, Urgency::Build).await?;
+    match shared.db.write(writes, Urgency::Build).await {
+        // It takes a new file to be rid of it. Nobody waits for that, and nobody goes back to it.
+        Err(DbError::Damaged(_)) if member.state != State::Returning => {
+            let left = registry::set_state(&member.id, State::Failed, Some(UNDROPPABLE));
+            shared.db.write(vec![left], Urgency::Build).await?;
+        }
+        outcome => outcome?,
+    }
     shared.forget(&member.id);
     Ok(())
 }
+
+/// Why a build is still there that was to go.
+const UNDROPPABLE: &str = "its tables are damaged and cannot be dropped; with the server stopped, `circolo projections rebuild --all` makes \
+                           a new file without them";
 
 /// Removes a build of another version, whose declaration this program does not know.
 pub async fn discard_foreign(shared: &Shared, build: &Build) -> Result<(), EngineError> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::db::{DbError, Urgency, Write};
 use circolo_events::Position;
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// How long one wait for news lasts at most.
@@ -172,7 +172,8 @@ impl Lane {
             return Ok(());
         }
         self.meet(&mut convoy).await?;
-        self.take_in(&mut convoy).await?;
+        let doubts = self.doubt(&mut convoy);
+        self.take_in(&mut convoy, &doubts).await?;
         let live: Vec<_> =
             convoy.members.iter().filter(|member| member.state == State::Live).map(|member| member.id.name.clone()).collect();
         self.convoy.members.retain(|member| member.state != State::Live || !live.contains(&member.id.name));
@@ -185,12 +186,29 @@ impl Lane {
         Ok(())
     }
 
+    /// A newcomer that lacks what the live build has, because what was read once cannot be read any more, replaces it only if an
+    /// operator says so: it is the log that is to be mended, and this is not the way.
+    fn doubt(&self, convoy: &mut Convoy) -> HashMap<BuildId, String> {
+        let mut doubts = HashMap::new();
+        for member in convoy.members.iter_mut().filter(|member| matches!(member.state, State::Building | State::Returning)) {
+            let live = self.convoy.members.iter().find(|live| live.id.name == member.id.name && live.state == State::Live);
+            let Some(stream) = live.and_then(|live| member.lacks_beside(live)).cloned() else { continue };
+            tracing::warn!(build = %member.id, %stream, "a build does not become live, for it leaves out what the live one holds");
+            member.switch = Switch::Manual;
+            let why = format!(
+                "it leaves out {stream}, which the live build holds: look at the log first (`circolo events check`), then switch or cancel"
+            );
+            doubts.insert(member.id.clone(), why);
+        }
+        doubts
+    }
+
     /// Notes of newcomers what they are from now on. Those of whom the database does not take that go.
-    async fn take_in(&self, convoy: &mut Convoy) -> Result<(), EngineError> {
+    async fn take_in(&self, convoy: &mut Convoy, doubts: &HashMap<BuildId, String>) -> Result<(), EngineError> {
         let shared = &self.shared;
         let arrives = |member: &Member| match arrival(member) {
             State::Live => go_live(shared, member),
-            state => vec![registry::set_state(&member.id, state, None)],
+            state => vec![registry::set_state(&member.id, state, doubts.get(&member.id).map(String::as_str))],
         };
         match self.patiently(convoy.members.iter().flat_map(arrives).collect()).await {
             Err(EngineError::Db(error)) if error.is_lasting() => {

@@ -96,6 +96,11 @@ impl Member {
         self.parked = parked.into_iter().map(|parked| (parked.poison.stream, parked.poison.position)).collect();
     }
 
+    /// A stream that it leaves out and `live` does not.
+    pub fn lacks_beside(&self, live: &Self) -> Option<&StreamName> {
+        self.parked.keys().find(|stream| !live.parked.contains_key(*stream))
+    }
+
     /// Parks the streams of events that it would read and cannot.
     pub fn park(&mut self, poisons: &[Poison], now: Timestamp) {
         let parks = self.projection.on_poison == OnPoison::Park;

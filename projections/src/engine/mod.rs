@@ -9,12 +9,14 @@
 //! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
 //! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`], [`turn`]: whose turn it is, among several processes
 //! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
+//! - [`damage`]: whether the database holds what it wrote
 //! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
 pub mod builds;
 pub mod bulk;
 pub mod checkpoints;
 pub mod compute;
+pub mod damage;
 pub mod ddl;
 pub mod decode;
 pub mod lane;

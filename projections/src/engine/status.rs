@@ -6,7 +6,7 @@ use super::{
     steering::Limits,
 };
 use circolo_domain::Timestamp;
-use circolo_events::Position;
+use circolo_events::{Position, StoreError};
 use std::collections::{HashMap, hash_map::Entry};
 use tokio::time::{Duration, Instant};
 
@@ -145,8 +145,7 @@ pub async fn status(shared: &Shared) -> Result<Vec<Status>, EngineError> {
         let mut status = measured(shared, build, head);
         if status.position < head {
             if let Entry::Vacant(entry) = waiting.entry(status.position) {
-                let page = shared.store.read_all(status.position, 1).await?;
-                entry.insert(page.events.first().map(|stored| stored.event.recorded_at));
+                entry.insert(waiting_since(shared, status.position).await?);
             }
             let since = waiting.get(&status.position).copied().flatten();
             status.lag_seconds = since.map_or(0.0, |since| seconds_since(shared, since));
@@ -154,6 +153,15 @@ pub async fn status(shared: &Shared) -> Result<Vec<Status>, EngineError> {
         all.push(status);
     }
     Ok(all)
+}
+
+/// When the first event behind `position` was recorded. Where the log is damaged that cannot be told, and all else can.
+async fn waiting_since(shared: &Shared, position: Position) -> Result<Option<Timestamp>, EngineError> {
+    match shared.store.read_all(position, 1).await {
+        Ok(page) => Ok(page.events.first().map(|stored| stored.event.recorded_at)),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]

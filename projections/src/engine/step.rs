@@ -261,5 +261,9 @@ pub const fn is_final(error: &EngineError) -> bool {
 
 /// Is it one that no retry should mend, though some are worth while?
 pub const fn is_lasting(error: &EngineError) -> bool {
-    matches!(error, EngineError::Db(error) if error.is_lasting())
+    match error {
+        EngineError::Db(error) => error.is_lasting(),
+        EngineError::Store(error) => matches!(error, StoreError::Damaged { .. }),
+        _ => false,
+    }
 }

@@ -4,7 +4,7 @@
 //! every moment, so that one query compares them, while the lane runs.
 
 use super::{
-    EngineError, Shared, builds,
+    EngineError, Shared, builds, damage,
     lane::LaneHandle,
     member::Member,
     registry::{self, Build, BuildId, State, Switch},
@@ -36,6 +36,10 @@ pub struct Verification {
     pub different: i64,
     /// The first differences of each table.
     pub differences: Vec<Difference>,
+    /// What the database itself finds wrong with the live build, in its words.
+    pub damage: Vec<String>,
+    /// What of it could not be looked at, and why.
+    pub left_out: Option<String>,
 }
 
 /// One value, or one whole row, that is not what the log says.
@@ -140,12 +144,23 @@ impl Comparison {
         }
         still_whole(shared, &check.id).await?;
         let name = live.id.name.clone();
-        let mut found = Verification { name, build: live.id.build, rows: 0, compared: 0, different: 0, differences: Vec::new() };
+        let (damage, left_out) = damage::examine(shared, &Member::new(projection, live)).await?;
+        let (rows, compared, different, differences) = (0, 0, 0, Vec::new());
+        let mut found = Verification { name, build: live.id.build, rows, compared, different, differences, damage, left_out };
         let tables = |build: &Build| Member::new(projection, build).tables().cloned().collect::<Vec<_>>();
         for (live, check) in tables(live).iter().zip(&tables(check)) {
-            compare(shared, &live.table, (&live.name, &check.name), sample.is_some(), &mut found).await?;
-            if let Some(sample) = sample {
-                find_ghosts(shared, &live.table, (&live.name, &check.name), sample, &mut found).await?;
+            let names = (live.name.as_str(), check.name.as_str());
+            let compared = async {
+                compare(shared, &live.table, names, sample.is_some(), &mut found).await?;
+                match sample {
+                    Some(sample) => find_ghosts(shared, &live.table, names, sample, &mut found).await,
+                    None => Ok(()),
+                }
+            };
+            match compared.await {
+                // What cannot be read cannot be compared: it is one of its faults.
+                Err(EngineError::Db(error)) if error.is_lasting() => found.damage.push(format!("{}: {error}", live.name)),
+                outcome => outcome?,
             }
         }
         Ok(found)

@@ -21,6 +21,7 @@ mod conversations;
 mod copies;
 mod counts;
 mod crashes;
+mod damage;
 mod departures;
 mod engine;
 mod engine_operations;

@@ -86,6 +86,10 @@ pub struct VerificationView {
     pub different: i64,
     /// The first differences of each table; at most those of 100 rows.
     pub differences: Vec<DifferenceView>,
+    /// What the database itself finds wrong with the live build: pages, indexes, full-text; empty is clean.
+    pub damage: Vec<String>,
+    /// What of that could not be looked at, and why.
+    pub left_out: Option<String>,
     /// Why it failed.
     pub reason: Option<String>,
     /// When it was begun.
@@ -130,6 +134,8 @@ impl VerificationView {
             rows: found.as_ref().map_or(0, |found| found.rows),
             compared: found.as_ref().map_or(0, |found| found.compared),
             different: found.as_ref().map_or(0, |found| found.different),
+            damage: found.as_ref().map(|found| found.damage.clone()).unwrap_or_default(),
+            left_out: found.as_ref().and_then(|found| found.left_out.clone()),
             differences: found.map(|found| found.differences.into_iter().map(DifferenceView::from).collect()).unwrap_or_default(),
             reason,
             started_at: report.started,
