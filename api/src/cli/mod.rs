@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod as_of;
+mod damage;
 mod events;
 mod keys;
 mod openapi;

@@ -1,6 +1,6 @@
 //! `circolo projections`: watch and steer the builds of read models, with or without a server.
 
-use super::{Ended, operations::Operations, progress::Bars};
+use super::{Ended, damage, operations::Operations, progress::Bars};
 use anyhow::{Context, bail};
 use circolo::routes::operator::{
     parked::ParkedView,
@@ -10,17 +10,12 @@ use circolo::routes::operator::{
 use circolo::{
     clock,
     config::Storage,
-    open::Place,
     routes::operator::{DropBuilds, ProjectionBuild, ProjectionView, RebuildLimits, RebuildProjections, SwitchMode},
 };
 use circolo_domain::Reason;
-use circolo_events::check;
 use circolo_projections::{self as projections, EngineError, Node, Options, SampleSize};
 use clap::{Args, Subcommand};
-use std::{
-    num::{NonZeroU32, NonZeroU64},
-    path::{Path, PathBuf},
-};
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// What `circolo projections` takes.
 #[derive(Debug, Args)]
@@ -184,18 +179,21 @@ impl Projections {
                 let switch = if manual { SwitchMode::Manual } else { SwitchMode::Auto };
                 let names = which.name.iter().cloned().collect();
                 let what = RebuildProjections { names, switch, limits: RebuildLimits { rate, memory } };
-                match damaged(&which).await? {
-                    Some((place, fault)) => in_new_file(&which.target.storage, &place, &fault, what).await,
+                // Of one alone a new build in the same place is enough; what a server has open it mends itself.
+                let storage = Some(&which.target.storage).filter(|_| which.all && which.target.url.is_none());
+                match damage::of_views(storage).await? {
+                    Some((place, fault)) => damage::in_new_file(&which.target.storage, &place, &fault, what).await,
                     None => in_place(&which.target, what).await,
                 }
             }
             Action::Verify { which, sample, seed } => {
+                let storage = Some(&which.target.storage).filter(|_| which.target.url.is_none());
                 let different = verify(&which, VerifyProjection { sample: sample.map(Sample), seed }).await;
                 match different
                     .map_err(|error| error.context(Ended { code: 2, what: "the read models could not be compared".to_owned() }))?
                 {
                     0 => Ok(()),
-                    faults => Err(Ended { code: 1, what: advice(&which, faults).await }.into()),
+                    faults => Err(Ended { code: 1, what: damage::advice(storage, faults).await }.into()),
                 }
             }
             Action::Pause(which) => each(&which, "paused", async |operations, name| operations.pause(name).await.map(Some)).await,
@@ -292,57 +290,7 @@ async fn in_place(target: &Target, what: RebuildProjections) -> anyhow::Result<(
     outcome
 }
 
-/// The file of read models and what is wrong with it, where all of them are to be built anew and it is here.
-async fn damaged(which: &Which) -> anyhow::Result<Option<(PathBuf, String)>> {
-    if !which.all || which.target.url.is_some() {
-        return Ok(None);
-    }
-    match which.target.storage.views_place()? {
-        Place::Sqlite(path) => Ok(projections::damage_of(&path).await?.map(|fault| (path, fault))),
-        _ => Ok(None),
-    }
-}
-
-/// Builds everything in a new file, which then takes the place of the damaged one.
-async fn in_new_file(storage: &Storage, place: &Path, fault: &str, what: RebuildProjections) -> anyhow::Result<()> {
-    println!("{} is damaged ({fault}): all read models are built in a new file", place.display());
-    let operations = Operations::in_new_file(storage, place).await?;
-    let Operations::Here { db, .. } = &operations.operations else { bail!("no data to build in") };
-    operations.file.carry_over(db).await?;
-    let outcome = rebuild(&operations.operations, what).await;
-    operations.operations.close().await;
-    outcome?;
-    let aside = operations.file.take_over().await?;
-    println!("the new file is in its place; the damaged one is kept as {}, for as long as you want it", aside.display());
-    Ok(())
-}
-
-/// What to do about what a verification found: nothing is to be built from a log that is damaged itself.
-async fn advice(which: &Which, faults: i64) -> String {
-    let all_differ = format!("{faults} rows differ or are damaged");
-    if which.target.url.is_some() {
-        return format!(
-            "{all_differ}: look at the log first (`circolo events check`); if it is whole, `circolo projections rebuild` mends them"
-        );
-    }
-    let looked = async {
-        let store = which.target.storage.open_log_beside().await?;
-        Ok::<_, anyhow::Error>(check::check(&*store, clock::system()(), |_| {}).await?)
-    };
-    match looked.await {
-        Ok(found) if found.is_whole() => format!("{all_differ}, and the log is whole: `circolo projections rebuild` mends them"),
-        Ok(found) => {
-            let first =
-                found.faults.first().map(ToString::to_string).or_else(|| found.examination.faults.first().cloned()).unwrap_or_default();
-            format!(
-                "{all_differ}, but the log is not what was written ({first}): a rebuild would spread that; docs/faults.md says how to go on"
-            )
-        }
-        Err(error) => format!("{all_differ}, and the log cannot be read ({error}): docs/faults.md says how to go on"),
-    }
-}
-
-async fn rebuild(operations: &Operations, what: RebuildProjections) -> anyhow::Result<()> {
+pub(super) async fn rebuild(operations: &Operations, what: RebuildProjections) -> anyhow::Result<()> {
     let begun = operations.rebuild(what).await?;
     finish(operations, &begun).await
 }

@@ -1,6 +1,8 @@
 //! Damaged files: pages of closed databases are overwritten, and then it is told what is lost, read models are built anew, and
 //! a log is never taken for what it was.
 
+use crate::engine::{Bench, Views, assert_folded, history, options};
+use circolo_projections::{State, Switch};
 use circolo_tests::{
     postgres::{Cluster, cluster_with},
     server::{Server, Storage, binary},
@@ -138,6 +140,42 @@ async fn a_damaged_page_of_an_index_is_found_and_mended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_page_of_the_full_text_is_found_and_mended() {
     read_models("SELECT name FROM dbstat WHERE name LIKE '%search_data' GROUP BY name ORDER BY count(*) DESC").await;
+}
+
+/// What the lane meets costs the read model whose rows they are, and no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_page_stops_one_read_model_alone() {
+    let Some(mut bench) = Bench::new("sqlite").await else { return };
+    let Views::Sqlite(folder) = &bench.views else { return };
+    let views = folder.path().join("views.sqlite");
+    bench.write(&history(3_000)).await;
+    let (db, projector) = bench.start(options()).await;
+    projector.settled().await;
+    projector.shutdown().await;
+    drop((db, projector));
+    let sql = "SELECT pageno FROM dbstat WHERE name = 'authors_v1__g1' ORDER BY pageno";
+    let pages: Vec<u32> = whole(&views).prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    for page in pages {
+        overwrite(&views, u64::from(page - 1) * 4_096, 4_096);
+    }
+    let (db, projector) = bench.start(options()).await;
+    bench.write(&history(50)).await;
+    bench.caught_up(&projector).await;
+    let states =
+        async || projector.status().await.unwrap().into_iter().map(|status| (status.name, status.build, status.state)).collect::<Vec<_>>();
+    let found = |name: &str, build, state| (name.to_owned(), build, state);
+    assert_eq!(states().await, [found("joined", 1, State::Live), found("threads", 1, State::Stopped), found("totals", 1, State::Live)],);
+    let reason = projector.status().await.unwrap()[1].reason.clone().unwrap();
+    assert!(reason.contains("is damaged") && reason.contains("circolo projections rebuild NAME"), "{reason}");
+    // Beside it, a new build; what cannot be dropped later is told.
+    for _ in 0..2 {
+        projector.rebuild(&["threads"], Switch::Auto).await.unwrap();
+        projector.settled().await;
+        bench.caught_up(&projector).await;
+        assert_folded(&db, &*bench.store, "mended").await;
+    }
+    let left = states().await.into_iter().find(|(name, build, _)| name == "threads" && *build == 1);
+    assert_eq!(left, Some(found("threads", 1, State::Failed)), "its pages cannot be given back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
