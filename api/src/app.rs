@@ -17,8 +17,7 @@ use circolo_domain::{
     Decider, GroupId, Named, PageId, PersonId, Span, StreamName, Timestamp,
     access::{Origin, Owner, Scope, Standing},
     allowance::{self, Act, Allowance},
-    fan::{self, Fan},
-    page::{self, Page, PageStanding},
+    page::PageStanding,
     person::{self, Person},
     response_rate::Label,
     stance::Stance,
@@ -154,14 +153,8 @@ impl App {
 
     /// What the caller, or nobody signed in, is to `page`.
     pub async fn page_standing(&self, caller: Option<&Call>, page: PageId) -> Result<PageStanding, Problem> {
-        let executor = &self.0.parts.executor;
-        let state = executor.load::<Page>(&page::stream(page)).await?.state;
-        let person = caller.map(Call::person);
-        let fan = match person {
-            Some(person) => executor.load::<Fan>(&fan::stream(page, person)).await?.state,
-            None => Arc::default(),
-        };
-        Ok(PageStanding::new(person, caller.is_some_and(|call| call.principal().bot), page, state, fan))
+        let bot = caller.is_some_and(|call| call.principal().bot);
+        Ok(self.0.parts.executor.page_standing(caller.map(Call::person), bot, page).await?)
     }
 
     /// What the caller, or nobody signed in, is to what was written at `origin`.
@@ -187,6 +180,12 @@ impl App {
     /// Whether the person has registered.
     pub async fn is_registered(&self, person: PersonId) -> Result<bool, Problem> {
         Ok(self.0.parts.executor.load::<Person>(&person::stream(person)).await?.state.exists())
+    }
+
+    /// The same of a caller, who reads on also where all that is known of them is that they have.
+    pub async fn is_known(&self, person: PersonId) -> Result<(bool, Result<(), Problem>), Problem> {
+        let loaded = self.0.parts.executor.load_in_part::<Person>(&person::stream(person)).await?;
+        Ok((loaded.state.exists(), loaded.whole().map(drop).map_err(Problem::from)))
     }
 
     /// Waits, bounded, until the read models have come to `wanted`, or to what `reader` wrote a moment ago.
@@ -302,6 +301,7 @@ fn label<E: circolo_domain::Rejection>(outcome: &Result<execute::Done, ExecuteEr
         Err(ExecuteError::Contended) => "contended",
         Err(ExecuteError::Store(StoreError::Unknown(_))) => "outcome_unknown",
         Err(ExecuteError::Store(_)) => "unavailable",
-        Err(ExecuteError::Decode(_)) => "broken",
+        Err(ExecuteError::Unreadable(_)) => "unreadable",
+        Err(ExecuteError::Hidden(_)) => "not_found",
     }
 }

@@ -118,8 +118,11 @@ fn signed_in(parts: &Parts) -> Option<Arc<Principal>> {
 /// Before a read, and before a command that says so, the read models catch up.
 async fn caught_up(parts: &Parts, app: &App, reader: Option<PersonId>) -> Result<(), Problem> {
     let wanted = headers::min_position(&parts.headers)?;
-    let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    app.caught_up(wanted, reader.filter(|_| reads)).await
+    app.caught_up(wanted, reader.filter(|_| reads(parts))).await
+}
+
+fn reads(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Authenticated
@@ -172,7 +175,12 @@ impl MaybeCaller {
             caught_up(parts, app, None).await?;
             return Ok(Self::Anonymous);
         };
-        if !app.is_registered(principal.person).await? {
+        let (registered, whole) = app.is_known(principal.person).await?;
+        // Nobody acts of whom it cannot be read what they are.
+        if !registered || !reads(parts) {
+            whole?;
+        }
+        if !registered {
             caught_up(parts, app, None).await?;
             return Ok(Self::Unregistered);
         }

@@ -10,7 +10,7 @@ use quick_cache::{Weighter, sync::Cache};
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
@@ -123,7 +123,8 @@ impl App {
         let busy = || Problem::try_later("busy", "too many are looking at the past");
         let place = timeout(PATIENCE, pasts.places.acquire()).await.map_err(|_| busy())?.map_err(|_| busy())?;
         let until = pasts.moments.position(self.store(), time).await?;
-        let past = Past { store: self.store(), until, most: self.config().as_of_events };
+        let (skips, in_part) = (self.executor().skips(), Arc::default());
+        let past = Past { store: self.store(), skips, in_part, until, most: self.config().as_of_events };
         Ok(Look { past, time, pasts, _place: place, _counted: counted })
     }
 }
@@ -131,7 +132,7 @@ impl App {
 impl<'a> Look<'a> {
     /// The log, up to the moment.
     pub fn past(&self) -> Past<'a> {
-        self.past
+        self.past.clone()
     }
 
     /// What was folded from `stream` and what belongs to it before, if it is still known.
@@ -139,9 +140,13 @@ impl<'a> Look<'a> {
         self.pasts.kept.get(&self.key::<T>(stream))?.what.downcast().ok()
     }
 
-    /// Remembers what was folded, which takes `bytes`. It must depend on nothing but the log: others will be given it.
+    /// Remembers what was folded, which takes `bytes`, unless something had to be left out. It must depend on nothing but the log: others
+    /// will be given it.
     pub fn keep<T: Send + Sync + 'static>(&self, stream: &StreamName, what: T, bytes: usize) -> Arc<T> {
         let what = Arc::new(what);
+        if self.past.in_part.load(Ordering::Relaxed) {
+            return what;
+        }
         self.pasts.kept.insert(self.key::<T>(stream), Kept { what: what.clone(), bytes: bytes as u64 });
         what
     }

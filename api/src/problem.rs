@@ -121,6 +121,18 @@ impl Problem {
         problem
     }
 
+    /// 503: what it is about cannot be read. One body, whatever it is and why: that is told to those who run the server.
+    pub fn unreadable() -> Self {
+        let detail = "what this is about cannot be read by this server at the moment";
+        Self::try_later("unreadable", detail).with_retry_after(UNREADABLE)
+    }
+
+    /// The same, unless it is about what is `hidden` from the caller: to them it is unknown.
+    #[must_use]
+    pub fn unless(self, hidden: bool) -> Self {
+        if hidden { Self::not_found() } else { self }
+    }
+
     /// 500: a bug or a broken installation. Logged here, once; the caller learns nothing of it.
     pub fn internal(error: &dyn Display) -> Self {
         tracing::error!(%error, "internal error");
@@ -175,8 +187,12 @@ const fn status(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
+
+/// Seconds after which it may be worth to ask anew for what cannot be read: somebody has to do something first.
+const UNREADABLE: u32 = 30;
 
 impl Problem {
     /// A refusal of the domain.
@@ -185,6 +201,7 @@ impl Problem {
             // One body, whatever is behind it: it must not tell the unknown from the invisible.
             Kind::NotFound if rejection.code() == "not_found" => Self::not_found(),
             Kind::Unauthenticated => Self::unauthenticated(),
+            Kind::Unavailable => Self::unreadable(),
             kind => {
                 let mut problem = Self::new(status(kind), rejection.code(), rejection);
                 problem.0.details = rejection.details();
@@ -219,7 +236,8 @@ impl<E: Rejection> From<ExecuteError<E>> for Problem {
             }
             ExecuteError::Busy | ExecuteError::Contended => Self::try_later("busy", "too many requests for this are waiting"),
             ExecuteError::Store(error) => error.into(),
-            ExecuteError::Decode(error) => Self::internal(&error),
+            ExecuteError::Unreadable(_) => Self::unreadable(),
+            ExecuteError::Hidden(_) => Self::not_found(),
         }
     }
 }
@@ -228,7 +246,7 @@ impl From<LoadError> for Problem {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Store(error) => error.into(),
-            LoadError::Decode(error) => Self::internal(&error),
+            LoadError::Unreadable(_) => Self::unreadable(),
         }
     }
 }
@@ -342,7 +360,7 @@ const STATUSES: [(u16, &str); 12] = [
     (422, "Fields break rules; they are listed"),
     (429, "Too many requests, or too often of what is bounded per day (`details.until`); see Retry-After"),
     (500, "A fault of the server; it has been logged"),
-    (503, "Busy, behind or unavailable; see Retry-After"),
+    (503, "Busy, behind, unavailable or unreadable; see Retry-After"),
 ];
 
 impl IntoResponses for Failures {
@@ -397,6 +415,7 @@ mod tests {
             (Kind::NotFound, 404),
             (Kind::Conflict, 409),
             (Kind::TooMany, 429),
+            (Kind::Unavailable, 503),
         ] {
             assert_eq!(of(kind).status().as_u16(), expected, "{kind:?}");
         }
@@ -406,6 +425,8 @@ mod tests {
         assert!(!of(Kind::Conflict).into_response().headers().contains_key(header::RETRY_AFTER));
         assert_eq!(Problem::rejected(&Denied::Unknown), Problem::not_found(), "the reason would tell the unknown from the invisible");
         assert_eq!(of(Kind::Unauthenticated), Problem::unauthenticated());
+        assert_eq!(of(Kind::Unavailable), Problem::unreadable());
+        assert!(Problem::unreadable().into_response().headers().contains_key(header::RETRY_AFTER));
     }
 
     #[test]

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 mod keys;
+mod unread;
 
 pub use keys::Key;
 use keys::{ALWAYS, Windows, stays};
+pub use unread::{Gap, Unread};
 
 /// How private a group is, from open to hidden; the order is that of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -157,6 +159,9 @@ pub enum Denied {
     /// Linked pages come later.
     #[error("pages cannot speak in groups yet")]
     NotSupported,
+    /// What decides it cannot be read: see [`Unread`].
+    #[error("what decides this cannot be read at the moment")]
+    Unreadable,
 }
 
 impl Rejection for Denied {
@@ -174,6 +179,7 @@ impl Rejection for Denied {
             Self::NotTheAuthor => "not_the_author",
             Self::NotAgainstAdmins => "not_against_admins",
             Self::NotSupported => "not_supported",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -182,6 +188,7 @@ impl Rejection for Denied {
             Self::Unknown => Kind::NotFound,
             Self::Anonymous => Kind::Unauthenticated,
             Self::NotSupported => Kind::Invalid,
+            Self::Unreadable => Kind::Unavailable,
             _ => Kind::Forbidden,
         }
     }
@@ -198,12 +205,13 @@ pub struct Standing {
     inviter: Option<Arc<Membership>>,
     now: Timestamp,
     origin: Option<Origin>,
+    unread: Unread,
 }
 
 impl Standing {
     /// The standing of `person` (or of nobody signed in) at `now`.
     pub const fn new(person: Option<PersonId>, group_id: GroupId, group: Arc<Group>, membership: Arc<Membership>, now: Timestamp) -> Self {
-        Self { person, group_id, group, membership, inviter: None, now, origin: None }
+        Self { person, group_id, group, membership, inviter: None, now, origin: None, unread: Unread::NOTHING }
     }
 
     /// The same standing of somebody who was invited by a person of this membership.
@@ -213,9 +221,23 @@ impl Standing {
         self
     }
 
-    /// Takes on how things are at `now`: the group, the membership, and that of whoever invited.
-    pub fn renew(&mut self, group: Arc<Group>, membership: Arc<Membership>, inviter: Option<Arc<Membership>>, now: Timestamp) {
-        (self.group, self.membership, self.inviter, self.now) = (group, membership, inviter, now);
+    /// The same standing, of which something cannot be read.
+    #[must_use]
+    pub const fn without(mut self, unread: Unread) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// Takes on how things are at `now`: the group, the membership, that of whoever invited, and what of them cannot be read.
+    pub fn renew(
+        &mut self,
+        group: Arc<Group>,
+        membership: Arc<Membership>,
+        inviter: Option<Arc<Membership>>,
+        unread: Unread,
+        now: Timestamp,
+    ) {
+        (self.group, self.membership, self.inviter, self.unread, self.now) = (group, membership, inviter, unread, now);
     }
 
     /// The same standing towards a thing that was written in the group.
@@ -253,6 +275,10 @@ impl Standing {
     /// The invitation that lets them in: one that its maker could make today, by what they are and by the group's settings, and
     /// that carries no more weight than one of today's. Any other is as if it had been revoked.
     pub fn invitation(&self) -> Option<Invitation> {
+        self.whole().ok().and_then(|()| self.last_invitation())
+    }
+
+    fn last_invitation(&self) -> Option<Invitation> {
         let invitation = self.membership.invitation().filter(|_| !self.banned() && self.membership.present().is_none())?;
         let maker = Self::new(Some(invitation.inviter), self.group_id, self.group.clone(), self.inviter.clone()?, self.now);
         let may_approve = invitation.may_approve && maker.has(Action::Moderate);
@@ -281,6 +307,7 @@ impl Standing {
 
     /// Their role, if they are a member. A role counts only for the episode of membership it was given in.
     pub fn role(&self) -> Option<Role> {
+        self.whole().ok()?;
         let episode = self.membership.present()?;
         let given = self.person.and_then(|person| self.group.role_of(person, episode.number));
         Some(given.unwrap_or(Role::Member))
@@ -298,7 +325,9 @@ impl Standing {
             return Err(Denied::Unknown);
         }
         match action {
-            Action::Read => self.reads(self.role()),
+            Action::Read => self.reads(self.role()).map_err(|denied| self.unless_unread(denied)),
+            Action::See => Ok(()),
+            _ if self.whole().is_err() => Err(Denied::Unreadable),
             _ if self.has(action) => Ok(()),
             _ => Err(self.denied(action, self.role())),
         }
@@ -355,10 +384,10 @@ impl Standing {
     }
 
     fn sees(&self) -> bool {
-        match (self.group.exists(), self.group.privacy()) {
+        match (self.group.exists(), self.strictest()) {
             (false, _) => false,
             (true, Privacy::Public | Privacy::Closed) => true,
-            (true, Privacy::Secret) => self.membership.present().is_some() || self.invitation().is_some(),
+            (true, Privacy::Secret) => self.membership.present().is_some() || self.last_invitation().is_some(),
         }
     }
 
@@ -413,6 +442,9 @@ impl Standing {
     /// The audience of a thing is the stricter of then and now, and a loosening opens nothing that was written before:
     /// only who was a member already then keeps reading it, and who keeps order.
     fn windows(&self, stretch: &Stretch, role: Option<Role>) -> Windows {
+        if self.whole().is_err() {
+            return if self.reads_as_anybody(stretch) { vec![ALWAYS] } else { vec![] };
+        }
         if stretch.privacy.max(self.group.privacy()) == Privacy::Public || role >= Some(Role::Moderator) {
             return vec![ALWAYS];
         }
@@ -430,3 +462,6 @@ impl Standing {
 #[cfg(test)]
 #[path = "access_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "access_unread_tests.rs"]
+mod unread_tests;

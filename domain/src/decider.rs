@@ -122,4 +122,6 @@ pub enum Kind {
     Conflict,
     /// Too much of it.
     TooMany,
+    /// It cannot be said now: what it depends on cannot be read.
+    Unavailable,
 }

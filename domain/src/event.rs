@@ -19,6 +19,14 @@ pub enum DecodeError {
         /// What the parser found.
         source: serde_json::Error,
     },
+    /// It stands in a stream of another category.
+    #[error("{event_type} does not belong in the stream {stream}")]
+    Misplaced {
+        /// The stored type.
+        event_type: String,
+        /// Where it stands.
+        stream: StreamName,
+    },
 }
 
 /// What the parser found, without what it found it in, which may be somebody's words, and without where: what it read is the

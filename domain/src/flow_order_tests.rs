@@ -85,7 +85,7 @@ fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp
             let own = Arc::new(club.group.clone());
             renew(Group::rights(command), |standing| {
                 let membership = Arc::new(standing.membership().clone());
-                standing.renew(own.clone(), membership, None, now);
+                standing.renew(own.clone(), membership, None, crate::access::Unread::NOTHING, now);
             });
             let events = club.group.decide(command, &context).ok()?;
             club.group = events.iter().fold(std::mem::take(&mut club.group), |group, event| group.evolve(event, now));
@@ -96,7 +96,7 @@ fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp
             renew(Membership::rights(command), |standing| {
                 if standing.person() == Some(*person) {
                     let group = Arc::new(standing.group().clone());
-                    standing.renew(group, Arc::new(own.clone()), None, now);
+                    standing.renew(group, Arc::new(own.clone()), None, crate::access::Unread::NOTHING, now);
                 }
             });
             let events = own.decide(command, &context).ok()?;

@@ -413,6 +413,9 @@ impl Rejection for Error {
 
 impl Decider for Group {
     const CATEGORY: &'static str = "group";
+    /// What a program of the next version knows besides (docs/adr/0007-a-next-version-for-one-test.md).
+    #[cfg(feature = "next")]
+    const UPCASTS: &'static [crate::Upcast] = &[crate::Upcast { from: "group.renamed.v2", to: "group.renamed.v1", step: |_| () }];
     type Command = Command;
     type Event = Event;
     type Error = Error;

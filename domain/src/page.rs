@@ -251,17 +251,50 @@ pub struct PageStanding {
     page_id: PageId,
     page: Arc<Page>,
     fan: Arc<Fan>,
+    unread: Unread,
+}
+
+/// What of a standing cannot be read; see [`crate::access::Unread`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// The page's stream, from some event on.
+    pub page: bool,
+    /// The person's with it.
+    pub fan: bool,
 }
 
 impl PageStanding {
     /// The standing of `person` (or of nobody signed in); `bot` is a claim of their token.
     pub const fn new(person: Option<PersonId>, bot: bool, page_id: PageId, page: Arc<Page>, fan: Arc<Fan>) -> Self {
-        Self { person, bot, page_id, page, fan }
+        Self { person, bot, page_id, page, fan, unread: Unread { page: false, fan: false } }
     }
 
-    /// Takes on how things are now.
-    pub fn renew(&mut self, page: Arc<Page>, fan: Arc<Fan>) {
-        (self.page, self.fan) = (page, fan);
+    /// The same standing, of which something cannot be read.
+    #[must_use]
+    pub const fn without(mut self, unread: Unread) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// Takes on how things are now, and what of them cannot be read.
+    pub fn renew(&mut self, page: Arc<Page>, fan: Arc<Fan>, unread: Unread) {
+        (self.page, self.fan, self.unread) = (page, fan, unread);
+    }
+
+    /// Whether all that it is folded from can be read. Staff are staff whatever they are as fans.
+    pub fn whole(&self) -> Result<(), Denied> {
+        self.whole_page()?;
+        if self.unread.fan && self.role().is_none() { Err(Denied::Unreadable) } else { Ok(()) }
+    }
+
+    /// Whether the page, whatever the person is to it, can be read.
+    pub const fn whole_page(&self) -> Result<(), Denied> {
+        if self.unread.page { Err(Denied::Unreadable) } else { Ok(()) }
+    }
+
+    /// Whether it can be read what the person is to the page as one of the public.
+    pub const fn whole_fan(&self) -> Result<(), Denied> {
+        if self.unread.fan { Err(Denied::Unreadable) } else { Ok(()) }
     }
 
     /// Who it is, if somebody is signed in.
@@ -291,7 +324,7 @@ impl PageStanding {
 
     /// What they are on the staff.
     pub fn role(&self) -> Option<StaffRole> {
-        self.person.and_then(|person| self.page.role_of(person))
+        self.person.filter(|_| !self.unread.page).and_then(|person| self.page.role_of(person))
     }
 
     /// The scope of what is written on the page.
@@ -318,6 +351,7 @@ impl PageStanding {
     /// The caller as staff, if their role covers `act`.
     pub fn may(&self, act: StaffAct) -> Result<PersonId, Denied> {
         let person = self.as_fan()?;
+        self.whole_page()?;
         match self.role() {
             Some(role) if role.may(act) => Ok(person),
             _ if act == StaffAct::Own => Err(Denied::OwnersOnly),

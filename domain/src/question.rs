@@ -185,6 +185,9 @@ impl Rejection for Error {
 
 impl Decider for Question {
     const CATEGORY: &'static str = "question";
+    /// What a program of the next version knows besides (docs/adr/0007-a-next-version-for-one-test.md).
+    #[cfg(feature = "next")]
+    const UPCASTS: &'static [crate::Upcast] = &[crate::Upcast { from: "question.closed.v2", to: "question.closed.v1", step: |_| () }];
     type Command = Command;
     type Event = Event;
     type Error = Error;

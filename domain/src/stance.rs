@@ -24,6 +24,22 @@ pub enum Rights<'a> {
 }
 
 impl Rights<'_> {
+    /// Whether all that they are folded from can be read.
+    pub fn whole(&self) -> Result<(), Denied> {
+        match self {
+            Self::Group(standing) => standing.whole(),
+            Self::Page(standing) => standing.whole(),
+        }
+    }
+
+    /// Whether whoever has them may not know of what they are towards.
+    pub fn hides(&self) -> bool {
+        match self {
+            Self::Group(standing) => standing.hides(),
+            Self::Page(standing) => standing.sees().is_err(),
+        }
+    }
+
     /// The scope of what is done with these rights now.
     pub fn scope(&self) -> Option<Scope> {
         match self {
@@ -84,6 +100,14 @@ impl Stance {
         match self {
             Self::Group(standing) => standing.keys(),
             Self::Page(standing) => standing.keys(),
+        }
+    }
+
+    /// Whether the caller may not know of it.
+    pub fn hides(&self) -> bool {
+        match self {
+            Self::Group(standing) => standing.hides(),
+            Self::Page(standing) => standing.sees().is_err(),
         }
     }
 

@@ -84,7 +84,7 @@ struct Before {
 pub async fn check(store: &dyn EventStore, now: Timestamp, mut told: impl FnMut(Position)) -> Result<Found, StoreError> {
     let examination = store.examine().await?;
     let head = store.head().await?;
-    let mut skips = Skips::default();
+    let skips = Skips::default();
     // What cannot be read of the decisions is found again where it stands.
     match skips.learn(store).await {
         Ok(_) | Err(StoreError::Damaged { .. }) => {}

@@ -9,7 +9,7 @@
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
 //! - [`sealing`]: texts under the keys of those whom they belong to
-//! - [`skips`]: events that are passed over
+//! - [`skips`]: events that are passed over; [`unreadable`]: those that are not
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
@@ -35,6 +35,7 @@ pub mod store;
 pub mod tail;
 pub mod threads;
 pub mod transfer;
+pub mod unreadable;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
 #[cfg(feature = "kurrentdb")]
@@ -48,3 +49,4 @@ pub use store::{
     Append, Appended, Damage, EventStore, Examination, Expected, LogId, Metadata, NewEvent, Page, Position, Recorded, Revision, StoreError,
     Stored,
 };
+pub use unreadable::Unreadable;

@@ -1,7 +1,7 @@
 //! The place of one stream in memory: its folded state, its recent commands, and the queue of those who want to write.
 
 use crate::execute::Options;
-use crate::{Appended, Metadata, Position, Revision};
+use crate::{Appended, Metadata, Position, Revision, Unreadable};
 use circolo_domain::access::Origin;
 use circolo_domain::{Decider, StreamName, Timestamp};
 use std::any::Any;
@@ -143,17 +143,26 @@ pub(crate) struct Cached<D> {
     pub revision: Option<Revision>,
     pub position: Position,
     pub origin: Option<Origin>,
+    /// What comes next and cannot be read.
+    pub unread: Option<Arc<Unreadable>>,
 }
 
 impl<D: Default> Default for Cached<D> {
     fn default() -> Self {
-        Self { state: Arc::default(), revision: None, position: Position::START, origin: None }
+        Self { state: Arc::default(), revision: None, position: Position::START, origin: None, unread: None }
+    }
+}
+
+impl<D> Cached<D> {
+    /// Is this all, and nothing stands behind it?
+    pub fn ends_at(&self, revision: Option<Revision>) -> bool {
+        self.revision == revision && self.unread.is_none()
     }
 }
 
 impl<D> Clone for Cached<D> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), ..*self }
+        Self { state: Arc::clone(&self.state), unread: self.unread.clone(), ..*self }
     }
 }
 
@@ -184,7 +193,7 @@ struct Content {
 pub(crate) enum Known {
     /// All, as far as anybody told.
     ToTheEnd,
-    /// Somebody wrote more.
+    /// Somebody wrote more, or what comes next cannot be read, or could not.
     InPart,
 }
 
@@ -205,6 +214,7 @@ struct Entry {
     revision: Option<Revision>,
     position: Position,
     origin: Option<Origin>,
+    unread: Option<Arc<Unreadable>>,
 }
 
 /// The right to write to the stream, as far as this process is concerned.
@@ -238,8 +248,9 @@ impl Slot {
         let content = self.content();
         let entry = content.entry.as_ref()?;
         let state = Arc::clone(&entry.state).downcast::<D>().ok()?;
-        let known = if content.written > entry.revision { Known::InPart } else { Known::ToTheEnd };
-        Some((Cached { state, revision: entry.revision, position: entry.position, origin: entry.origin }, known))
+        let known = if content.written > entry.revision || entry.unread.is_some() { Known::InPart } else { Known::ToTheEnd };
+        let (revision, position, origin) = (entry.revision, entry.position, entry.origin);
+        Some((Cached { state, revision, position, origin, unread: entry.unread.clone() }, known))
     }
 
     /// A token for [`Slot::put`]: to be taken before the reading begins.
@@ -264,7 +275,8 @@ impl Slot {
         content.entry = None;
         let origin = cached.origin.or(metadata.scope.map(|scope| Origin { scope, at: now }));
         let state = events.iter().fold(Arc::unwrap_or_clone(cached.state), |state, event| state.evolve(event, now));
-        let after = Cached { state: Arc::new(state), revision: Some(appended.revision), position: appended.position, origin };
+        let (state, revision) = (Arc::new(state), Some(appended.revision));
+        let after = Cached { state, revision, position: appended.position, origin, unread: None };
         content.entry = Some(Entry::from(after));
         if content.recent.len() == RECENT {
             content.recent.pop_front();
@@ -304,7 +316,8 @@ impl Slot {
 impl<D: Decider> From<Cached<D>> for Entry {
     fn from(cached: Cached<D>) -> Self {
         let bytes = size_of::<D>() + cached.state.heap();
-        Self { state: cached.state, bytes, revision: cached.revision, position: cached.position, origin: cached.origin }
+        let Cached { state, revision, position, origin, unread } = cached;
+        Self { state, bytes, revision, position, origin, unread }
     }
 }
 

@@ -6,6 +6,7 @@ use circolo_domain::{
     Decider, DecodeError, Event, PersonId, StreamName, Timestamp,
     conversation::{self, Conversation},
     membership::{self, Membership},
+    skip::Skip,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
@@ -141,10 +142,20 @@ impl Recorded {
 }
 
 impl Stored {
+    /// Decodes the metadata, which say something of an event also where its payload cannot be read.
+    pub fn metadata(&self) -> Result<Metadata, DecodeError> {
+        serde_json::from_str(&self.event.metadata)
+            .map_err(|source| DecodeError::Broken { event_type: format!("metadata of {}", self.event.event_type), source })
+    }
+
     /// Decodes payload and metadata.
     pub fn decode(&self) -> Result<Recorded, DecodeError> {
-        let metadata = serde_json::from_str(&self.event.metadata)
-            .map_err(|source| DecodeError::Broken { event_type: format!("metadata of {}", self.event.event_type), source })?;
+        let metadata = self.metadata()?;
+        let event = Event::decode(&self.event.event_type, &self.event.data)?;
+        // Folded by readers who go by categories, it would be taken for what it is not.
+        if event.category() != self.stream.category() {
+            return Err(DecodeError::Misplaced { event_type: self.event.event_type.clone(), stream: self.stream.clone() });
+        }
         Ok(Recorded {
             position: self.position,
             stream: self.stream.clone(),
@@ -152,7 +163,7 @@ impl Stored {
             id: self.event.id,
             recorded_at: self.event.recorded_at,
             metadata,
-            event: Event::decode(&self.event.event_type, &self.event.data)?,
+            event,
         })
     }
 }
@@ -298,6 +309,18 @@ pub trait EventStore: Send + Sync + 'static {
     /// Events after `after` in order of position, at most `limit`. No event that is committed later has a position at or
     /// below [`Page::scanned`].
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError>;
+
+    /// Decisions to pass over events (the streams of `circolo_domain::skip`) behind `after`. They stand behind what they are about:
+    /// whoever looks at a part of the log is told of all of them.
+    async fn read_skips(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
+        let head = self.head().await?;
+        // A log that lost its last commits gives their positions again.
+        let after = after.min(head);
+        if after == head {
+            return Ok(Page { events: vec![], scanned: head });
+        }
+        self.read_prefix(&format!("{}-", Skip::CATEGORY), after, head, limit).await
+    }
 
     /// The event that stands at `position`. Asked at a position that was seen: where an engine knows the places of records
     /// only, one that was made up costs a search.

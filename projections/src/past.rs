@@ -2,17 +2,23 @@
 
 use crate::{Db, DbError, Fold, params};
 use circolo_domain::{Decider, StreamName};
-use circolo_events::{EventStore, LoadError, Position, Recorded, Stored};
-use std::collections::BTreeMap;
+use circolo_events::{EventStore, LoadError, Position, Recorded, Skips, Stored, Unreadable};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Events read at once: Postgres walks all of a prefix for each page of it, so a busy group is better one page than ten.
 const PAGE: usize = 10_000;
 
 /// A log, up to a position.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Past<'a> {
     /// The log.
     pub store: &'a dyn EventStore,
+    /// What of it is passed over.
+    pub skips: &'a Skips,
+    /// Set once something was left out that cannot be read: what is folded then is not to be remembered.
+    pub in_part: Arc<AtomicBool>,
     /// The last position that counts.
     pub until: Position,
     /// Events that one look may read; beyond it is [`PastError::TooMuch`].
@@ -34,41 +40,66 @@ pub enum PastError {
 }
 
 impl Past<'_> {
-    /// The events of a stream.
+    /// The events of a stream; [`LoadError::Unreadable`] if one of them cannot be read.
     pub async fn stream(&self, name: &StreamName) -> Result<Vec<Recorded>, PastError> {
-        let mut found = Vec::new();
+        let (mut found, mut read) = (Vec::new(), 0);
         loop {
             let wanted = self.page(found.len());
-            let page = self.store.read(name, found.len() as u64, wanted).await.map_err(LoadError::from)?;
+            let page = self.store.read(name, read as u64, wanted).await.map_err(LoadError::from)?;
             let full = page.len() == wanted;
-            let before = found.len();
-            let read = page.len();
-            decode(page.into_iter().take_while(|stored| stored.position <= self.until), &mut found)?;
+            let mut behind = false;
+            for stored in &page {
+                behind |= stored.position > self.until;
+                if !behind {
+                    match self.decode(stored).await? {
+                        Ok(event) => found.extend(event),
+                        Err(unread) => return Err(LoadError::from(Arc::new(unread)).into()),
+                    }
+                }
+            }
+            read += page.len();
             self.bounded(found.len())?;
-            if !full || found.len() - before < read {
+            if !full || behind {
                 return Ok(found);
             }
         }
     }
 
-    /// The events of all streams whose name begins with `prefix`.
+    /// The events of all streams whose name begins with `prefix`. A stream is left out from an event on that cannot be read, as read
+    /// models leave it out.
     pub async fn prefix(&self, prefix: &str) -> Result<Vec<Recorded>, PastError> {
-        let (mut found, mut after) = (Vec::new(), Position::START);
+        let (mut found, mut after, mut left_out) = (Vec::new(), Position::START, HashSet::new());
         loop {
             let wanted = self.page(found.len());
             let page = self.store.read_prefix(prefix, after, self.until, wanted).await.map_err(LoadError::from)?;
             let full = page.events.len() == wanted;
             after = page.scanned;
-            decode(page.events, &mut found)?;
+            for stored in &page.events {
+                if left_out.contains(&stored.stream) {
+                    continue;
+                }
+                match self.decode(stored).await? {
+                    Ok(event) => found.extend(event),
+                    Err(_) => drop(left_out.insert(stored.stream.clone())),
+                }
+            }
             self.bounded(found.len())?;
             if !full {
+                self.in_part.fetch_or(!left_out.is_empty(), Ordering::Relaxed);
                 return Ok(found);
             }
         }
     }
-}
 
-impl Past<'_> {
+    /// The event, unless it is passed over.
+    async fn decode(&self, stored: &Stored) -> Result<Result<Option<Recorded>, Unreadable>, LoadError> {
+        match stored.decode() {
+            Ok(recorded) => Ok(Ok(Some(recorded))),
+            Err(_) if self.skips.pass_over(self.store, stored.event.id).await? => Ok(Ok(None)),
+            Err(error) => Ok(Err(Unreadable::new(stored, &error))),
+        }
+    }
+
     /// How many events to read next: one more than may be is enough to know that it is too much.
     fn page(&self, found: usize) -> usize {
         PAGE.min(self.most.saturating_sub(found).saturating_add(1))
@@ -77,13 +108,6 @@ impl Past<'_> {
     fn bounded(&self, found: usize) -> Result<(), PastError> {
         if found > self.most { Err(PastError::TooMuch(self.most)) } else { Ok(()) }
     }
-}
-
-fn decode(events: impl IntoIterator<Item = Stored>, into: &mut Vec<Recorded>) -> Result<(), LoadError> {
-    for stored in events {
-        into.push(stored.decode()?);
-    }
-    Ok(())
 }
 
 /// The rows that `events` make, by key. Events of several streams are folded in the order of the log.

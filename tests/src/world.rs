@@ -192,6 +192,15 @@ impl World {
         Self { door, running, store, db, clock, reactions, _kept: kept }
     }
 
+    /// Where the events stand that reactions have put aside.
+    pub async fn aside(&self) -> Vec<Position> {
+        let mut all = vec![];
+        for reaction in reactions::all() {
+            all.extend(self.reactions.aside(reaction.name()).await.unwrap());
+        }
+        all
+    }
+
     /// Waits until reactions and read models have seen everything, also what reactions led to.
     pub async fn settled(&self) {
         loop {
@@ -270,7 +279,7 @@ impl Drop for World {
 #[derive(Default)]
 struct Watched {
     seen: watch::Sender<BTreeMap<String, Position>>,
-    failures: MemoryCheckpoints,
+    rest: MemoryCheckpoints,
 }
 
 impl Watched {
@@ -296,10 +305,22 @@ impl CheckpointStore for Watched {
     }
 
     async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
-        self.failures.failure(name).await
+        self.rest.failure(name).await
     }
 
     async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
-        self.failures.note(name, failure).await
+        self.rest.note(name, failure).await
+    }
+
+    async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError> {
+        self.rest.aside(name).await
+    }
+
+    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        self.rest.put_aside(name, position).await
+    }
+
+    async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        self.rest.take_up(name, position).await
     }
 }

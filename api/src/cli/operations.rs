@@ -9,13 +9,13 @@ use circolo::{
     remote::told,
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
-        parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping},
+        parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping, skipping_event},
         reactions::ReactionView,
         verification::{VerificationView, VerifyProjection},
     },
 };
-use circolo_domain::{Reason, skip};
-use circolo_events::{EventStore, Executor, Request};
+use circolo_domain::{Reason, StreamName, skip};
+use circolo_events::{EventStore, Executor, Position, Request};
 use circolo_projections::{self as projections, BuildId, Checkpoints, Db, Mismatch, NewFile, Node, Options, Projection, Projector, State};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -206,14 +206,23 @@ impl Operations {
         match self {
             Self::Here { projector, store, .. } => {
                 let nothing = || anyhow::anyhow!("{name} has no parked stream {stream}");
-                let (decision, command) = skipping(projector.parked(name).await?, stream, reason).ok_or_else(nothing)?;
-                let skip::Command::SkipEvent { event, .. } = command;
-                let executor = Executor::new(store.clone(), clock::system(), circolo_events::Options::default());
-                let request = Request::new(None, clock::fresh_ids()());
-                let done = executor.execute::<skip::Skip>(&decision, command, &request).await?;
-                Ok(SkippedView { event, stream: stream.to_owned(), position: done.position.0 })
+                pass_over(store, skipping(projector.parked(name).await?, stream, reason).ok_or_else(nothing)?).await
             }
             Self::There { .. } => self.act(name, &format!("parked/{}/skip", plain(stream)?), SkipEvent { reason }).await,
+        }
+    }
+
+    /// Passes over the event at `position`, which cannot be read, whatever stream it is in.
+    pub(super) async fn skip_at(&self, position: i64, reason: Reason) -> anyhow::Result<SkippedView> {
+        match self {
+            Self::Here { store, .. } => {
+                let stored = store.at(Position(position)).await?.with_context(|| format!("no event stands at {position}"))?;
+                anyhow::ensure!(stored.decode().is_err(), "the event at {position} can be read");
+                pass_over(store, skipping_event(stored, reason)).await
+            }
+            Self::There { client, url, .. } => {
+                self.ask(client.post(format!("{url}/v1/operator/events/{position}/skip")).json(&SkipEvent { reason })).await
+            }
         }
     }
 
@@ -246,6 +255,15 @@ impl Operations {
         }
         serde_json::from_slice(&body).context("the server's answer is not what was expected")
     }
+}
+
+/// Executes the decision to pass over an event.
+async fn pass_over(store: &Arc<dyn EventStore>, (decision, command): (StreamName, skip::Command)) -> anyhow::Result<SkippedView> {
+    let skip::Command::SkipEvent { event, stream, .. } = &command;
+    let (event, stream) = (*event, stream.to_string());
+    let executor = Executor::new(store.clone(), clock::system(), circolo_events::Options::default());
+    let done = executor.execute::<skip::Skip>(&decision, command, &Request::new(None, clock::fresh_ids()())).await?;
+    Ok(SkippedView { event, stream, position: done.position.0 })
 }
 
 /// Names of projections and streams need no escaping in a path; anything else is not one.

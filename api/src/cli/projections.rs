@@ -118,7 +118,7 @@ fn bytes(text: &str) -> Result<NonZeroU64, String> {
     number.checked_mul(unit).and_then(NonZeroU64::new).ok_or_else(|| "a size above 0 is expected".to_owned())
 }
 
-fn reason(text: &str) -> Result<Reason, String> {
+pub(super) fn reason(text: &str) -> Result<Reason, String> {
     Reason::parse(text).map_err(|error| error.to_string())
 }
 
@@ -137,7 +137,7 @@ struct Which {
 
 /// Where.
 #[derive(Debug, Args)]
-struct Target {
+pub(super) struct Target {
     /// Ask the running server at this address instead of opening the data
     #[arg(long, env = "CIRCOLO_URL", value_name = "URL", requires = "token")]
     url: Option<String>,
@@ -153,7 +153,7 @@ impl Target {
         Some(Operations::there(self.url.as_deref()?, self.token.clone()?))
     }
 
-    async fn open(&self) -> anyhow::Result<Operations> {
+    pub(super) async fn open(&self) -> anyhow::Result<Operations> {
         match self.server() {
             Some(server) => Ok(server),
             None => Operations::here(&self.storage).await,
@@ -217,7 +217,7 @@ impl Projections {
                 let operations = target.open().await?;
                 let outcome = operations.skip(&name, &stream, reason).await;
                 operations.close().await;
-                println!("event {} is passed over from now on: rebuild {name} to mend it", outcome?.event);
+                println!("event {} is passed over from now on; a server mends {name} by itself, else rebuild it", outcome?.event);
                 Ok(())
             }
             Action::Switch(which) => each(&which, "switched to", async |operations, name| operations.switch(name).await.map(Some)).await,
@@ -321,7 +321,7 @@ async fn parked(which: &Which) -> anyhow::Result<()> {
     operations.close().await;
     for (streams, name) in all {
         for ParkedView { stream, build, position, event_type, error, skipped, .. } in streams? {
-            let skipped = if skipped { ", skipped: rebuild to mend it" } else { "" };
+            let skipped = if skipped { ", skipped: a rebuild mends it" } else { "" };
             println!("{name} build {build}: {stream} from {event_type} at {position} on: {error}{skipped}");
         }
     }

@@ -31,7 +31,7 @@ function row(name, one) {
   return el("tr", { role: "row", "data-stream": one.stream },
     el("th", { scope: "row", role: "rowheader" }, name, " ", el("small", {}, `build ${one.build}`)),
     cell("Stream", "id", one.stream), cell("Position", "number", count(one.position)), cell("Type", "id", one.type),
-    cell("Why", "wide", one.error), cell(undefined, "wide", one.skipped ? "skipped; a rebuild mends it" : el("div", { class: "actions" }, look, pass)));
+    cell("Why", "wide", one.error), cell(undefined, "wide", one.skipped ? "skipped; it is being built anew" : el("div", { class: "actions" }, look, pass)));
 }
 
 /** Shows what the builds leave out; asks only when something has changed. */
@@ -46,7 +46,7 @@ export async function load(builds) {
     el("th", { scope: "col", role: "columnheader", class: text === "Position" ? "number" : undefined }, text));
   $("parked").replaceChildren(...(names.length === 0 ? [] : [
     el("h3", {}, "Parked streams"),
-    el("p", { class: "help" }, "These streams hold an event that cannot be read; the projection goes on without them and is incomplete. A newer server may know the event: rebuild there. Or skip it, with a reason, and rebuild."),
+    el("p", { class: "help" }, "These streams hold an event that cannot be read; the projection goes on without them and is incomplete. What the event is about is closed meanwhile. A newer server may know it. Or skip it, with a reason: what is live is then built anew by itself."),
     el("table", { class: "rows", role: "table" }, el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...heads)),
       el("tbody", { role: "rowgroup" }, ...lists.flat())),
   ]));

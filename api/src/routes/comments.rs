@@ -150,25 +150,42 @@ pub(super) struct Reached {
 
 /// Looks a comment up, if the caller may read it, the post and what it replies to: each may be of another privacy era.
 pub(super) async fn reach(app: &App, caller: Option<&Call>, id: CommentId) -> Result<Reached, Problem> {
-    let (by, comment) = find(app, caller, id).await?;
-    let post = posts::reach(app, caller, comment.place.post).await?;
-    post.by.reads()?;
-    if let Some(parent) = comment.place.reply_to {
-        find(app, caller, parent).await?;
-    }
-    Ok(Reached { by, comment, post: post.post })
+    let (reached, whole) = reach_in_part(app, caller, id).await?;
+    whole.map(|()| reached)
 }
 
-async fn find(app: &App, caller: Option<&Call>, id: CommentId) -> Result<(Stance, comment::Facts), Problem> {
-    let loaded = app.executor().load::<Comment>(&comment::stream(id)).await?;
-    let (Some(origin), Some(comment)) = (loaded.origin, loaded.state.facts()) else { return Err(Problem::not_found()) };
+/// The same, whether the comment and its post can be read or not, which is told beside.
+pub(super) async fn reach_in_part(app: &App, caller: Option<&Call>, id: CommentId) -> Result<(Reached, Result<(), Problem>), Problem> {
+    let ((by, comment), whole) = find_in_part(app, caller, id).await?;
+    let (post, whole_post) = posts::reach_in_part(app, caller, comment.place.post).await?;
+    post.by.reads()?;
+    if let Some(parent) = comment.place.reply_to {
+        let (_, _) = find_in_part(app, caller, parent).await?;
+    }
+    Ok((Reached { by, comment, post: post.post }, whole.and(whole_post)))
+}
+
+type Found = (Stance, comment::Facts);
+
+async fn find(app: &App, caller: Option<&Call>, id: CommentId) -> Result<Found, Problem> {
+    let (found, whole) = find_in_part(app, caller, id).await?;
+    whole.map(|()| found)
+}
+
+async fn find_in_part(app: &App, caller: Option<&Call>, id: CommentId) -> Result<(Found, Result<(), Problem>), Problem> {
+    let loaded = app.executor().load_in_part::<Comment>(&comment::stream(id)).await?;
+    let origin = loaded.origin.ok_or_else(Problem::not_found)?;
     let by = app.stance(caller, origin).await?;
     by.reads()?;
-    Ok((by, comment))
+    let (facts, whole) = (loaded.state.facts(), loaded.whole().map(drop).map_err(Problem::from));
+    match (facts, whole) {
+        (Some(comment), whole) => Ok(((by, comment), whole)),
+        (None, whole) => Err(whole.err().unwrap_or_else(Problem::not_found)),
+    }
 }
 
 /// Whether there is no such comment, or none that the caller may read, makes no difference.
-fn found(outcome: Result<(Stance, comment::Facts), Problem>) -> Result<Option<comment::Facts>, Problem> {
+fn found(outcome: Result<Found, Problem>) -> Result<Option<comment::Facts>, Problem> {
     match outcome {
         Ok((_, comment)) => Ok(Some(comment)),
         Err(problem) if problem.status().is_client_error() => Ok(None),
@@ -191,10 +208,10 @@ async fn list_comments(
     Query(page): Query<ListComments>,
 ) -> Result<Listing<CommentView>, Problem> {
     let after = page.after.map(|after| after.read("comments")).transpose()?;
-    let post = posts::reach(&app, caller.call(), id).await?;
+    let (post, _) = posts::reach_in_part(&app, caller.call(), id).await?;
     post.by.reads()?;
     if let Some(parent) = page.reply_to {
-        let (_, parent) = find(&app, caller.call(), parent).await?;
+        let ((_, parent), _) = find_in_part(&app, caller.call(), parent).await?;
         if parent.place.post != id {
             return Err(Problem::not_found());
         }

@@ -139,7 +139,8 @@ async fn keys_of(app: &App, person: PersonId, call: Option<&Call>) -> Result<Vec
     let pages = pages::followed_by(app.db(), person).await?;
     let of_group = |id: GroupId| async move {
         let standing = app.standing(Some(person), id).await?;
-        Ok::<_, Problem>(if standing.role().is_some() { standing.keys() } else { vec![] })
+        // Of what cannot be read, what everybody may read is left.
+        Ok::<_, Problem>(if standing.role().is_some() || standing.whole().is_err() { standing.keys() } else { vec![] })
     };
     let of_page = |id: PageId| async move { Ok::<_, Problem>(app.page_standing(call, id).await?.keys()) };
     let groups = stream::iter(ids(&groups)).map(of_group).buffered(LOOKUPS);

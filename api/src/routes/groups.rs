@@ -240,10 +240,16 @@ async fn list_groups(
     let directory = Directory { query: page.q, reader: caller.person(), before, limit: page.limit.and_one() };
     let rows = groups::directory(app.db(), &directory).await?;
     let Listing { items: mut rows, next } = Listing::page("groups", page.limit, rows, |row| row.position, |row| row);
-    let hidden = rows.iter().filter(|row| row.privacy == "secret").filter_map(|row| row.id.parse().ok());
-    for id in hidden.collect::<Vec<GroupId>>() {
-        // An invitation that its maker could not make today shows the group to nobody.
-        if app.standing(caller.person(), id).await?.allows(Action::See).is_err() {
+    let listed: Vec<(GroupId, bool)> = rows.iter().filter_map(|row| Some((row.id.parse().ok()?, row.privacy == "secret"))).collect();
+    let streams = listed.iter().map(|(id, _)| group::stream(*id)).collect();
+    let left_out = app.projector().left_out("groups", streams).await?;
+    for (id, secret) in listed {
+        if !secret && !left_out.contains(&group::stream(id)) {
+            continue;
+        }
+        // An invitation that its maker could not make today shows the group to nobody; and what cannot be read may be secret by now.
+        let standing = app.standing(caller.person(), id).await?;
+        if standing.allows(Action::See).is_err() || standing.whole_group().is_err() {
             rows.retain(|row| row.id != id.to_string());
         }
     }
@@ -278,6 +284,7 @@ async fn find_group(
 ) -> Result<Response, Problem> {
     let standing = app.standing(caller.person(), id).await?;
     standing.allows(Action::See)?;
+    standing.whole()?;
     let Some(time) = as_of else {
         let row = groups::find(app.db(), id, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
         let view = GroupView::new(row, &standing, |action| standing.allows(action).is_ok());

@@ -292,14 +292,30 @@ const fn seconds(micros: i64) -> i64 {
     micros / 1_000_000
 }
 
-/// The caller's standing towards a listing, if they may know that it exists; and who sells it.
+/// The caller's standing towards a listing, if they may know that it exists, and it can be read; and who sells it.
 pub(super) async fn standing(app: &App, person: Option<PersonId>, id: ListingId) -> Result<(Standing, PersonId), Problem> {
-    let loaded = app.executor().load::<listing::Listing>(&listing::stream(id)).await?;
-    let (Some(origin), listing::Listing::Offered(offer)) = (loaded.origin, &*loaded.state) else { return Err(Problem::not_found()) };
+    let (standing, seller, whole) = standing_in_part(app, person, id).await?;
+    whole.map_err(|unread| unread.unless(standing.hides()))?;
+    Ok((standing, seller))
+}
+
+/// The same, whether it can be read or not, which is told beside.
+pub(super) async fn standing_in_part(
+    app: &App,
+    person: Option<PersonId>,
+    id: ListingId,
+) -> Result<(Standing, PersonId, Result<(), Problem>), Problem> {
+    let loaded = app.executor().load_in_part::<listing::Listing>(&listing::stream(id)).await?;
+    let origin = loaded.origin.ok_or_else(Problem::not_found)?;
     let group = origin.scope.group().ok_or_else(Problem::not_found)?;
     let standing = app.standing(person, group).await?.towards(origin);
     standing.allows(Action::See)?;
-    Ok((standing, offer.seller))
+    let seller = if let listing::Listing::Offered(offer) = &*loaded.state { Some(offer.seller) } else { None };
+    let whole = loaded.whole().map(drop).map_err(Problem::from);
+    match (seller, whole) {
+        (Some(seller), whole) => Ok((standing, seller, whole)),
+        (None, whole) => Err(whole.err().unwrap_or_else(Problem::not_found).unless(standing.hides())),
+    }
 }
 
 async fn execute(app: &App, caller: &Caller, id: ListingId, command: impl FnOnce(Standing) -> Command) -> Result<Done, Problem> {

@@ -190,6 +190,7 @@ async fn invite_member(
         return Err(Problem::invalid(vec![Field { field: "person_id".into(), code: "unknown_person".into(), message }]));
     }
     let who = app.standing(Some(body.person_id), id).await?;
+    who.whole()?;
     let invites = |counted| Command::InviteMember { by: by.clone(), who: who.clone(), counted };
     let stream = membership::stream(id, body.person_id);
     // Only who is going to be invited takes a place: who is let in, or was invited, takes none.

@@ -1,8 +1,16 @@
 //! `/operator/events`: what stands where in the log, and what led to what; never what was said.
 
-use crate::{App, Problem, caller::Operator, extract::Json, extract::Query, headers, listing::Limit, problem::Failures};
-use axum::extract::State;
-use circolo_domain::Timestamp;
+use super::operator::parked::{SkipEvent, SkippedView, skipping_event};
+use crate::{
+    App, Problem,
+    caller::{Authenticated, Operator},
+    extract::{Json, Path, Query},
+    headers,
+    listing::Limit,
+    problem::Failures,
+};
+use axum::{extract::State, http::StatusCode};
+use circolo_domain::{Timestamp, skip::Skip};
 use circolo_events::{Metadata, Position, StoreError, Stored};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +19,7 @@ use uuid::Uuid;
 
 /// The routes of this resource.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_log_entries))
+    OpenApiRouter::new().routes(routes!(list_log_entries)).routes(routes!(skip_log_entry))
 }
 
 /// Events read at once while one looks for those asked for.
@@ -157,4 +165,28 @@ async fn list_log_entries(State(app): State<App>, _: Operator, Query(query): Que
     };
     let (items, next) = query.read(&app, after, head).await?;
     Ok(Json(LogEntryList { items, after: after.0, next: next.0, head: head.0 }))
+}
+
+/// Pass over an event that cannot be read, whatever stream it is in: whoever folds or follows the log goes on as if it were not there.
+/// One that can be read is 409 `readable`.
+#[utoipa::path(
+    post, path = "/operator/events/{position}/skip", tag = "operator", params(("position" = i64, Path, minimum = 1)),
+    request_body = SkipEvent, responses((status = 200, body = SkippedView), Failures)
+)]
+async fn skip_log_entry(
+    State(app): State<App>,
+    _: Operator,
+    call: Authenticated,
+    Path(position): Path<i64>,
+    Json(body): Json<SkipEvent>,
+) -> Result<Json<SkippedView>, Problem> {
+    let stored = match app.store().at(Position(position)).await? {
+        Some(stored) if stored.decode().is_err() => stored,
+        Some(_) => return Err(Problem::new(StatusCode::CONFLICT, "readable", "the event that stands there can be read")),
+        None => return Err(Problem::not_found()),
+    };
+    let (event, stream) = (stored.event.id, stored.stream.to_string());
+    let (decision, command) = skipping_event(stored, body.reason);
+    let done = app.execute::<Skip>(&call, &decision, command, None).await?;
+    Ok(Json(SkippedView { event, stream, position: done.position.0 }))
 }

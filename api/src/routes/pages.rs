@@ -208,6 +208,7 @@ async fn exists(app: &App, id: PageId) -> Result<bool, Problem> {
 async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<PageId>) -> Result<Tagged<PageView>, Problem> {
     let standing = app.page_standing(caller.call(), id).await?;
     standing.sees()?;
+    standing.whole_page()?;
     let row = pages::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
     let (mut staff, mut offers) = (None, None);
     if standing.role().is_some() {
@@ -215,12 +216,12 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
         let open = staff_offers::of_page(app.db(), id).await?.into_iter().map(StaffOfferItem::from);
         offers = Some(open.filter(|offer| standing.page().offer_to(offer.person()).is_some()).collect());
     }
-    let signed_in = standing.person().is_some();
+    let as_fan = standing.person().is_some() && standing.whole_fan().is_ok();
     let revision = standing.role().map(|_| row.revision);
     let view = PageView {
         item: PageItem { revision, ..row.into() },
-        following: signed_in.then(|| standing.fan().follows()),
-        blocked: signed_in.then(|| standing.fan().blocks()),
+        following: as_fan.then(|| standing.fan().follows()),
+        blocked: as_fan.then(|| standing.fan().blocks()),
         role: standing.role(),
         offered_role: standing.person().and_then(|person| standing.page().offer_to(person)),
         staff,

@@ -86,6 +86,7 @@ async fn register_person(State(app): State<App>, caller: Authenticated, Json(bod
 /// Look a person up. People are visible to everyone who is registered.
 #[utoipa::path(get, path = "/people/{id}", tag = "people", params(("id" = Uuid, Path,)), responses((status = 200, body = PersonView), Failures))]
 async fn find_person(State(app): State<App>, _: Caller, Path(id): Path<PersonId>) -> Result<Json<PersonView>, Problem> {
+    app.executor().load::<Person>(&person::stream(id)).await?;
     let row = people::find(app.db(), id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(row.into()))
 }
@@ -94,6 +95,7 @@ async fn find_person(State(app): State<App>, _: Caller, Path(id): Path<PersonId>
 #[utoipa::path(get, path = "/me", tag = "people", responses((status = 200, body = MeView), Failures))]
 async fn find_me(State(app): State<App>, caller: Authenticated) -> Result<Json<MeView>, Problem> {
     let principal = caller.principal();
+    app.executor().load::<Person>(&person::stream(principal.person)).await?;
     let row = people::find(app.db(), principal.person).await?;
     Ok(Json(MeView {
         id: principal.person.0,

@@ -17,7 +17,7 @@ use circolo_domain::{
     post::{self, Command, Post},
     stance::Stance,
 };
-use circolo_events::{LoadError, Recorded, Revision, Stored};
+use circolo_events::{Recorded, Revision};
 use circolo_projections::{
     figures::Viewer,
     posts::{self, PostDetail},
@@ -202,11 +202,23 @@ pub(super) struct Reached {
 
 /// Looks a post up, if the caller may know where it is.
 pub(super) async fn reach(app: &App, caller: Option<&Call>, id: PostId) -> Result<Reached, Problem> {
-    let loaded = app.executor().load::<Post>(&post::stream(id)).await?;
-    let (Some(origin), Some(post)) = (loaded.origin, loaded.state.facts(id)) else { return Err(Problem::not_found()) };
+    let (reached, whole) = reach_in_part(app, caller, id).await?;
+    whole.map_err(|unread| unread.unless(reached.by.hides()))?;
+    Ok(reached)
+}
+
+/// The same, whether it can be read or not, which is told beside.
+pub(super) async fn reach_in_part(app: &App, caller: Option<&Call>, id: PostId) -> Result<(Reached, Result<(), Problem>), Problem> {
+    let loaded = app.executor().load_in_part::<Post>(&post::stream(id)).await?;
+    let origin = loaded.origin.ok_or_else(Problem::not_found)?;
+    let (facts, state) = (loaded.state.facts(id), loaded.state.clone());
     let by = app.stance(caller, origin).await?;
     by.sees()?;
-    Ok(Reached { by, post, state: loaded.state })
+    let whole = loaded.whole().map(drop).map_err(Problem::from);
+    match (facts, whole) {
+        (Some(post), whole) => Ok((Reached { by, post, state }, whole)),
+        (None, whole) => Err(whole.err().unwrap_or_else(Problem::not_found).unless(by.hides())),
+    }
 }
 
 /// The standing of whoever wrote something in the place that `by` stands towards, if it is a group.
@@ -316,12 +328,13 @@ async fn list_post_versions(
     state.shows_versions(&by)?;
     let from = after.map_or(0, |after| after.saturating_add(1));
     let stored = app.store().read(&post::stream(id), from, page.limit.get() + 1).await?;
-    let decoded: Result<Vec<Recorded>, _> = stored.iter().map(Stored::decode).collect();
+    // What is passed over is no version.
+    let decoded = stored.iter().filter_map(|stored| stored.decode().ok());
     let shown = |event: Recorded| {
         let version = PostVersion::of(&event)?;
         Some((event.revision, by.reads_edit(event.origin()).then_some(version)))
     };
-    let versions = decoded.map_err(LoadError::from)?.into_iter().filter_map(shown);
+    let versions = decoded.filter_map(shown);
     let all = Listing::page("versions", page.limit, versions.collect(), |(revision, _)| *revision, |(_, version)| version);
     Ok(Listing { items: all.items.into_iter().flatten().collect(), next: all.next })
 }

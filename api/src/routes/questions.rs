@@ -14,7 +14,7 @@ use circolo_domain::{
     access::{Action, Origin, Standing},
     question::{self, Command, Question},
 };
-use circolo_events::{LoadError, execute};
+use circolo_events::execute;
 use circolo_projections::figures;
 use circolo_projections::questions::{self, AnswerDetail, List, QuestionDetail};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -199,13 +199,25 @@ struct ListAnswers {
     after: Option<Cursor>,
 }
 
-/// The caller's standing towards a question, if they may know that it exists.
+/// The caller's standing towards a question, if they may know that it exists, and it can be read.
 pub(super) async fn standing(app: &App, person: Option<PersonId>, id: QuestionId) -> Result<Standing, Problem> {
-    let origin = app.executor().load::<Question>(&question::stream(id)).await?.origin.ok_or_else(Problem::not_found)?;
+    let (standing, whole) = standing_in_part(app, person, id).await?;
+    whole.map_err(|unread| unread.unless(standing.hides()))?;
+    Ok(standing)
+}
+
+/// The same, whether it can be read or not, which is told beside.
+pub(super) async fn standing_in_part(
+    app: &App,
+    person: Option<PersonId>,
+    id: QuestionId,
+) -> Result<(Standing, Result<(), Problem>), Problem> {
+    let loaded = app.executor().load_in_part::<Question>(&question::stream(id)).await?;
+    let origin = loaded.origin.ok_or_else(Problem::not_found)?;
     let group = origin.scope.group().ok_or_else(Problem::not_found)?;
     let standing = app.standing(person, group).await?.towards(origin);
     standing.allows(Action::See)?;
-    Ok(standing)
+    Ok((standing, loaded.whole().map(drop).map_err(Problem::from)))
 }
 
 /// Whether the caller may read all that was ever done to the question: only then its revision is for them.
@@ -221,7 +233,8 @@ pub(super) async fn reads(app: &App, standing: &Standing, id: QuestionId, answer
     for from in (0..).step_by(PAGE) {
         let stored = app.store().read(&question::stream(id), from, PAGE).await?;
         for event in &stored {
-            let given = event.decode().map_err(LoadError::from)?;
+            // What is passed over is no answer.
+            let Ok(given) = event.decode() else { continue };
             if let (Event::Question(question::Event::Answered { answer: of, .. }), Some(scope)) = (&given.event, given.metadata.scope)
                 && *of == answer
             {

@@ -183,8 +183,9 @@ async fn list_my_staff_offers(
     let mut items = vec![];
     for row in rows {
         let Ok(id) = row.page_id.parse() else { continue };
-        // What an owner offered who is none any more is as if it had been taken back.
-        if app.executor().load::<Page>(&page::stream(id)).await?.state.offer_to(caller.person()).is_some() {
+        // What an owner offered who is none any more is as if it had been taken back; so is what cannot be read.
+        let page = app.executor().load_in_part::<Page>(&page::stream(id)).await?;
+        if page.unread.is_none() && page.state.offer_to(caller.person()).is_some() {
             items.push(StaffOfferItem::from(row));
         }
     }

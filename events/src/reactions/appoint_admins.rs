@@ -27,13 +27,15 @@ impl Reaction for AppointAdmins {
         let state = executor.load::<Group>(&group::stream(group)).await?.state;
         let mut members = vec![];
         for (person, _) in state.admins() {
+            // Of whom it cannot be read whether they are there, it is not taken for granted that they are not.
+            executor.load::<Membership>(&membership::stream(group, person)).await?;
             members.push(executor.standing(Some(person), group).await?);
         }
         if members.iter().any(|member| member.role() == Some(Role::Admin)) {
             return Ok(());
         }
         let people = members::of_group(executor, group).await?;
-        let present = people.iter().filter_map(|(person, known)| Some((known.state.present()?.from, *person)));
+        let present = people.known.iter().filter_map(|(person, known)| Some((known.state.present()?.from, *person)));
         let Some((_, longest)) = present.min() else { return Ok(()) };
         let stream = membership::stream(group, longest);
         let bind = membership::Command::BindMember { by: None };

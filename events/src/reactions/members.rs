@@ -1,9 +1,10 @@
 //! The people of a group, folded from their streams: reactions know no read model.
 
 use super::ReactionError;
-use crate::{Executor, Position};
+use crate::{Executor, Position, Unreadable};
 use circolo_domain::{Decider, GroupId, PersonId, StreamName, membership, membership::Membership};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Events read at once.
 const PAGE: usize = 1_000;
@@ -17,24 +18,39 @@ pub(super) struct Known {
     pub asked: Position,
 }
 
+/// Everybody whom a group knows.
+#[derive(Debug, Default)]
+pub(super) struct People {
+    /// Those of whom all can be read.
+    pub known: BTreeMap<PersonId, Known>,
+    /// The others, and why not.
+    pub unread: BTreeMap<PersonId, Arc<Unreadable>>,
+}
+
 /// Everybody whom `group` knows.
-pub(super) async fn of_group(executor: &Executor, group: GroupId) -> Result<BTreeMap<PersonId, Known>, ReactionError> {
+pub(super) async fn of_group(executor: &Executor, group: GroupId) -> Result<People, ReactionError> {
     let store = executor.store();
     let prefix = StreamName::new(Membership::CATEGORY, format_args!("{group}."));
     let head = store.head().await?;
-    let mut people = BTreeMap::<PersonId, Known>::new();
+    let mut people = People::default();
     let mut after = Position::START;
     while after < head {
         let page = store.read_prefix(prefix.as_str(), after, head, PAGE).await?;
         for stored in &page.events {
-            let recorded = stored.decode()?;
-            if let (Some(event), Some((_, person))) = (Membership::own(&recorded.event), membership::ids(&recorded.stream)) {
-                let known = people.entry(person).or_default();
-                let before = known.state.requested();
-                known.state = std::mem::take(&mut known.state).evolve(event, recorded.recorded_at);
-                if !before {
-                    known.asked = recorded.position;
+            let Some((_, person)) = membership::ids(&stored.stream) else { continue };
+            match stored.decode() {
+                Ok(recorded) => {
+                    if let Some(event) = Membership::own(&recorded.event) {
+                        let known = people.known.entry(person).or_default();
+                        let before = known.state.requested();
+                        known.state = std::mem::take(&mut known.state).evolve(event, recorded.recorded_at);
+                        if !before {
+                            known.asked = recorded.position;
+                        }
+                    }
                 }
+                Err(_) if executor.skips().pass_over(&**store, stored.event.id).await? => {}
+                Err(error) => drop(people.unread.entry(person).or_insert_with(|| Arc::new(Unreadable::new(stored, &error)))),
             }
         }
         if page.scanned <= after {
@@ -42,5 +58,6 @@ pub(super) async fn of_group(executor: &Executor, group: GroupId) -> Result<BTre
         }
         after = page.scanned;
     }
+    people.known.retain(|person, _| !people.unread.contains_key(person));
     Ok(people)
 }

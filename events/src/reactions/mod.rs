@@ -1,9 +1,10 @@
 //! Reactions: consumers of the log that issue commands. They have a checkpoint each and are never rebuilt.
 //!
 //! A reaction sees every event at least once. Its commands have ids derived from the event, so seeing one twice changes
-//! nothing.
+//! nothing. What cannot be read, or leads to what cannot be read, is put aside and taken up again.
 
 mod appoint_admins;
+mod aside;
 mod members;
 mod progress;
 mod refuse_requests;
@@ -12,14 +13,15 @@ pub use appoint_admins::AppointAdmins;
 pub use progress::{Failure, Progress, progress};
 pub use refuse_requests::RefuseRequests;
 
-use crate::execute::{ExecuteError, Executor, Request};
-use crate::{EventStore, Position, Recorded, Skips};
+use crate::execute::{ExecuteError, Executor, LoadError, Request};
+use crate::{EventStore, Position, Recorded};
+use aside::Aside;
 use async_trait::async_trait;
 use circolo_domain::flow::{self, FollowUp, follow_ups};
-use circolo_domain::{Rejection, group, membership, page};
+use circolo_domain::{Decider, Rejection, group, membership, page, skip::Skip};
 use futures::future::BoxFuture;
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -45,7 +47,8 @@ pub trait Reaction: Send + Sync + 'static {
     /// Does it look at events of this category?
     fn reads(&self, category: &str) -> bool;
 
-    /// Issues what follows from `event`. A refusal by the domain is an outcome; an error is tried again.
+    /// Issues what follows from `event`. A refusal by the domain is an outcome; an error is tried again. [`LoadError::Unreadable`] tells
+    /// that it is about something that cannot be read: others come first.
     async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError>;
 }
 
@@ -65,6 +68,12 @@ pub trait CheckpointStore: Send + Sync + 'static {
     async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError>;
     /// Notes how `name` fails, or that it goes on again.
     async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError>;
+    /// Where the events of this log stand that `name` put aside.
+    async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError>;
+    /// Puts an event aside; a second time changes nothing.
+    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError>;
+    /// Takes an event up that was put aside.
+    async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError>;
 }
 
 /// Completes flows whose process died between the first append and the rest.
@@ -129,6 +138,7 @@ pub fn refusable<E: Rejection>(outcome: Result<crate::execute::Done, ExecuteErro
             tracing::debug!(code = refusal.code(), "a follow-up was refused");
             Ok(None)
         }
+        Err(ExecuteError::Unreadable(unread) | ExecuteError::Hidden(unread)) => Err(Box::new(LoadError::Unreadable(unread))),
         Err(error) => Err(Box::new(error)),
     }
 }
@@ -140,11 +150,11 @@ pub async fn run(
     checkpoints: Arc<dyn CheckpointStore>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let (mut position, mut pause) = (None, BACKOFF.0);
+    let (mut position, mut pause, mut aside) = (None, BACKOFF.0, Aside::default());
     let mut trouble = progress::Trouble::new(reaction.name());
     while !*shutdown.borrow() {
         let step = async {
-            let scanned = next_page(&*reaction, &executor, &*checkpoints, position).await;
+            let scanned = next_page(&*reaction, &executor, &*checkpoints, position, &mut aside).await;
             match &scanned {
                 Ok(_) => trouble.is_over(&*checkpoints).await,
                 Err(error) => {
@@ -170,12 +180,14 @@ async fn next_page(
     executor: &Executor,
     checkpoints: &dyn CheckpointStore,
     position: Option<Position>,
+    aside: &mut Aside,
 ) -> Result<Position, ReactionError> {
     let after = match position {
         Some(position) => position,
         None => first_position(reaction, executor, checkpoints).await?,
     };
-    react_to_page(reaction, executor, checkpoints, after).await
+    aside.retry(reaction, executor, checkpoints).await?;
+    react_to_page(reaction, executor, checkpoints, after, aside).await
 }
 
 /// Where a reaction goes on after a start. A log that lost its last commits gives their positions again: what comes to stand
@@ -194,20 +206,16 @@ async fn react_to_page(
     executor: &Executor,
     checkpoints: &dyn CheckpointStore,
     after: Position,
+    aside: &mut Aside,
 ) -> Result<Position, ReactionError> {
     let store: &Arc<dyn EventStore> = executor.store();
     let page = store.read_all(after, PAGE).await?;
-    let mut skips = Skips::default();
-    for stored in page.events.iter().filter(|stored| reaction.reads(stored.stream.category())) {
-        match stored.decode() {
-            Ok(event) => reaction.react(&event, executor).await?,
-            // Nothing is passed over unless somebody decided so.
-            Err(error) => {
-                skips.learn(&**store).await?;
-                if !skips.contains(stored.event.id) {
-                    return Err(error.into());
-                }
-            }
+    for stored in &page.events {
+        let category = stored.stream.category();
+        if reaction.reads(category) {
+            aside.react(reaction, executor, checkpoints, stored).await?;
+        } else if category == Skip::CATEGORY {
+            aside.is_due();
         }
     }
     if page.scanned > after {
@@ -224,27 +232,46 @@ async fn react_to_page(
 /// Checkpoints in memory, for tests and for logs that are in memory themselves.
 #[derive(Debug, Default)]
 pub struct MemoryCheckpoints {
-    positions: std::sync::Mutex<HashMap<String, Position>>,
-    failures: std::sync::Mutex<HashMap<String, Failure>>,
+    positions: Mutex<HashMap<String, Position>>,
+    failures: Mutex<HashMap<String, Failure>>,
+    aside: Mutex<BTreeSet<(String, Position)>>,
 }
 
 #[async_trait]
 impl CheckpointStore for MemoryCheckpoints {
     async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
-        Ok(self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied())
+        Ok(locked(&self.positions).get(name).copied())
     }
 
     async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), position);
+        locked(&self.positions).insert(name.to_owned(), position);
         Ok(())
     }
 
     async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
-        Ok(self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
+        Ok(locked(&self.failures).get(name).cloned())
     }
 
     async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), failure.clone());
+        locked(&self.failures).insert(name.to_owned(), failure.clone());
         Ok(())
     }
+
+    async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError> {
+        Ok(locked(&self.aside).iter().filter(|(of, _)| of == name).map(|(_, position)| *position).collect())
+    }
+
+    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        locked(&self.aside).insert((name.to_owned(), position));
+        Ok(())
+    }
+
+    async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        locked(&self.aside).remove(&(name.to_owned(), position));
+        Ok(())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

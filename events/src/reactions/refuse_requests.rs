@@ -5,7 +5,7 @@
 //! so only requests count that were made before the group's privacy changed once more.
 
 use super::{Reaction, ReactionError, following, members, refusable};
-use crate::{Executor, Position, Recorded};
+use crate::{Executor, LoadError, Position, Recorded};
 use async_trait::async_trait;
 use circolo_domain::access::Privacy;
 use circolo_domain::{Decider, Event, GroupId, group, group::Group, membership, membership::Membership};
@@ -33,17 +33,21 @@ impl Reaction for RefuseRequests {
         let group = GroupId(id);
         let until = until_changed_again(executor, event).await?;
         let people = members::of_group(executor, group).await?;
-        for (person, _) in people.iter().filter(|(_, known)| known.state.requested() && known.asked < until) {
+        for (person, _) in people.known.iter().filter(|(_, known)| known.state.requested() && known.asked < until) {
             let command = membership::Command::RefuseRequest { by: None, reason: None };
             let request = following(event, &person.to_string());
             refusable(executor.execute::<Membership>(&membership::stream(group, *person), command, &request).await)?;
         }
-        for (person, _) in people.iter().filter(|(_, known)| known.state.invitation().is_some()) {
+        for (person, _) in people.known.iter().filter(|(_, known)| known.state.invitation().is_some()) {
             let command = membership::Command::RevokeVoidInvitation { who: executor.standing(Some(*person), group).await? };
             let request = following(event, &format!("{person} invited"));
             refusable(executor.execute::<Membership>(&membership::stream(group, *person), command, &request).await)?;
         }
-        Ok(())
+        // Those who remain have their turn when they can be read.
+        match people.unread.into_values().next() {
+            Some(unread) => Err(Box::new(LoadError::Unreadable(unread))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -53,7 +57,7 @@ async fn until_changed_again(executor: &Executor, event: &Recorded) -> Result<Po
     loop {
         let page = executor.store().read(&event.stream, from, PAGE).await?;
         for stored in &page {
-            // What cannot be read stops the reaction when its turn comes, not here.
+            // What cannot be read is put aside when its turn comes, not here.
             let event = stored.decode().map(|recorded| recorded.event);
             if let Ok(Event::Group(group::Event::PrivacyChanged { .. })) = event {
                 return Ok(stored.position);

@@ -8,7 +8,7 @@ use super::{
     copy::{APPEND, difference},
 };
 use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules};
-use circolo_domain::DecodeError;
+use circolo_domain::{DecodeError, Event, skip};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -85,14 +85,6 @@ pub enum Fault {
     /// The domain does not know it.
     #[error(transparent)]
     Decode(DecodeError),
-    /// It stands in a stream of another category.
-    #[error("{event_type} does not belong in the stream {stream}")]
-    Stream {
-        /// What it is.
-        event_type: String,
-        /// Where it stands.
-        stream: String,
-    },
     /// Something before it is missing, or it is there twice.
     #[error("{stream} goes on with revision {expected}, not {found}: a history is whole, so export it without filters")]
     Revision {
@@ -165,7 +157,7 @@ fn check(path: &Path, ids: usize, progress: &mut impl FnMut(u64)) -> Result<(u64
     while let Some((number, line)) = lines.next::<Line>(progress)? {
         events += 1;
         let (id, fault) = (line.id, |fault| ImportError::Line { line: number, fault });
-        check.line(line).map_err(fault)?;
+        check.line(number, line).map_err(fault)?;
         if let Some(known) = &mut seen {
             if !known.insert(id) {
                 return Err(fault(Fault::Twice(id)));
@@ -174,6 +166,9 @@ fn check(path: &Path, ids: usize, progress: &mut impl FnMut(u64)) -> Result<(u64
                 seen = None;
             }
         }
+    }
+    if let Some((line, error)) = check.unread.into_values().min_by_key(|(line, _)| *line) {
+        return Err(ImportError::Line { line, fault: Fault::Decode(error) });
     }
     if seen.is_none() {
         let parts = events / ids.max(1) as u64 + 1;
@@ -267,19 +262,22 @@ struct Check {
     /// The revision that comes next, by stream.
     next: HashMap<String, Revision>,
     position: Position,
+    /// Events that cannot be read and on which lines; the decision to pass over one stands behind it.
+    unread: HashMap<Uuid, (u64, DecodeError)>,
 }
 
 impl Check {
-    fn line(&mut self, line: Line) -> Result<(), Fault> {
+    fn line(&mut self, number: u64, line: Line) -> Result<(), Fault> {
         if line.masked || line.data.is_none() {
             return Err(Fault::Masked);
         }
         let stored = Stored::from(line);
-        let recorded = stored.decode().map_err(Fault::Decode)?;
-        let stream = stored.stream.to_string();
-        if stored.stream.category() != recorded.event.category() {
-            return Err(Fault::Stream { event_type: stored.event.event_type, stream });
+        match stored.decode().map(|recorded| recorded.event) {
+            Ok(Event::Skip(skip::Event::Decided { event, .. })) => drop(self.unread.remove(&event)),
+            Ok(_) => {}
+            Err(error) => drop(self.unread.insert(stored.event.id, (number, error))),
         }
+        let stream = stored.stream.to_string();
         if stored.position <= self.position {
             return Err(Fault::Order(stored.position));
         }

@@ -82,6 +82,11 @@ impl EventStore for Lens {
         Ok(self.see(self.store.read_prefix(prefix, after, until.min(self.end), limit).await?))
     }
 
+    /// Also those behind the end: what was passed over later is no part of the past either.
+    async fn read_skips(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
+        self.store.read_skips(after, limit).await
+    }
+
     async fn read_all(&self, after: Position, limit: usize) -> Result<Page, StoreError> {
         if after >= self.end {
             return Ok(Page { events: vec![], scanned: after });

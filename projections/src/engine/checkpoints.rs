@@ -64,4 +64,19 @@ impl CheckpointStore for Checkpoints {
         let params = params![name, self.log, error, *since, *last, *times, *lasting];
         Ok(self.db.write(vec![Write::run(SQL, params)], Urgency::Lane).await?)
     }
+
+    async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError> {
+        const SQL: &str = "SELECT position FROM consumer_aside WHERE name = $1 AND log_id = $2 ORDER BY position";
+        Ok(self.db.query::<i64>(SQL, params![name, self.log]).await?.into_iter().map(Position).collect())
+    }
+
+    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        const SQL: &str = "INSERT INTO consumer_aside (name, log_id, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+    }
+
+    async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+        const SQL: &str = "DELETE FROM consumer_aside WHERE name = $1 AND log_id = $2 AND position = $3";
+        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+    }
 }

@@ -106,7 +106,7 @@ impl Member {
         let parks = self.projection.on_poison == OnPoison::Park;
         for poison in poisons.iter().filter(|poison| parks && poison.position > self.checkpoint.position) {
             if self.reads(poison.stream.category()) && !self.parked.contains_key(&poison.stream) {
-                tracing::warn!(projection = %self.id, reason = poison.reason(), "a stream is parked; skip the event or mend it, and rebuild");
+                tracing::warn!(projection = %self.id, reason = poison.reason(), "a stream is parked until the event can be read or is passed over");
                 self.parked.insert(poison.stream.clone(), poison.position);
                 self.unsaved.push(Parked { poison: poison.clone(), since: now });
             }

@@ -6,7 +6,7 @@
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
-//! - [`operations`]: what operators do with builds; [`steering`]: how those who move builds learn of it
+//! - [`operations`]: what operators do with builds, [`mend`]: what is done without them; [`steering`]: how those who move builds learn of it
 //! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`], [`turn`]: whose turn it is, among several processes
 //! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
 //! - [`damage`]: whether the database holds what it wrote
@@ -22,6 +22,7 @@ pub mod decode;
 pub mod lane;
 pub mod lease;
 pub mod member;
+pub mod mend;
 pub mod node;
 pub mod operations;
 pub mod poison;
@@ -48,7 +49,7 @@ use member::Member;
 use node::Reins;
 use registry::BuildId;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -194,7 +195,11 @@ pub struct Shared {
     /// What operators ask of builds.
     pub steering: Mutex<Steering>,
     /// Events that are passed over.
-    pub skips: Mutex<Arc<Skips>>,
+    pub skips: Skips,
+    /// Tells that something was passed over.
+    pub skipped: watch::Sender<()>,
+    /// Builds that were begun to mend what is live.
+    pub mending: Mutex<HashSet<BuildId>>,
     /// Held by operators while they look which builds there are and begin others.
     pub operators: tokio::sync::Mutex<()>,
     /// The last verification of each projection.

@@ -11,7 +11,7 @@ use crate::{
     projection::Projection,
 };
 use circolo_events::{
-    Position,
+    Position, Skips,
     tail::{Tail, advance},
 };
 use std::{
@@ -85,7 +85,9 @@ impl Shared {
             changes: self.changes.clone(),
             down: watch::Sender::new(false),
             steering: Mutex::default(),
-            skips: Mutex::default(),
+            skips: Skips::default(),
+            skipped: watch::Sender::new(()),
+            mending: Mutex::default(),
             operators: tokio::sync::Mutex::default(),
             reports: Arc::clone(&self.reports),
             meters: Arc::clone(&self.meters),

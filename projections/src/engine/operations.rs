@@ -9,7 +9,7 @@ use super::{
     steering::Limits,
 };
 use crate::db::Urgency;
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{cmp::Ordering, collections::BTreeSet, sync::PoisonError};
 
 /// Which builds are to be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +28,21 @@ impl Reign {
         let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };
         let _one_at_a_time = self.shared.operators.lock().await;
         let names: BTreeSet<&str> = names.into_iter().collect();
-        let mut projections = Vec::with_capacity(names.len());
+        let (mut projections, mut begun) = (Vec::with_capacity(names.len()), vec![]);
         for name in names {
-            self.none_underway(name).await?;
-            projections.push(self.shared.projection(name)?);
+            match self.none_underway(name).await {
+                Ok(()) => projections.push(self.shared.projection(name)?),
+                // Nobody asked for it, and it is what they ask for.
+                Err(EngineError::Underway(id)) if switch == Switch::Auto && self.mends(&id) => begun.push(id),
+                Err(error) => return Err(error),
+            }
         }
-        let ids: Vec<BuildId> =
-            create(&self.shared, &projections, State::Building, switch, limits).await?.into_iter().map(|build| build.id).collect();
-        self.build(ids.clone());
-        Ok(ids)
+        let created = create(&self.shared, &projections, State::Building, switch, limits).await?;
+        let ids: Vec<BuildId> = created.into_iter().map(|build| build.id).collect();
+        if !ids.is_empty() {
+            self.build(ids.clone());
+        }
+        Ok(begun.into_iter().chain(ids).collect())
     }
 
     /// Leaves the build that is under way where it is, until it is resumed; a restart does not resume it.
@@ -142,6 +148,11 @@ impl Reign {
             discard(&self.shared, &Member::new(self.shared.projection(name)?, left)).await?;
         }
         Ok(build.id)
+    }
+
+    /// Was this build begun to mend what is live?
+    fn mends(&self, id: &BuildId) -> bool {
+        self.shared.mending.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     async fn none_underway(&self, name: &str) -> Result<(), EngineError> {

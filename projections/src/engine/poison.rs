@@ -1,13 +1,16 @@
 //! Events that cannot be read: who stops at them, and which streams are parked because of them.
 //!
 //! A parked stream is left out of a build from its unreadable event on: folding on behind a gap would make rows that no
-//! history ever had. What was parked stays so in that build; a new build begins afresh, and passes over what was skipped.
+//! history ever had. What was parked stays so in that build; a new build begins afresh, and passes over what was skipped. It is begun by
+//! itself as soon as it would mend something (`mend.rs`).
 
 use super::{EngineError, Shared, compute, decode, decode::Decoded, member::Member, projector::Projector, registry, registry::State};
-use crate::{db::Urgency, projection::OnPoison};
-use circolo_domain::{StreamName, Timestamp};
-use circolo_events::{Page, Position, Skips};
-use std::sync::{Arc, PoisonError};
+use crate::{
+    db::{DbError, Urgency},
+    projection::OnPoison,
+};
+use circolo_domain::{Decider, DecodeError, StreamName, Timestamp, skip::Skip};
+use circolo_events::{Page, Position};
 use uuid::Uuid;
 
 /// An event that cannot be read.
@@ -28,6 +31,11 @@ pub struct Poison {
 }
 
 impl Poison {
+    /// Whether its type was not known to the program that met it, also where this is read from the registry.
+    pub fn was_unknown(&self) -> bool {
+        self.error == DecodeError::UnknownType(self.event_type.clone()).to_string()
+    }
+
     /// Where and why, in a sentence.
     pub fn reason(&self) -> String {
         format!("event {} at position {} of {}: {}", self.event, self.position, self.stream, self.error)
@@ -60,30 +68,20 @@ impl Shared {
     /// Decodes a page of the log for `members`; looks for decisions to skip where something cannot be read.
     pub async fn decode(&self, page: &Page, until: Option<Position>, members: &Readers, urgency: Urgency) -> Result<Decoded, EngineError> {
         let log = self.store.log_id();
-        let decoded = compute(urgency, || decode::decode(log, page, until, members, &self.skips()));
+        if page.events.iter().any(|stored| stored.stream.category() == Skip::CATEGORY) {
+            self.skipped.send_replace(());
+        }
+        let decoded = compute(urgency, || decode::decode(log, page, until, members, &self.skips));
         if decoded.poison.is_none() && decoded.poisons.is_empty() {
             return Ok(decoded);
         }
-        let news = self.learn_skips().await?;
-        let decoded = if news { compute(urgency, || decode::decode(log, page, until, members, &self.skips())) } else { decoded };
+        let news = self.skips.learn(&*self.store).await?;
+        let decoded = if news { compute(urgency, || decode::decode(log, page, until, members, &self.skips)) } else { decoded };
         let unknown = decoded.poisons.iter().chain(&decoded.poison).find(|poison| poison.unknown && self.gives_way(&poison.event_type));
         match unknown {
             Some(poison) => Err(EngineError::Newer(poison.event_type.clone())),
             None => Ok(decoded),
         }
-    }
-
-    /// What is passed over, as far as it is known.
-    fn skips(&self) -> Arc<Skips> {
-        Arc::clone(&self.skips.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads new decisions; true if there were some.
-    async fn learn_skips(&self) -> Result<bool, EngineError> {
-        let mut skips = Skips::clone(&self.skips());
-        let news = skips.learn(&*self.store).await?;
-        *self.skips.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(skips);
-        Ok(news)
     }
 }
 
@@ -123,16 +121,24 @@ impl Readers {
 }
 
 impl Projector {
+    /// Which of `streams` a projection leaves out, or one of its builds.
+    pub async fn left_out(&self, name: &str, streams: Vec<StreamName>) -> Result<Vec<StreamName>, DbError> {
+        if streams.is_empty() {
+            return Ok(vec![]);
+        }
+        let streams = streams.iter().map(StreamName::to_string).collect();
+        Ok(registry::left_out(&self.shared.db, name, streams).await?.into_iter().map(StreamName::stored).collect())
+    }
+
     /// The streams that builds of a projection leave out; those of the live build last.
     pub async fn parked(&self, name: &str) -> Result<Vec<ParkedStream>, EngineError> {
         let version = self.shared.projection(name)?.version;
-        self.shared.learn_skips().await?;
-        let skips = self.shared.skips();
+        self.shared.skips.learn(&*self.shared.store).await?;
         let builds = registry::builds(&self.shared.db).await?;
         let mut all = Vec::new();
         for build in builds.into_iter().filter(|build| build.id.name == name && build.version == version && build.parked > 0) {
             for parked in registry::parked(&self.shared.db, &build.id).await? {
-                let skipped = skips.contains(parked.poison.event);
+                let skipped = self.shared.skips.contains(parked.poison.event);
                 all.push(ParkedStream { build: build.id.build, state: build.state, parked, skipped });
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     db::Db,
     projection::{self, Projection},
 };
-use circolo_events::{EventStore, Position};
+use circolo_events::{EventStore, Position, Skips};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -245,7 +245,9 @@ async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>,
         changes: watch::Sender::new(0),
         down: watch::Sender::new(false),
         steering: Mutex::<Steering>::default(),
-        skips: Mutex::default(),
+        skips: Skips::default(),
+        skipped: watch::Sender::new(()),
+        mending: Mutex::default(),
         operators: tokio::sync::Mutex::default(),
         reports: Arc::default(),
         meters: Arc::default(),

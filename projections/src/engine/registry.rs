@@ -205,7 +205,7 @@ impl From<BuildRow> for Build {
     }
 }
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS projection_builds (name TEXT NOT NULL, build BIGINT NOT NULL, version BIGINT NOT NULL, \
      state TEXT NOT NULL, automatic BIGINT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT, \
      indexed BIGINT NOT NULL, reason TEXT, started BIGINT NOT NULL, PRIMARY KEY (name, build))",
@@ -222,6 +222,9 @@ const TABLES: [&str; 6] = [
     // How consumers fail, or failed the last time.
     "CREATE TABLE IF NOT EXISTS consumer_failures (name TEXT PRIMARY KEY, log_id TEXT NOT NULL, error TEXT NOT NULL, \
      since BIGINT NOT NULL, last BIGINT NOT NULL, times BIGINT NOT NULL, lasting BIGINT NOT NULL)",
+    // Events that a consumer could not deal with, as something cannot be read.
+    "CREATE TABLE IF NOT EXISTS consumer_aside (name TEXT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, \
+     PRIMARY KEY (name, log_id, position))",
 ];
 
 /// Makes the tables of the registry, if they are not there.
@@ -348,6 +351,12 @@ pub async fn parked(db: &Db, id: &BuildId) -> Result<Vec<Parked>, DbError> {
         since: row.since,
     });
     Ok(parked.collect())
+}
+
+/// Which of `streams` some build of `name` leaves out.
+pub async fn left_out(db: &Db, name: &str, streams: Vec<String>) -> Result<Vec<String>, DbError> {
+    const SQL: &str = "SELECT DISTINCT stream FROM projection_parked WHERE name = $1 AND stream = ANY($2)";
+    db.query(SQL, params![name, streams]).await
 }
 
 /// Forgets a build.

@@ -6,6 +6,7 @@ use super::{
     bulk::Bulk,
     lane::{Lane, LaneHandle},
     member::Member,
+    mend::Mender,
     registry::{self, Build, BuildId, Checkpoint, State, Switch},
     sample::Sampling,
     steering::{Limits, Task},
@@ -43,6 +44,10 @@ impl Reign {
         for group in plan.others {
             reign.build(group);
         }
+        // Whoever comes for something else, on the command line, is not kept by it.
+        if reign.shared.options.serving {
+            reign.spawn(Mender::new(Arc::clone(&reign.shared), reign.lane.clone(), Arc::clone(&reign.active)).run());
+        }
         Ok(reign)
     }
 
@@ -55,7 +60,7 @@ impl Reign {
 
     /// Begins to bring builds up and into the lane.
     pub fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &ids));
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active, &self.shared, &ids));
         self.spawn(async move {
             let _active = active;
             builds::run(shared, lane, ids).await;
@@ -70,7 +75,7 @@ impl Reign {
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
         let comparison = Comparison::begin(&self.shared, name, sampling).await?;
         let (send, receive) = oneshot::channel();
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(self, &[]));
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active, &self.shared, &[]));
         // A task of its own: it cleans up even if whoever asked has gone.
         self.spawn(async move {
             let _active = active;
@@ -94,17 +99,18 @@ impl Drop for Reign {
 }
 
 /// Counts one task while it lives, and holds the builds that it moves.
-struct Active {
+pub struct Active {
     count: Arc<watch::Sender<usize>>,
     shared: Arc<Shared>,
     task: Task,
 }
 
 impl Active {
-    fn new(reign: &Reign, moved: &[BuildId]) -> Self {
-        reign.active.send_modify(|count| *count += 1);
-        let task = reign.shared.hand_over(moved);
-        Self { count: Arc::clone(&reign.active), shared: Arc::clone(&reign.shared), task }
+    /// Counts a task that moves these builds.
+    pub fn new(count: &Arc<watch::Sender<usize>>, shared: &Arc<Shared>, moved: &[BuildId]) -> Self {
+        count.send_modify(|count| *count += 1);
+        let task = shared.hand_over(moved);
+        Self { count: Arc::clone(count), shared: Arc::clone(shared), task }
     }
 }
 

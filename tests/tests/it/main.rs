@@ -81,5 +81,6 @@ mod sellers;
 mod tailing;
 mod unmasking;
 mod unread_bodies;
+mod unreadable;
 mod upgrades;
 mod words;

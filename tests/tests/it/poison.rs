@@ -48,6 +48,20 @@ async fn status(op: &Actor) -> Value {
     builds.into_iter().rfind(|build| build["name"] == "questions").unwrap()
 }
 
+/// Waits until no read model leaves anything out.
+async fn mended(op: &Actor) {
+    let whole = async {
+        loop {
+            let builds = op.get("/v1/operator/projections").await.expect(200).items();
+            if builds.iter().all(|build| build["state"] != "building" && (build["state"] != "live" || build["incomplete"] == false)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, whole).await.unwrap();
+}
+
 async fn rebuild(world: &World, op: &Actor, body: Value) {
     op.post("/v1/operator/projections/rebuild", body).await.expect(202);
     world.app().projector().settled().await;
@@ -105,10 +119,10 @@ async fn what_cannot_be_read_is_parked_skipped_and_mended(world: World) {
     }
     let kept = world.signed_in("eve", "analyst").get("/v1/events?type=skip.decided").await.expect(200).items();
     assert_eq!((kept.len(), &kept[0]["data"]["event"], &kept[0]["data"]["reason"]), (2, &items[0]["event"], &Value::Null));
-    assert!(op.get(parked).await.expect(200).items().iter().all(|item| item["skipped"] == true));
-    assert_eq!(status(&op).await["incomplete"], true, "what is live is mended by a rebuild");
-    // Mended: complete, with what stands behind the skipped event.
+    // What is live is built anew by itself; whoever asks for it as well is given the same.
     rebuild(&world, &op, json!({})).await;
+    // Mended: complete, with what stands behind the skipped event.
+    mended(&op).await;
     assert_eq!(closed(&ann, &group).await, expected(true));
     let builds = op.get("/v1/operator/projections").await.expect(200).items();
     assert!(builds.iter().filter(|build| build["state"] == "live").all(|build| build["incomplete"] == false), "{builds:?}");

@@ -1,7 +1,8 @@
 //! A rolling upgrade with two real binaries: the next version prepares its read models beside the serving old one, then serves
 //! at once; the old one can come back. On Postgres both serve together.
 
-use circolo_events::DataLock;
+use circolo_domain::StreamName;
+use circolo_events::{Append, DataLock, EventStore, Expected, NewEvent, Postgres, Sqlite, postgres, sqlite};
 use circolo_tests::{
     postgres::fresh_schema,
     server::{Server, Storage, next_binary},
@@ -10,6 +11,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
+use uuid::Uuid;
 
 /// Long enough for anything on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -212,4 +214,129 @@ async fn a_read_model_in_postgres_is_prepared_by_one_program() {
     let held: i64 = sqlx::query_scalar("SELECT until FROM projection_leases WHERE name = 'feeds@2'").fetch_one(&mut admin).await.unwrap();
     assert_eq!(held, 0, "it is let go");
     old.kill().await;
+}
+
+/// The log, beside whoever uses it.
+async fn log(storage: &Storage) -> Box<dyn EventStore> {
+    match &storage.database {
+        Some(url) => Box::new(Postgres::connect(url, &postgres::Options::default(), Uuid::nil()).await.unwrap()),
+        None => Box::new(Sqlite::open(&storage.folder.join("log.sqlite"), &sqlite::Options::default(), Uuid::nil()).unwrap()),
+    }
+}
+
+/// Writes an event of a type that the next version alone knows, as its nodes would.
+async fn write_next(storage: &Storage, stream: String, event_type: &str, data: Value) {
+    let (log, stream) = (log(storage).await, StreamName::stored(stream));
+    let last = log.read(&stream, 0, 100).await.unwrap().pop().unwrap();
+    let id = Uuid::new_v5(&last.event.id, event_type.as_bytes());
+    let event = NewEvent { id, event_type: event_type.to_owned(), data: data.to_string(), ..last.event };
+    log.append(Append { stream, expected: Expected::Exact(last.revision), events: vec![event] }).await.unwrap();
+}
+
+impl Ann {
+    /// What is at `path`, and how it is answered.
+    async fn get(&self, server: &Server, path: &str) -> (u16, Value) {
+        let response = self.client.get(format!("{}{path}", server.url())).bearer_auth(&self.token).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Waits until what is at `path` is answered so, and `field` of it is this.
+    async fn finds(&self, server: &Server, path: &str, status: u16, field: &str, value: &Value) {
+        let mut last = Value::Null;
+        let found = async {
+            loop {
+                let (is, body) = self.get(server, path).await;
+                if is == status && body[field] == *value {
+                    return;
+                }
+                assert!(is != 500, "{path}: {body}");
+                last = json!([is, body]);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let outcome = tokio::time::timeout(PATIENCE, found).await;
+        assert!(outcome.is_ok(), "{path} never came to {status} with {field} {value}: {last}");
+    }
+
+    /// The server does not know what the next version wrote about question and group: they are closed, and all else is not.
+    async fn lacks(&self, server: &Server, group: &str, question: &str, other: &str) {
+        for thing in [format!("/v1/questions/{question}"), format!("/v1/groups/{group}")] {
+            self.finds(server, &thing, 503, "code", &json!("unreadable")).await;
+        }
+        self.finds(server, &format!("/v1/groups/{other}"), 200, "name", &json!("Brewers")).await;
+        for goes_on in ["/v1/me/feed", "/v1/groups", "/v1/changes?after=0"] {
+            let (status, body) = self.get(server, goes_on).await;
+            assert_eq!(status, 200, "{goes_on}: {body}");
+        }
+    }
+
+    /// The server knows it, and its read models hold it.
+    async fn knows(&self, server: &Server, group: &str, question: &str) {
+        self.finds(server, &format!("/v1/questions/{question}"), 200, "closed", &json!(true)).await;
+        self.finds(server, &format!("/v1/groups/{group}"), 200, "name", &json!("Next bakers")).await;
+        let answer = self.client.post(format!("{}/v1/questions/{question}/answers", server.url())).bearer_auth(&self.token);
+        let refused = answer.json(&json!({ "body": "Warm" })).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::CONFLICT, "it is closed");
+    }
+}
+
+/// A question and a group of which the next version has written, and a group of which it has not.
+async fn written_by_the_next(storage: &Storage, group: &str, question: &str) {
+    write_next(storage, format!("question-{question}"), "question.closed.v2", json!({})).await;
+    write_next(storage, format!("group-{group}"), "group.renamed.v2", json!({ "name": "Next bakers" })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_next_version_knows_costs_itself_until_it_comes_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    knows_more(Storage { folder: folder.path().join("data"), database: None }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_next_version_knows_costs_itself_until_it_comes_on_postgres() {
+    let Some(url) = fresh_schema().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    knows_more(Storage { folder: folder.path().join("data"), database: Some(url) }).await;
+}
+
+async fn knows_more(storage: Storage) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let next = tokio::task::spawn_blocking(next_binary).await.unwrap();
+    let old = Server::start(&storage).await;
+    let (ann, group, question) = begun(&old, &storage).await;
+    let other = json!({ "name": "Brewers", "privacy": "closed", "membership": "open" });
+    let other = ann.post(format!("{}/v1/groups", old.url()), "other", other).await.unwrap();
+    old.stop().await;
+    written_by_the_next(&storage, &group, &question).await;
+    // Back at the old version, and on to the next one: by itself it mends what the old one left out.
+    for _ in 0..2 {
+        let old = Server::start(&storage).await;
+        ann.lacks(&old, &group, &question, &other).await;
+        old.stop().await;
+        let new = Server::start_with(next, &storage).await;
+        ann.knows(&new, &group, &question).await;
+        new.stop().await;
+    }
+    storage.run_with(next, &["projections", "verify", "--all"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_newer_nodes_know_costs_itself_on_the_others() {
+    let Some(url) = fresh_schema().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let next = tokio::task::spawn_blocking(next_binary).await.unwrap();
+    let old = Server::start(&storage).await;
+    let (ann, group, question) = begun(&old, &storage).await;
+    let other = json!({ "name": "Brewers", "privacy": "closed", "membership": "open" });
+    let other = ann.post(format!("{}/v1/groups", old.url()), "other", other).await.unwrap();
+    let new = Server::start_with(next, &storage).await;
+    written_by_the_next(&storage, &group, &question).await;
+    ann.knows(&new, &group, &question).await;
+    ann.lacks(&old, &group, &question, &other).await;
+    old.stop().await;
+    ann.knows(&new, &group, &question).await;
+    new.stop().await;
+    storage.run_with(next, &["projections", "verify", "--all"]);
 }

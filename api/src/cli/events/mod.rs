@@ -6,6 +6,7 @@ mod create;
 mod export;
 mod import;
 mod schema;
+mod skip;
 mod tail;
 
 use clap::{Args, Subcommand};
@@ -32,6 +33,8 @@ enum Command {
     Import(import::Import),
     /// Print the JSON Schema of every event
     Schema(schema::Schema),
+    /// Pass over an event that cannot be read, from now on and for all who read the log
+    Skip(Box<skip::Skip>),
     /// Print events as they are recorded, one JSON object per line; personal text is null
     Tail(tail::Tail),
 }
@@ -45,6 +48,7 @@ impl Events {
             Command::Export(export) => export.run().await,
             Command::Import(import) => import.run().await,
             Command::Schema(schema) => schema.run(),
+            Command::Skip(skip) => skip.run().await,
             Command::Tail(tail) => tail.run().await,
         }
     }

@@ -13,7 +13,7 @@ use circolo_domain::page::PageStanding;
 use circolo_domain::stance::Stance;
 use circolo_domain::{AnswerId, Event, GroupId, PageId, question};
 use circolo_events::{Position, Recorded, Stored};
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -66,6 +66,11 @@ pub(super) struct View {
     pub parent: Option<Uuid>,
     /// Whether its revision is for them.
     pub follows: bool,
+}
+
+/// Whether this answer of the thing's own address keeps a change of it from the caller.
+fn hides(problem: &Problem) -> bool {
+    problem.status().is_client_error() || *problem == Problem::unreadable()
 }
 
 fn follows(by: &Stance) -> bool {
@@ -149,7 +154,7 @@ impl Reader<'_> {
             Readers::Content(_) if self.hides(change, recorded).await? => full(false, false),
             Readers::Content(content) => match self.reads(content, change, recorded).await {
                 Ok(view) => Ok(view),
-                Err(problem) if problem.status().is_client_error() => full(false, false),
+                Err(problem) if hides(&problem) => full(false, false),
                 Err(problem) => Err(problem),
             },
         }
@@ -177,7 +182,7 @@ impl Reader<'_> {
                 }
                 let reads = match questions::standing(self.app, self.caller.person(), id).await {
                     Ok(standing) => questions::reads(self.app, &standing, id, answer).await?,
-                    Err(problem) if problem.status().is_client_error() => false,
+                    Err(problem) if hides(&problem) => false,
                     Err(problem) => return Err(problem),
                 };
                 self.answers.insert(answer, reads);
@@ -189,17 +194,20 @@ impl Reader<'_> {
 
     async fn in_group(&mut self, group: GroupId, right: InGroup, recorded: &Recorded) -> Result<Shown, Problem> {
         let standing = self.standing(group).await?.clone();
-        if standing.allows(Action::See).is_err() {
+        if standing.allows(Action::See).is_err() || standing.whole().is_err() {
             return Ok(Shown::Hidden);
         }
-        let subject = match right.person() {
-            Some(person) => self.app.executor().load::<Membership>(&membership::stream(group, person)).await?.state,
-            None => std::sync::Arc::default(),
-        };
+        let mut subject = Arc::default();
+        if let Some(person) = right.person() {
+            // Of whom it cannot be read, nothing is taken for granted.
+            let loaded = self.app.executor().load_in_part::<Membership>(&membership::stream(group, person)).await?;
+            subject = if loaded.unread.is_some() { subject } else { loaded.state };
+        }
         Ok(right.shows(&standing, &subject, recorded.metadata.scope, recorded.recorded_at))
     }
 
     /// As at the thing's own address: an error if the caller may not read it. An edit is hidden from whoever does not read its words.
+    /// That something else of it cannot be read is told there, to whoever comes to read it anew.
     async fn reads(&self, content: Content, change: &Change, recorded: &Recorded) -> Result<View, Problem> {
         let Self { app, caller, .. } = self;
         let own = |author| caller.person() == Some(author);
@@ -209,22 +217,22 @@ impl Reader<'_> {
         };
         Ok(match content {
             Content::Comment(id) => {
-                let comments::Reached { by, comment, post } = comments::reach(app, caller.call(), id).await?;
+                let (comments::Reached { by, comment, post }, _) = comments::reach_in_part(app, caller.call(), id).await?;
                 full(&by, Some(post.id.0), own(comment.author) || follows(&by))
             }
             Content::Listing(id) => {
-                let (standing, seller) = listings::standing(app, caller.person(), id).await?;
+                let (standing, seller, _) = listings::standing_in_part(app, caller.person(), id).await?;
                 standing.allows(Action::Read)?;
                 let by = Stance::Group(standing);
                 full(&by, None, own(seller) || follows(&by))
             }
             Content::Post(id) => {
-                let posts::Reached { by, post, .. } = posts::reach(app, caller.call(), id).await?;
+                let (posts::Reached { by, post, .. }, _) = posts::reach_in_part(app, caller.call(), id).await?;
                 by.reads()?;
                 full(&by, None, own(post.author) || follows(&by))
             }
             Content::Question(id) => {
-                let standing = questions::standing(app, caller.person(), id).await?;
+                let (standing, _) = questions::standing_in_part(app, caller.person(), id).await?;
                 standing.allows(Action::Read)?;
                 let by = Stance::Group(standing);
                 full(&by, None, follows(&by))

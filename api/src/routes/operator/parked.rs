@@ -11,6 +11,7 @@ use circolo_domain::{
     Reason, StreamName, Timestamp,
     skip::{self, Skip},
 };
+use circolo_events::Stored;
 use circolo_projections::ParkedStream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -47,7 +48,7 @@ pub struct ParkedView {
     pub event_type: String,
     /// Why it cannot be read.
     pub error: String,
-    /// Whether it was decided to pass over it: the next rebuild then leaves nothing out because of it.
+    /// Whether it was decided to pass over it: the next build, which begins by itself, then leaves nothing out because of it.
     pub skipped: bool,
     /// Since when the stream is left out.
     #[schema(value_type = String, format = DateTime)]
@@ -99,6 +100,12 @@ pub fn skipping(parked: Vec<ParkedStream>, stream: &str, reason: Reason) -> Opti
     Some((skip::stream(poison.event), command))
 }
 
+/// The command that passes over an event of the log, and its stream.
+pub fn skipping_event(Stored { stream, event, .. }: Stored, reason: Reason) -> (StreamName, skip::Command) {
+    let decision = skip::stream(event.id);
+    (decision, skip::Command::SkipEvent { event: event.id, stream, event_type: event.event_type, reason })
+}
+
 /// The streams that a projection leaves out, and why.
 #[utoipa::path(
     get, path = "/operator/projections/{name}/parked", tag = "operator", params(("name" = String, Path,)),
@@ -109,7 +116,7 @@ async fn list_parked(State(app): State<App>, _: Operator, Path(name): Path<Strin
     Ok(Json(ParkedList { items }))
 }
 
-/// Pass over the event that keeps a stream parked: in every rebuild from now on. What is live stays as it is until it is rebuilt.
+/// Pass over the event that keeps a stream parked, on all nodes and from now on. What is live is built anew by itself.
 #[utoipa::path(
     post, path = "/operator/projections/{name}/parked/{stream}/skip", tag = "operator",
     params(("name" = String, Path,), ("stream" = String, Path,)), request_body = SkipEvent,
