@@ -140,6 +140,10 @@ async fn a_log_in_use_is_copied_and_its_rest_later() {
     let client = reqwest::Client::new();
     let person = client.post(format!("{}/v1/people", server.url())).bearer_auth(token).json(&serde_json::json!({ "display_name": "Ann" }));
     assert_eq!(person.send().await.unwrap().status(), 201);
+    // Its read models are there.
+    let ready = async || reqwest::get(format!("{}/health/ready", server.url())).await.unwrap().status() == 200;
+    let built = async { while !ready().await {} };
+    tokio::time::timeout(Duration::from_mins(1), built).await.unwrap();
     // Whoever serves a log takes no copy.
     let complaint = refused(&sqlite(&there), &from);
     assert!(complaint.contains("another circolo server or log writer is using"), "{complaint}");
