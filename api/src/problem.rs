@@ -275,9 +275,13 @@ impl From<DbError> for Problem {
             DbError::Building(building) => Self::try_later("projection_building", &error)
                 .with_details(json!({ "projection": building.projection, "progress": building.progress }))
                 .with_retry_after(5),
-            DbError::Moved | DbError::Deposed | DbError::Closed | DbError::Failed(_) | DbError::Refused(_) | DbError::Damaged(_) => {
-                unavailable("read models' database", &error)
-            }
+            DbError::Moved
+            | DbError::Deposed
+            | DbError::Closed
+            | DbError::Failed(_)
+            | DbError::Refused(_)
+            | DbError::Unfit(_)
+            | DbError::Damaged(_) => unavailable("read models' database", &error),
             DbError::Column(_) => Self::internal(&error),
         }
     }

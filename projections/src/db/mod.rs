@@ -74,6 +74,9 @@ pub enum DbError {
     /// The database does not take what it was given, and will not take it the next time.
     #[error("the read models' database refuses: {0}")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A value among what it was given is one that the database cannot hold: a character, a size.
+    #[error("the read models' database cannot hold what it was given: {0}")]
+    Unfit(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What the database holds is not what it wrote.
     #[error(
         "the read models' database is damaged: {0}; `circolo projections rebuild NAME` builds a read model anew from the log, and \
@@ -94,7 +97,7 @@ pub enum DbError {
 impl DbError {
     /// Does it lie in what is stored or in what is to be, so that no patience mends it?
     pub const fn is_lasting(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Damaged(_) | Self::Column(_))
+        matches!(self, Self::Refused(_) | Self::Unfit(_) | Self::Damaged(_) | Self::Column(_))
     }
 }
 

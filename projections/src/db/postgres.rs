@@ -244,6 +244,8 @@ fn failed(error: sqlx::Error) -> DbError {
     match code.as_deref() {
         // A page, an index, a file that is not what was written.
         Some("XX001" | "XX002" | "58P01") => DbError::Damaged(error.into()),
+        // Data that it cannot hold, and limits of the program, such as that of an index's rows.
+        Some(code) if ["22", "54"].iter().any(|values| code.starts_with(values)) => DbError::Unfit(error.into()),
         // Connections, rollbacks, resources, waits, the operator's hand, a server that takes no writes for now, the system.
         Some(code) if !["08", "25", "40", "53", "55", "57", "58", "F0"].iter().any(|passing| code.starts_with(passing)) => {
             DbError::Refused(error.into())

@@ -343,10 +343,10 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DbError
     let source = error.into();
     match code(&*source) {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => DbError::Damaged(source),
+        Some(ErrorCode::TooBig) => DbError::Unfit(source),
         Some(
             ErrorCode::ConstraintViolation
             | ErrorCode::TypeMismatch
-            | ErrorCode::TooBig
             | ErrorCode::ParameterOutOfRange
             | ErrorCode::Unknown
             | ErrorCode::InternalMalfunction

@@ -5,17 +5,19 @@
 //! complete, for the same reason.
 
 use super::{
-    EngineError, Shared, Tries, compute,
+    EngineError, Shared, Tries,
+    care::Care,
+    compute,
     ddl::FOLDED,
     decode::Decoded,
     member::Member,
     poison::{Poison, Readers},
     registry::{self, Checkpoint},
     steering::Pace,
-    step::{fold_all, is_lasting, stop, stop_readers},
+    step::{fold_all, is_lasting, park_refused, stop, stop_readers},
 };
 use crate::{
-    db::{Dialect, Sql, Urgency, Write},
+    db::{DbError, Dialect, Sql, Urgency, Write},
     params,
     value::{FromValues, Kind, Value},
 };
@@ -45,6 +47,11 @@ pub struct Bulk {
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
     pace: Pace,
+    care: Care,
+    /// Events that were folded and are not stored.
+    taken: usize,
+    /// The fold ended before its end.
+    careful: bool,
     /// Somebody is served from the same SQLite file, which has one writer.
     beside_lane: bool,
 }
@@ -52,7 +59,7 @@ pub struct Bulk {
 impl Bulk {
     /// Builds that all stand at `checkpoint`.
     pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
-        Self { members, checkpoint, pace: Pace::default(), beside_lane: false }
+        Self { members, checkpoint, pace: Pace::default(), care: Care::default(), taken: 0, careful: false, beside_lane: false }
     }
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
@@ -71,21 +78,33 @@ impl Bulk {
             drop(pages);
             let _ = reader.await;
             match outcome {
+                Ok(None) if self.begins_again(until) => {}
                 Ok(None) => return Ok(()),
                 // The reader ended there; those who do not read it go on behind it.
                 Ok(Some(poison)) => stop_readers(shared, &mut self.members, &poison).await?,
                 Err(error) => {
                     self.members.iter_mut().for_each(Member::clear);
-                    return Err(error);
+                    let taken = std::mem::take(&mut self.taken);
+                    match error {
+                        EngineError::Db(DbError::Unfit(reason)) if self.care.has_a_way(taken) => {
+                            self.care.takes(taken, &reason.to_string());
+                        }
+                        error => return Err(error),
+                    }
                 }
             }
         }
     }
 
+    /// Was a part of the way only folded, with care?
+    fn begins_again(&mut self, until: Position) -> bool {
+        std::mem::take(&mut self.careful) && self.checkpoint.position < until && !self.members.is_empty()
+    }
+
     /// How many events are read at once: few enough for the rate, and to take little of the memory.
     fn page(&self, shared: &Shared) -> usize {
         let page = shared.options.build_page.min((shared.memory(&self.members) / EVENT_SHARE).max(FEWEST));
-        Pace::page(shared.rate(&self.members), page)
+        self.care.limit(Pace::page(shared.rate(&self.members), page))
     }
 
     /// Notes which builds have nothing stored, not even by an interrupted flush: until the first flush, their rows are new.
@@ -134,11 +153,21 @@ impl Bulk {
             if self.members.is_empty() {
                 return Ok(None);
             }
+            self.taken += decoded.count;
+            self.care.meets(&decoded.events);
+            park_refused(shared, &mut self.members, self.care.refused()).await?;
             fold_all(shared, &mut self.members, &decoded, Urgency::Build).await?;
             to = decoded.checkpoint.unwrap_or(to);
             shared.built(&self.members, to.position, decoded.count, until);
-            if self.members.iter().map(Member::size).sum::<usize>() > shared.memory(&self.members) {
+            let full = self.members.iter().map(Member::size).sum::<usize>() > shared.memory(&self.members);
+            let enough = self.care.is_enough(self.taken);
+            if full || enough {
                 self.flush(shared, to).await?;
+            }
+            if enough && decoded.poison.is_none() {
+                // The next batch may be larger, and so may what is read for it.
+                self.careful = true;
+                return Ok(None);
             }
             poison = decoded.poison;
             self.pace.keep(shared, &self.members, decoded.count).await?;
@@ -162,6 +191,9 @@ impl Bulk {
         while at < self.members.len() {
             self.members[at].empty = false;
             let stored = self.flush_member(shared, at, to.position).await;
+            if matches!(stored, Err(EngineError::Db(DbError::Unfit(_)))) && self.care.has_a_way(self.taken) {
+                return stored;
+            }
             if !self.leaves(shared, at, &stored).await? {
                 stored?;
                 at += 1;
@@ -172,6 +204,8 @@ impl Bulk {
         for member in &mut self.members {
             member.checkpoint = to;
         }
+        self.taken = 0;
+        self.care.passed(shared.options.build_page);
         Ok(())
     }
 

@@ -35,8 +35,9 @@ pub fn decode(log: LogId, page: &Page, until: Option<Position>, readers: &Reader
         let category = stored.stream.category();
         if readers.read(category) {
             match stored.decode() {
+                // It may be one that can be read and not be stored.
+                _ if skips.contains(stored.event.id) => {}
                 Ok(event) => decoded.events.push(event),
-                Err(_) if skips.contains(stored.event.id) => {}
                 Err(error) => {
                     let poison = Poison {
                         position: stored.position,

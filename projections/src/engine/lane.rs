@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// What the lane is asked to do between two batches.
 pub enum Command {
     /// Takes builds along, from the lane's position on, and makes them live if they are to be.
-    Join(Convoy, Reply),
+    Join(Box<Convoy>, Reply),
     /// Makes a build live that moves along.
     Switch(BuildId, Reply),
     /// Leaves a build behind and removes it; `Nothing` if it does not move along.
@@ -37,7 +37,7 @@ pub struct LaneHandle(pub mpsc::Sender<Command>);
 impl LaneHandle {
     /// See [`Command::Join`].
     pub async fn join(&self, convoy: Convoy) -> Result<(), EngineError> {
-        self.ask(|reply| Command::Join(convoy, reply)).await
+        self.ask(|reply| Command::Join(Box::new(convoy), reply)).await
     }
 
     /// See [`Command::Switch`].
@@ -158,7 +158,7 @@ impl Lane {
 
     async fn obey(&mut self, command: Command) {
         let (outcome, reply) = match command {
-            Command::Join(convoy, reply) => (self.join(convoy).await, reply),
+            Command::Join(convoy, reply) => (self.join(*convoy).await, reply),
             Command::Switch(id, reply) => (self.switch(&id).await, reply),
             Command::Leave(id, reply) => (self.leave(&id).await, reply),
         };

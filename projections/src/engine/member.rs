@@ -234,7 +234,9 @@ pub enum FoldError {
 
 impl From<DbError> for FoldError {
     fn from(error: DbError) -> Self {
-        if error.is_lasting() { Self::Broken(error.to_string()) } else { Self::Engine(error.into()) }
+        // What cannot be held cannot be asked for either: the event is found that it comes from.
+        let broken = error.is_lasting() && !matches!(error, DbError::Unfit(_));
+        if broken { Self::Broken(error.to_string()) } else { Self::Engine(error.into()) }
     }
 }
 

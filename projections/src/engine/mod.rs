@@ -1,7 +1,7 @@
 //! The engine: feeds, builds, switches and verifies every read model, on both databases.
 //!
 //! - [`rows`], [`member`]: rows in memory, and the build they belong to
-//! - [`decode`]: a page of the log, each event decoded once for all its readers; [`poison`]: what cannot be decoded
+//! - [`decode`]: a page of the log, each event decoded once for all its readers; [`poison`]: what cannot be decoded, [`care`]: what cannot be stored
 //! - [`compute`]: where what keeps a processor busy is done
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
@@ -14,6 +14,7 @@
 
 pub mod builds;
 pub mod bulk;
+pub mod care;
 pub mod checkpoints;
 pub mod compute;
 pub mod damage;
@@ -273,7 +274,8 @@ impl Tries {
 
     /// Waits for the next time; the error itself if it passes by itself and others wait for that, or if it was the last time.
     pub async fn again(&mut self, error: DbError) -> Result<(), DbError> {
-        if self.left == 0 || !error.is_lasting() {
+        // What it cannot hold it will not hold the next time.
+        if self.left == 0 || !error.is_lasting() || matches!(error, DbError::Unfit(_)) {
             return Err(error);
         }
         self.left -= 1;

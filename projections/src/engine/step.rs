@@ -1,7 +1,9 @@
 //! One batch in one transaction: rows and checkpoint of several builds that stand at one position.
 
 use super::{
-    EngineError, Shared, compute,
+    EngineError, Shared,
+    care::Care,
+    compute,
     decode::Decoded,
     member::{FoldError, Member},
     poison::{Poison, Readers},
@@ -27,6 +29,7 @@ pub struct Convoy {
     pub scanned: Position,
     /// The last step ended in an error.
     doubtful: bool,
+    care: Care,
     /// Where steps were to lead of which it is not known that they were not stored: a commit may come late, after somebody looked.
     attempted: Vec<Checkpoint>,
 }
@@ -44,19 +47,29 @@ pub enum Step {
 
 impl Convoy {
     /// Builds that all stand at `checkpoint`.
-    pub const fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
-        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, attempted: Vec::new() }
+    pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
+        let care = Care::default();
+        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, care, attempted: Vec::new() }
     }
 
     /// Moves all builds over the next events, at most `limit` and not beyond `until`.
     ///
     /// After an error nothing or everything was stored; the next step finds out which.
     pub async fn step(&mut self, shared: &Shared, limit: usize, until: Option<Position>, urgency: Urgency) -> Result<Step, EngineError> {
-        self.settle(shared).await?;
-        self.doubtful = true;
-        let step = self.attempt(shared, limit, until, urgency).await?;
-        self.doubtful = false;
-        Ok(step)
+        loop {
+            self.settle(shared).await?;
+            self.doubtful = true;
+            let taken = self.care.limit(limit);
+            match self.attempt(shared, taken, until, urgency).await {
+                Err(EngineError::Db(DbError::Unfit(reason))) if self.care.has_a_way(taken) => self.care.takes(taken, &reason.to_string()),
+                outcome => {
+                    let step = outcome?;
+                    self.doubtful = false;
+                    self.care.passed(limit);
+                    return Ok(step);
+                }
+            }
+        }
     }
 
     async fn attempt(&mut self, shared: &Shared, limit: usize, until: Option<Position>, urgency: Urgency) -> Result<Step, EngineError> {
@@ -68,8 +81,10 @@ impl Convoy {
         let decoded = shared.decode(&page, until, &Readers::of(&self.members), urgency).await?;
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
+                self.care.meets(&decoded.events);
+                park_refused(shared, &mut self.members, self.care.refused()).await?;
                 fold_all(shared, &mut self.members, &decoded, urgency).await?;
-                if !self.store(shared, to, urgency).await? {
+                if !self.store(shared, to, limit, urgency).await? {
                     return Ok(Step::Stopped);
                 }
                 self.scanned = decoded.scanned.max(to.position);
@@ -86,8 +101,8 @@ impl Convoy {
         }
     }
 
-    /// Stores what is in memory and the checkpoint. If the database does not take what some builds hold, they have left instead.
-    async fn store(&mut self, shared: &Shared, to: Checkpoint, urgency: Urgency) -> Result<bool, EngineError> {
+    /// Stores what is in memory of `taken` events and the checkpoint. If the database does not take what some builds hold, they have left instead.
+    async fn store(&mut self, shared: &Shared, to: Checkpoint, taken: usize, urgency: Urgency) -> Result<bool, EngineError> {
         if self.members.is_empty() {
             self.checkpoint = to;
             return Ok(true);
@@ -108,6 +123,7 @@ impl Convoy {
         }
         match shared.db.write(writes, urgency).await {
             Ok(()) => self.moved(to),
+            Err(error @ DbError::Unfit(_)) if self.care.has_a_way(taken) => return Err(error.into()),
             Err(error) if error.is_lasting() => return self.part_with(shared, parts, error, urgency).await.map(|()| false),
             // It was most likely ourselves: the next step finds out.
             Err(DbError::Moved) if late => return Err(DbError::Failed("a step that seemed lost was stored after all".into()).into()),
@@ -214,6 +230,18 @@ pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Deco
                 members.remove(at);
             }
             Err(FoldError::Engine(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Parks what the database cannot hold, in all who read it; those who stop at such leave.
+pub async fn park_refused(shared: &Shared, members: &mut Vec<Member>, refused: &[Poison]) -> Result<(), EngineError> {
+    let now = (shared.options.clock)();
+    for poison in refused {
+        stop_readers(shared, members, poison).await?;
+        for member in members.iter_mut() {
+            member.park(std::slice::from_ref(poison), now);
         }
     }
     Ok(())

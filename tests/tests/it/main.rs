@@ -72,6 +72,7 @@ mod posts;
 mod private_files;
 mod questions;
 mod races;
+mod refusals;
 mod relaying;
 mod response_rates;
 mod restored;
