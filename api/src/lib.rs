@@ -33,6 +33,7 @@ mod listeners;
 pub mod listing;
 pub mod open;
 mod past;
+pub mod place;
 pub mod problem;
 pub mod rate;
 mod relay;

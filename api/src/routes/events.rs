@@ -6,12 +6,13 @@ use crate::{
     extract::Query,
     headers,
     listing::{Cursor, Limit, Listing},
+    place::Place,
     problem::Failures,
 };
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use circolo_domain::Timestamp;
@@ -165,7 +166,10 @@ async fn list_events(
         analyst.may_unmask()?;
     }
     let filter = query.filter();
-    let after = query.after.as_ref().map(|cursor| cursor.read("events")).transpose()?.map_or(Position::START, Position);
+    let after = match &query.after {
+        Some(cursor) => go_on(&app, cursor).await?,
+        None => Position::START,
+    };
     let end = end(app.store(), &filter).await?;
     if query.unmask {
         app.record_unmasking(&analyst, uri.query().unwrap_or_default()).await?;
@@ -179,7 +183,7 @@ async fn list_events(
         let after = filter.after(app.store(), after).await?;
         let page = read(&app, &filter, after, end, limit).await?;
         let items = page.events.into_iter().map(|stored| EventView::from(Line::new(stored, masked))).collect();
-        Listing { items, next: Some(Cursor::new("events", &page.scanned).into_text()) }.into_response()
+        Listing { items, next: Some(ending(&app, page.scanned).await?.into_text()) }.into_response()
     };
     for (name, value) in [(headers::LOG, log.to_string()), (headers::POSITION, end.to_string())] {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -187,6 +191,24 @@ async fn list_events(
         }
     }
     Ok(response)
+}
+
+/// The cursor of a page that ends at `position`; it names the log's history, where an event stands there.
+async fn ending(app: &App, position: Position) -> Result<Cursor, Problem> {
+    Ok(Cursor::new("events", &(position, Place::at(app, position).await?)))
+}
+
+/// Where the page before ended, if what stands there is what stood there.
+async fn go_on(app: &App, cursor: &Cursor) -> Result<Position, Problem> {
+    let (position, place): (Position, Option<String>) = cursor.read("events")?;
+    let Some(place) = place else { return Ok(position) };
+    let stands = Place::at(app, position).await?.map(|place| place.to_string());
+    if stands.is_some_and(|stands| stands == place) {
+        return Ok(position);
+    }
+    let detail =
+        "something else stands where this page ended: it is another log, or it was restored from an older copy; read on with from=";
+    Err(Problem::new(StatusCode::CONFLICT, "other_history", detail))
 }
 
 fn wants_lines(headers: &HeaderMap) -> bool {

@@ -19,7 +19,11 @@ impl Person {
     }
 
     async fn changes(&self, server: &Server, query: &str) -> (StatusCode, Value) {
-        let request = self.client.get(format!("{}/v1/changes{query}", server.url()));
+        self.get(server, &format!("/v1/changes{query}")).await
+    }
+
+    async fn get(&self, server: &Server, path: &str) -> (StatusCode, Value) {
+        let request = self.client.get(format!("{}{path}", server.url()));
         let answer = request.bearer_auth(&self.token).send().await.unwrap();
         (answer.status(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
     }
@@ -60,6 +64,8 @@ async fn a_follower_of_a_log_that_was_restored_and_has_gone_on_is_told_where_to_
         ann.group(&server, name).await;
     }
     let late = ann.here(&server).await;
+    let eve = Person { client: Client::new(), token: storage.token("eve", "analyst") };
+    let cursor = eve.get(&server, "/v1/events?limit=100").await.1["next"].as_str().unwrap().to_owned();
     server.stop().await;
     fs::remove_dir_all(&data).unwrap();
     copy(&kept, &data);
@@ -74,6 +80,12 @@ async fn a_follower_of_a_log_that_was_restored_and_has_gone_on_is_told_where_to_
     let (status, problem) = ann.changes(&server, &format!("?after={late}")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("other_history")));
     assert_eq!(problem["details"]["next"], json!(ann.here(&server).await));
+    // Whoever reads the events themselves, page by page, is told as well.
+    let (status, problem) = eve.get(&server, &format!("/v1/events?after={cursor}")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("other_history")));
+    let (_, page) = eve.get(&server, "/v1/events?limit=3").await;
+    let (status, _) = eve.get(&server, &format!("/v1/events?after={}", page["next"].as_str().unwrap())).await;
+    assert_eq!(status, StatusCode::OK);
     let (_, all) = ann.changes(&server, &format!("?after={early}&limit=100")).await;
     let told = all["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "group").count();
     assert_eq!(told, 4, "{all}");

@@ -1,10 +1,7 @@
 //! The feed as server-sent events: one event per change, its id the place to resume from.
 
-use super::{
-    place::Place,
-    reader::{Batch, follow},
-};
-use crate::{App, Problem, caller::MaybeCaller, listeners, rate::Asker, routes::changes::ChangeView};
+use super::reader::{Batch, follow};
+use crate::{App, Problem, caller::MaybeCaller, listeners, place::Place, rate::Asker, routes::changes::ChangeView};
 use axum::response::{
     IntoResponse, Response,
     sse::{Event, Sse},

@@ -2,10 +2,8 @@
 //!
 //! - `reader`: walks along the log with the caller's rights
 //! - `live`: the same as server-sent events
-//! - `place`: where in the log, and in which history of it
 
 mod live;
-mod place;
 mod reader;
 
 use crate::{
@@ -14,6 +12,7 @@ use crate::{
     extract::{Json, Query},
     headers,
     listing::Limit,
+    place::Place,
     problem::Failures,
     rate::Asker,
 };
@@ -29,7 +28,6 @@ use circolo_domain::{
     stance::Voice,
 };
 use circolo_events::{LogId, Recorded};
-use place::Place;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};

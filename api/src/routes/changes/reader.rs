@@ -1,9 +1,10 @@
 //! Reads the log on for one caller: what they may learn of now, nothing skipped.
 
-use super::{ChangeView, Told, place::Place};
+use super::{ChangeView, Told};
 use crate::{
     App, Problem,
     caller::MaybeCaller,
+    place::Place,
     routes::{comments, groups, listings, posts, questions},
 };
 use circolo_domain::access::{Action, Origin, Standing};

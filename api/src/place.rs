@@ -1,4 +1,4 @@
-//! Places in the feed: a position, and a mark of the event that stands there.
+//! Places in the log, as clients follow it: a position, and a mark of the event that stands there.
 //!
 //! A log that was restored from an older copy goes on with other events at the positions of those it lost. Whoever followed it to one of
 //! them would miss what came before: the mark tells the two histories apart.
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 /// A place, as clients keep it: `0`, or position and mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
+    /// Where in the log.
     pub position: Position,
     mark: u64,
 }
