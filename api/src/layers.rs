@@ -17,6 +17,7 @@ use axum::{
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -122,6 +123,24 @@ pub(crate) async fn time_limit(State(app): State<App>, request: Request, next: m
         Ok(response) => response,
         Err(_) => Problem::try_later("timeout", "the request took too long").into_response(),
     }
+}
+
+/// Answers of "not found" leave at whole steps of time only: longer than it takes to find out that there is nothing, and than to find out that
+/// somebody may not know of what there is.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Keeps back that something is not found until the next [`STEP`], so that nobody learns by the time whether a thing is there: what is in
+/// memory, in the log, and nowhere are told in different times.
+pub(crate) async fn in_step(request: Request, next: middleware::Next) -> Response {
+    // Where there is no connection, as in tests, nobody measures.
+    let measured = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    if measured && response.status() == StatusCode::NOT_FOUND {
+        let steps = begun.elapsed().as_nanos() / STEP.as_nanos() + 1;
+        tokio::time::sleep_until(begun + STEP * u32::try_from(steps).unwrap_or(1)).await;
+    }
+    response
 }
 
 /// Checks the token, if there is one, and how often its owner asks. A token that does not hold is refused whatever is asked.

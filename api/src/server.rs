@@ -67,6 +67,7 @@ pub fn router(app: &App) -> Router {
     let (resources, openapi) = described().split_for_parts();
     // Layers stand together where they can: each that stands by itself would be a box more to clone for every request.
     let known = ServiceBuilder::new()
+        .layer(middleware::from_fn(layers::in_step))
         .layer(middleware::from_fn_with_state(app.clone(), layers::authenticate))
         .layer(middleware::from_fn_with_state(app.clone(), whole::read_to_end))
         .layer(middleware::from_fn_with_state(app.clone(), relay::relay));

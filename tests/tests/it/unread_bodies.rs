@@ -121,3 +121,26 @@ async fn a_body_that_does_not_come_ends_alike() {
     assert_eq!(answers[0], answers[1]);
     assert!(answers[0].status == 503 && answers[0].body.contains("\"code\":\"timeout\""), "{:?}", answers[0]);
 }
+
+/// What was never asked for has to be looked for in the log; what others use is in memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_group_is_not_told_from_a_made_up_one_by_the_time() {
+    const STEP: Duration = Duration::from_millis(10);
+    let secret = Secret::kept().await;
+    let client = reqwest::Client::new();
+    let (mut known, mut unknown) = (vec![], vec![]);
+    for number in 0..100_u128 {
+        for (times, id) in [(&mut known, secret.group.clone()), (&mut unknown, uuid::Uuid::from_u128(number).to_string())] {
+            let request = client.get(format!("{}/v1/groups/{id}", secret.server.url())).bearer_auth(&secret.stranger);
+            let begun = tokio::time::Instant::now();
+            assert_eq!(request.send().await.unwrap().status(), 404);
+            times.push(begun.elapsed());
+        }
+    }
+    for times in [&mut known, &mut unknown] {
+        times.sort();
+        assert!(times[0] >= STEP, "an answer came before its time: {:?}", times[0]);
+    }
+    let (known, unknown) = (known[50], unknown[50]);
+    assert!(known.abs_diff(unknown) < STEP / 2, "in the middle, {known:?} and {unknown:?}");
+}
