@@ -119,19 +119,21 @@ async fn what_cannot_be_read_is_parked_skipped_and_mended(world: World) {
     }
     let kept = world.signed_in("eve", "analyst").get("/v1/events?type=skip.decided").await.expect(200).items();
     assert_eq!((kept.len(), &kept[0]["data"]["event"], &kept[0]["data"]["reason"]), (2, &items[0]["event"], &Value::Null));
-    // What is live is built anew by itself; whoever asks for it as well is given the same.
-    rebuild(&world, &op, json!({})).await;
-    // Mended: complete, with what stands behind the skipped event.
+    // What is live is built anew by itself: complete, with what stands behind the skipped event.
     mended(&op).await;
     assert_eq!(closed(&ann, &group).await, expected(true));
     let builds = op.get("/v1/operator/projections").await.expect(200).items();
     assert!(builds.iter().filter(|build| build["state"] == "live").all(|build| build["incomplete"] == false), "{builds:?}");
     assert_eq!(different(&world, &op).await, 0);
     // Nothing is left to be alarmed about, though the build before is kept with what it left out.
-    assert!(builds.iter().any(|build| build["state"] == "old" && build["parked_streams"] == 2), "{builds:?}");
+    assert!(builds.iter().any(|build| build["state"] == "old" && build["parked_streams"] != 0), "{builds:?}");
     let figures = String::from_utf8(op.get("/metrics").await.expect(200).bytes.to_vec()).unwrap();
     let parked = figures.lines().filter(|line| line.starts_with("circolo_projection_parked_streams{"));
     assert!(parked.clone().count() > 5 && parked.clone().all(|line| line.ends_with(" 0")), "{figures}");
+    // Whoever asks for it as well is given the same.
+    rebuild(&world, &op, json!({})).await;
+    mended(&op).await;
+    assert_eq!(closed(&ann, &group).await, expected(true));
     // Reactions waited for the decisions, and go on.
     world.settled().await;
 }
