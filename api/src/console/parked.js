@@ -15,7 +15,7 @@ async function skip(name, one, button) {
   button.disabled = true;
   try {
     await post(`${path(name)}/${encodeURIComponent(one.stream)}/skip`, { reason: form.get("reason") });
-    say(`The event of ${one.stream} is passed over: rebuild ${name} to complete it.`);
+    say(`The event of ${one.stream} is passed over: ${name} is built anew by itself.`);
     shown = "";
   } catch (error) {
     button.disabled = false;
