@@ -1,4 +1,4 @@
-//! Events that cannot be read: their streams are parked, all others go on; they are skipped with a reason, and mended by a rebuild.
+//! Events that cannot be read: their streams are parked, all others go on; they are skipped with a reason, and the read models mend themselves.
 
 use circolo_domain::StreamName;
 use circolo_events::{Append, Expected, Metadata, NewEvent};
