@@ -145,7 +145,7 @@ fn what_a_stored_event_holds_beside_stays_where_it_stands() {
 #[test]
 fn a_group_keeps_its_name_to_itself_only_where_that_is_asked() {
     let named = Event::from(crate::group::Event::Renamed { name: crate::testing::communal("Andes") });
-    assert_eq!(part(&named, Mask::Persons), Parted { facts: named.encode(), texts: vec![] });
+    assert_eq!(part(&named, Mask::Persons), Parted { whole: named.encode(), facts: named.encode(), texts: vec![] });
     assert_eq!(values(&part(&named, ALL)), [("/name", "\"Andes\"")]);
 }
 

@@ -3,7 +3,7 @@
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
 //! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
 //! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
-//! - [`execute`]: a command on its way from state to decision to append; [`others`]: where other nodes write, too
+//! - [`execute`]: a command on its way from state to decision to append; [`envelope`]: what is written of it; [`others`]: where other nodes write, too
 //! - [`check`]: whether a log is as it was written
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
@@ -14,6 +14,7 @@
 
 mod batch;
 pub mod check;
+pub mod envelope;
 pub mod execute;
 mod in_flight;
 #[cfg(feature = "kurrentdb")]

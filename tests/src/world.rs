@@ -20,6 +20,7 @@ use circolo_domain::{Span, Timestamp, testing::NOON};
 use circolo_events::{
     EventStore, Memory, Position, Postgres, Sqlite, postgres,
     reactions::{self, CheckpointStore, Failure, MemoryCheckpoints, ReactionError},
+    sealing::{KeyStore, Keyring, Random, SealedLog, Source, keyring, store},
     sqlite,
 };
 use circolo_projections::Db;
@@ -27,6 +28,7 @@ use clap::Parser;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -170,6 +172,7 @@ impl World {
     }
 
     async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, kept: Kept) -> Self {
+        let store = if store.sealing().is_some() { store } else { sealed(store, kept.0.path()).await };
         let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
@@ -259,6 +262,18 @@ impl World {
     pub fn anonymous(&self) -> Actor {
         Actor::new(self.door.clone(), None)
     }
+}
+
+/// A log behind keys that are in memory, with the installation key in `folder`.
+pub async fn sealed(log: Arc<dyn EventStore>, folder: &Path) -> Arc<dyn EventStore> {
+    let keys: Arc<dyn KeyStore> = Arc::new(store::Sqlite::in_memory().unwrap());
+    Arc::new(SealedLog::new(log, Arc::new(keyring(keys, folder).await), Random::system()))
+}
+
+/// The keys in `store` under the installation key in `folder`.
+pub async fn keyring(store: Arc<dyn KeyStore>, folder: &Path) -> Keyring {
+    let (source, clock) = (Source::in_folder(folder), circolo::clock::system());
+    Keyring::open(store, source, clock, Random::system(), &keyring::Options::default()).await.unwrap()
 }
 
 async fn sqlite_views(dir: &TempDir) -> Db {

@@ -1,7 +1,9 @@
 //! `circolo serve`: the server, from its first start to its orderly end.
 
 use anyhow::Context;
-use circolo::{auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, server, telemetry};
+use circolo::{
+    auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, sealed, server, telemetry,
+};
 use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -32,6 +34,10 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
     let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
     let told = told()?;
+    let counting = running.app().store().sealing().map(|log| {
+        let (kept, keys) = (Arc::clone(log.kept()), Arc::clone(log.keys().store()));
+        tokio::spawn(async move { sealed::tell_tally(&*kept, &*keys).await })
+    });
     welcome(&config, &listener, metrics_listener.as_ref(), first_start)?;
 
     // Samples of histograms are kept until somebody asks for them or this runs.
@@ -51,6 +57,9 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     };
     tokio::join!(server::serve(running.app(), listener, metrics_listener, stopped), waiting);
     upkeep.abort();
+    if let Some(counting) = counting {
+        counting.abort();
+    }
     running.shutdown().await;
     tracing::info!("stopped");
     held.release().await;

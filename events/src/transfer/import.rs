@@ -6,8 +6,9 @@
 use super::{
     Line,
     copy::{APPEND, difference},
+    owning::{self, Owning},
 };
-use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules};
+use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules, sealing::places::NoPlace};
 use circolo_domain::{DecodeError, Event, skip};
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,6 +99,9 @@ pub enum Fault {
     /// The log knows each id once.
     #[error("the event id {0} stands on a line before as well")]
     Twice(Uuid),
+    /// It says of a text whose it is, and there is none.
+    #[error("`owners` of the event names a text that is not there: {0}")]
+    Owners(NoPlace),
     /// No text of ours has such.
     #[error("a text holds the control character U+{:04X}", u32::from(*.0))]
     Control(char),
@@ -131,15 +135,15 @@ pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMu
         return Err(ImportError::NotEmpty);
     }
     let (events, streams) = check(path, IDS, &mut progress)?;
-    let mut lines = Lines::open(path)?;
+    let (mut lines, mut owning) = (Lines::open(path)?, Owning::default());
     if partial {
-        pass_over(store, &mut lines, &mut progress).await?;
+        pass_over(store, &mut lines, &mut owning, &mut progress).await?;
     } else {
         store.set_partial(true).await.map_err(ImportError::Mark)?;
     }
     let mut batch = Batch::default();
     while let Some((number, line)) = lines.next::<Line>(&mut progress)? {
-        batch.add(number, line.into());
+        batch.add(number, owning.own(line.into()));
         if batch.events >= BATCH {
             std::mem::take(&mut batch).write(store).await?;
         }
@@ -197,14 +201,19 @@ fn look_for_twins(path: &Path, of_part: impl Fn(Uuid) -> bool) -> Result<(), Imp
 }
 
 /// Passes over the lines that the log holds, from an import that was interrupted.
-async fn pass_over(store: &dyn EventStore, lines: &mut Lines, progress: &mut impl FnMut(u64)) -> Result<(), ImportError> {
+async fn pass_over(
+    store: &dyn EventStore,
+    lines: &mut Lines,
+    owning: &mut Owning,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), ImportError> {
     let mut after = Position::START;
     loop {
         let page = store.read_all(after, PAGE).await.map_err(ImportError::Log)?;
         for held in &page.events {
             let next: Option<(u64, Line)> = lines.next(progress)?;
             let what = match next {
-                Some((_, line)) => difference(&line.into(), held),
+                Some((_, line)) => difference(&owning.own(line.into()), held),
                 None => Some("presence"),
             };
             if let Some(what) = what {
@@ -272,6 +281,7 @@ impl Check {
             return Err(Fault::Masked);
         }
         let stored = Stored::from(line);
+        owning::check(&stored.event).map_err(Fault::Owners)?;
         match stored.decode().map(|recorded| recorded.event) {
             Ok(Event::Skip(skip::Event::Decided { event, .. })) => drop(self.unread.remove(&event)),
             Ok(_) => {}

@@ -25,11 +25,16 @@ use uuid::Uuid;
 /// A log of some hundred or thousand simulated events.
 pub async fn history(seed: u64, events: u64) -> Arc<dyn EventStore> {
     let store: Arc<dyn EventStore> = Arc::new(Memory::new(Uuid::from_u128(9)));
+    simulated(&*store, seed, events).await;
+    store
+}
+
+/// Writes one into `store`.
+pub async fn simulated(store: &dyn EventStore, seed: u64, events: u64) {
     let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
     let options = simulate::Options { people: 30, groups: 4, pages: 3, days: 20, events, seed, start };
     let person = |n: usize| PersonId(Uuid::new_v5(&Uuid::NAMESPACE_OID, &n.to_be_bytes()));
-    simulate::simulate(&*store, options, person, |_| ()).await.unwrap();
-    store
+    simulate::simulate(store, options, person, |_| ()).await.unwrap();
 }
 
 pub fn subject(store: &dyn EventStore, filter: Filter, masked: bool) -> Subject {
@@ -42,7 +47,7 @@ async fn ndjson(store: &dyn EventStore, subject: Subject, path: &Path) -> Result
 }
 
 /// The lines of an unmasked export, as they are.
-async fn exported(store: &dyn EventStore, folder: &TempDir, name: &str) -> Vec<String> {
+pub async fn exported(store: &dyn EventStore, folder: &TempDir, name: &str) -> Vec<String> {
     let path = folder.path().join(name);
     ndjson(store, subject(store, Filter::default(), false), &path).await.unwrap();
     fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()

@@ -76,6 +76,7 @@ mod refusals;
 mod relaying;
 mod response_rates;
 mod restored;
+mod sealed;
 mod search;
 mod secrecy;
 mod sellers;

@@ -57,8 +57,12 @@ impl Site {
     /// What is asked for in the measurements, and the statements behind it. Builds the read models if they are not there yet.
     pub async fn plan(&self) -> Result<(Paths, Plan)> {
         let Storage { folder, database } = &self.storage;
-        let storage =
-            config::Storage { folder: config::DataFolder { data: folder.clone() }, log: database.clone(), views: database.clone() };
+        let storage = config::Storage {
+            folder: config::DataFolder { data: folder.clone() },
+            log: database.clone(),
+            views: database.clone(),
+            keys: config::KeyStorage::default(),
+        };
         let opened = storage.open(&clock::fresh_ids()).await?;
         let sent = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&sent);
