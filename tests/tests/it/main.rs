@@ -5,6 +5,7 @@ mod access;
 mod adapters;
 mod allowances;
 mod as_of;
+mod audiences;
 mod backend;
 mod bad_input;
 mod changes;
