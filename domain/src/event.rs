@@ -134,6 +134,7 @@ aggregates! {
     Post(post::Post),
     Question(question::Question),
     Reaction(reaction::Reaction),
+    Salt(salt::Salt),
     Skip(skip::Skip),
     Unmasking(unmasking::Unmasking),
     Username(username::Username),

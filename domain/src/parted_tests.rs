@@ -37,6 +37,7 @@ const OWNERS: &[(&str, TextOwner)] = &[
     ("post.written.v1", TextOwner::Page(PageId(Uuid::from_u128(0x50)))),
     ("question.answered.v1", TextOwner::Person(person(2))),
     ("question.posted.v1", TextOwner::Person(person(1))),
+    ("salt.drawn.v1", TextOwner::Installation),
     ("skip.decided.v1", TextOwner::Audit(2026)),
     ("unmasking.recorded.v1", TextOwner::Audit(2026)),
 ];

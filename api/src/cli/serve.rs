@@ -4,6 +4,7 @@ use anyhow::Context;
 use circolo::{
     auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, sealed, server, telemetry,
 };
+use circolo_events::{People, sealing::Random};
 use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -24,7 +25,8 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
         None => None,
     };
     let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
-    let auth = Auth::new(keys, foreign, clock.clone());
+    let people = People::begin(&*opened.store, &Random::system(), ids(), clock()).await?;
+    let auth = Auth::new(keys, foreign, people, clock.clone());
     let http = config.http.clone();
     let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
     let url = url.trim_end_matches('/').to_owned();

@@ -96,7 +96,7 @@ pub struct EventView {
     /// What is known beside the facts.
     #[schema(value_type = Option<EventMetadata>)]
     metadata: Option<Box<RawValue>>,
-    /// Whether names and free text of persons were replaced by null.
+    /// Whether names and free text of persons were replaced by null. The salt of person ids always is.
     masked: bool,
     /// Whose the texts are, by JSON pointers into `data`: `person-...`, `page-...`. Only where they are not masked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -192,7 +192,7 @@ async fn list_events(
         let limit = query.limit.unwrap_or_default().get();
         let after = filter.after(app.store(), after).await?;
         let page = read(&*log_of(&app, masked), &filter, after, end, limit).await?;
-        let items = page.events.into_iter().map(|stored| EventView::from(Line::new(stored, masked))).collect();
+        let items = page.events.into_iter().map(|stored| EventView::from(Line::told(stored, masked))).collect();
         Listing { items, next: Some(ending(&app, page.scanned).await?.into_text()) }.into_response()
     };
     for (name, value) in [(headers::LOG, log.to_string()), (headers::POSITION, end.to_string())] {
@@ -300,7 +300,7 @@ impl Lines {
     fn text(events: Vec<Stored>, masked: bool) -> io::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(events.len() * 400);
         for stored in events {
-            serde_json::to_writer(&mut text, &EventView::from(Line::new(stored, masked)))?;
+            serde_json::to_writer(&mut text, &EventView::from(Line::told(stored, masked)))?;
             text.push(b'\n');
         }
         Ok(text)

@@ -6,8 +6,10 @@
 use super::{
     Line,
     copy::{APPEND, difference},
+    line::is_of_salt,
     owning::{self, Owning},
 };
+use crate::people::{SaltError, is_new, salt_in};
 use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules, sealing::places::NoPlace};
 use circolo_domain::{DecodeError, Event, skip};
 use serde::Deserialize;
@@ -19,7 +21,7 @@ use std::{
     io::{self, BufRead, BufReader},
     path::Path,
 };
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 /// Events per call of [`EventStore::append_many`].
 const BATCH: usize = 64_000;
@@ -34,6 +36,12 @@ pub enum ImportError {
     /// There is history already.
     #[error("the log holds events already; a history is imported into an empty log only")]
     NotEmpty,
+    /// There is no history, but a salt.
+    #[error(
+        "a server has started on this log, which has a salt of its own for the ids of people since then: that of a history cannot take \
+         its place; import into a log on which no server has started, and start it then"
+    )]
+    Begun,
     /// The file.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
@@ -86,6 +94,15 @@ pub enum Fault {
     /// The domain does not know it.
     #[error(transparent)]
     Decode(DecodeError),
+    /// The salt is not what it has to be.
+    #[error("{0}; a server never tells it, so export where the data are, without --url")]
+    Salt(SaltError),
+    /// The salt is missing.
+    #[error(
+        "the id of this person was made with a salt, which does not stand on a line before; without it nobody could sign in: a history is \
+         whole, so export it without filters"
+    )]
+    NoSalt,
     /// Something before it is missing, or it is there twice.
     #[error("{stream} goes on with revision {expected}, not {found}: a history is whole, so export it without filters")]
     Revision {
@@ -131,8 +148,8 @@ pub struct Imported {
 /// more often if it is very long.
 pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMut(u64)) -> Result<Imported, ImportError> {
     let partial = store.is_partial().await.map_err(ImportError::Log)?;
-    if !partial && store.head().await.map_err(ImportError::Log)? != Position::START {
-        return Err(ImportError::NotEmpty);
+    if !partial {
+        is_empty(store).await?;
     }
     let (events, streams) = check(path, IDS, &mut progress)?;
     let (mut lines, mut owning) = (Lines::open(path)?, Owning::default());
@@ -151,6 +168,14 @@ pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMu
     batch.write(store).await?;
     store.set_partial(false).await.map_err(ImportError::Mark)?;
     Ok(Imported { events, streams, head: store.head().await.map_err(ImportError::Log)? })
+}
+
+/// Refuses a log that holds anything.
+async fn is_empty(store: &dyn EventStore) -> Result<(), ImportError> {
+    if store.head().await.map_err(ImportError::Log)? == Position::START {
+        return Ok(());
+    }
+    Err(if is_new(store).await.map_err(ImportError::Log)? { ImportError::Begun } else { ImportError::NotEmpty })
 }
 
 /// Checks every line; how many events and streams there are. At most `ids` ids are held at once.
@@ -273,6 +298,8 @@ struct Check {
     position: Position,
     /// Events that cannot be read and on which lines; the decision to pass over one stands behind it.
     unread: HashMap<Uuid, (u64, DecodeError)>,
+    /// Whether the salt of person ids has come.
+    salted: bool,
 }
 
 impl Check {
@@ -284,7 +311,14 @@ impl Check {
         owning::check(&stored.event).map_err(Fault::Owners)?;
         match stored.decode().map(|recorded| recorded.event) {
             Ok(Event::Skip(skip::Event::Decided { event, .. })) => drop(self.unread.remove(&event)),
+            Ok(event @ Event::Salt(_)) => {
+                salt_in(&event).map_err(Fault::Salt)?;
+                self.salted = true;
+            }
+            Ok(Event::Person(_)) if !self.salted && stored.stream.id().is_some_and(is_salted) => return Err(Fault::NoSalt),
             Ok(_) => {}
+            // Nothing may pass over it.
+            Err(error) if is_of_salt(&stored) => return Err(Fault::Decode(error)),
             Err(error) => drop(self.unread.insert(stored.event.id, (number, error))),
         }
         let stream = stored.stream.to_string();
@@ -305,6 +339,11 @@ impl Check {
         }
         rules::check(&Append { stream, expected: Expected::NoStream, events: vec![event] }).map_err(Fault::Rule)
     }
+}
+
+/// Whether a person's id was made with a salt: those of before have another version.
+fn is_salted(id: Uuid) -> bool {
+    id.get_version_num() == 8 && id.get_variant() == Variant::RFC4122
 }
 
 /// A control character, other than those that end lines and cells, in a text of `json`. Databases refuse some, and nothing here writes

@@ -7,7 +7,7 @@ use crate::{
         metadata::{Parts, with_sum},
     },
 };
-use circolo_domain::{Event, StreamName, Timestamp, masked};
+use circolo_domain::{Decider, Event, StreamName, Timestamp, masked, salt::Salt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -50,6 +50,12 @@ impl Line {
         if masked { Self::masked(stored) } else { Self::whole(stored) }
     }
 
+    /// The event as a server tells it: the salt of person ids is told to nobody, whoever asks.
+    pub fn told(stored: Stored, masked: bool) -> Self {
+        let secret = is_of_salt(&stored);
+        Self::new(stored, masked || secret)
+    }
+
     /// The event with null for every personal text and what closed and secret groups say of themselves. What is masked is an event
     /// as its log keeps it, whose boxes are unopened: [`crate::store::kept`].
     pub fn masked(mut stored: Stored) -> Self {
@@ -87,6 +93,12 @@ impl From<Line> for Stored {
         let event = NewEvent { id: line.id, event_type: line.event_type, data, metadata, recorded_at: line.recorded_at, texts };
         Self { position: line.position, stream: line.stream, revision: line.revision, event, shut: None }
     }
+}
+
+/// Whether an event is about the salt of person ids, readable or not.
+pub(super) fn is_of_salt(stored: &Stored) -> bool {
+    let category = stored.event.event_type.split_once('.').map(|(category, _)| category);
+    stored.stream.category() == Salt::CATEGORY || category == Some(Salt::CATEGORY)
 }
 
 /// The payload with null for every personal text, and for what a group says of itself unless it was public with this event. Where texts
@@ -160,6 +172,27 @@ mod tests {
         let line = serde_json::to_string(&Line::whole(event.clone())).unwrap();
         assert!(line.ends_with(r#""masked":false,"owners":{"/title":"person-ann"}}"#), "{line}");
         assert_eq!(Stored::from(serde_json::from_str::<Line>(&line).unwrap()), event);
+    }
+
+    #[test]
+    fn what_a_server_tells_holds_no_salt_whatever_is_asked() {
+        let told = |stream: &str, event_type: &str, data: &str, masked| {
+            let mut event = stored(data);
+            (event.stream, event.event.event_type) = (StreamName::stored(stream), event_type.to_owned());
+            serde_json::to_value(Line::told(event, masked)).unwrap()
+        };
+        let salt = r#"{"salt":"QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8"}"#;
+        for masked in [true, false] {
+            let line = told("salt-people", "salt.drawn.v1", salt, masked);
+            assert_eq!((&line["data"], &line["masked"]), (&serde_json::json!({ "salt": null }), &serde_json::json!(true)));
+            // Of another version, and where it does not belong.
+            for (stream, event_type) in [("salt-people", "salt.drawn.v2"), ("salt-people", "pepper.drawn.v1"), ("x-1", "salt.drawn.v7")] {
+                let line = told(stream, event_type, salt, masked);
+                assert_eq!((&line["data"], &line["masked"]), (&serde_json::Value::Null, &serde_json::json!(true)), "{stream} {event_type}");
+            }
+        }
+        let question = r#"{"author":"00000000-0000-0000-0000-000000000000","title":"T","body":"B"}"#;
+        assert_eq!(told("question-1", "question.posted.v1", question, false)["data"]["title"], "T", "all else is told to who may know it");
     }
 
     #[test]

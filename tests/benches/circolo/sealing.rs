@@ -6,9 +6,9 @@ use crate::{
     report::{Report, Sample, aimed, median, round},
 };
 use circolo::clock;
-use circolo_domain::{PersonId, Timestamp};
+use circolo_domain::Timestamp;
 use circolo_events::{
-    EventStore, LogId, Sqlite,
+    EventStore, LogId, People, Sqlite,
     sealing::{KeyStore, Keyring, Random, SealedLog, Source, keyring, store, store::Make},
     simulate, sqlite,
     transfer::{Filter, Job, Subject, import, text},
@@ -18,7 +18,6 @@ use serde_json::json;
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, time::Instant};
-use uuid::Uuid;
 
 /// Commands in flight at once.
 const IN_FLIGHT: usize = 64;
@@ -130,7 +129,7 @@ async fn measure(arguments: &Arguments, log: Log, lines: Option<&Path>) -> Resul
     let count = |per: u64| usize::try_from(events / per + 5).unwrap_or(usize::MAX);
     let options = simulate::Options { people: count(200), groups: count(4_000), pages: count(10_000), days: 365, events, seed: 1, start };
     let began = Instant::now();
-    let person = |number: usize| PersonId(Uuid::new_v5(&Uuid::NAMESPACE_OID, &number.to_be_bytes()));
+    let person = |people: &People, number: usize| people.id("circolo", &format!("person-{number}"), 0);
     simulate::simulate(&*store, options, person, |_| ()).await?;
     let rate = |began: Instant| events as f64 / began.elapsed().as_secs_f64();
     let simulated = rate(began);

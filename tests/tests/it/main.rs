@@ -77,6 +77,7 @@ mod refusals;
 mod relaying;
 mod response_rates;
 mod restored;
+mod salts;
 mod sealed;
 mod search;
 mod secrecy;
