@@ -74,12 +74,12 @@ async fn many_begin(name: &str) {
         "sqlite" => vec![backend.open().await],
         _ => vec![backend.open().await, backend.open().await],
     };
-    let begin = async |number: u8| {
+    let start = async |number: u8| {
         let store = &stores[usize::from(number) % stores.len()];
         let drawn = Random::of(move |bytes| bytes.fill(number));
         People::begin(&**store, &drawn, uuid(number.into()), Timestamp::from_micros(1)).await.unwrap()
     };
-    let begun = futures::future::join_all((1..=8).map(begin)).await;
+    let begun = futures::future::join_all((1..=8).map(start)).await;
     assert!(begun.iter().all(|people| *people == begun[0]), "{name}: each goes by a salt of their own");
     let events = whole(&*stores[0], 10).await;
     assert_eq!((events.len(), salts(&events).len(), &events[0].stream), (1, 1, &salt::stream()), "{name}");
