@@ -17,6 +17,7 @@ async fn append(store: &Memory, stream: StreamName, event_type: &str, data: &str
         data: data.to_owned(),
         metadata: metadata.to_owned(),
         recorded_at: NOW,
+        texts: vec![],
     };
     store.append(Append { stream, expected: Expected::NoStream, events: vec![event] }).await.unwrap();
 }

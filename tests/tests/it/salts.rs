@@ -285,7 +285,7 @@ async fn the_salt_is_told_to_nobody(world: World) {
     assert_eq!(world.app().auth().person(ISSUER, "Ann").0, ann.id());
 }
 
-fn said(output: std::process::Output) -> String {
+fn said(output: &std::process::Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -324,7 +324,7 @@ async fn the_salt_is_in_the_log_and_in_unmasked_exports_of_it_and_nowhere_else()
     let held = salts(&log_of(&storage).await);
     let [salt] = &held[..] else { panic!("{held:?}") };
     assert!(told.contains("serves") && !told.contains(salt.as_str()), "{told}");
-    let run = |arguments: &[&str]| said(Command::new(binary()).args(arguments).args(storage.arguments()).output().unwrap());
+    let run = |arguments: &[&str]| said(&Command::new(binary()).args(arguments).args(storage.arguments()).output().unwrap());
     for arguments in [
         &["events", "tail", "--after", "0", "--no-follow"][..],
         &["events", "check"],
