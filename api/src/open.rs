@@ -215,7 +215,7 @@ impl Storage {
 
     /// Opens the log for reading only, and the read models.
     pub async fn open_beside(&self) -> Result<Opened, OpenError> {
-        let store = self.unsealed(self.open_log_beside().await?).await?;
+        let store = self.read_log().await?;
         let views = self.views_place()?;
         if let Place::Sqlite(path) = &views {
             make_folder_of(path)?;

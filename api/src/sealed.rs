@@ -98,8 +98,13 @@ impl Storage {
         self.keys.behind_keys(data, log, &*kept).await
     }
 
-    /// The same for who only reads. A log that is not sealed needs no keys.
-    pub(crate) async fn unsealed(&self, log: Arc<dyn EventStore>) -> Result<Arc<dyn EventStore>, OpenError> {
+    /// Opens the log for reading only, beside whoever writes to it, with its texts in place.
+    pub async fn read_log(&self) -> Result<Arc<dyn EventStore>, OpenError> {
+        self.unsealed(self.open_log_beside().await?).await
+    }
+
+    /// `log` behind its keys, for who only reads. A log that is not sealed needs none.
+    async fn unsealed(&self, log: Arc<dyn EventStore>) -> Result<Arc<dyn EventStore>, OpenError> {
         let data = &self.folder.data;
         match self.keys.open(data, Make::Never).await {
             Err(missing @ OpenError::Keys(KeyStoreError::Missing(_) | KeyStoreError::NoStore)) => {

@@ -1,14 +1,14 @@
 //! The salt of person ids: drawn once whoever begins a log, moved with it, and told to nobody.
 
 use crate::backend::{Backend, uuid, whole};
-use circolo::auth::ISSUER;
+use circolo::{auth::ISSUER, config};
 use circolo_domain::{Timestamp, salt};
-use circolo_events::{EventStore, Memory, People, Sqlite, Stored, sealing::Random, sqlite};
+use circolo_events::{EventStore, Memory, People, Stored, sealing::Random};
 #[cfg(feature = "kurrentdb")]
 use circolo_tests::kurrent::Double;
 use circolo_tests::{
     hesitant::Hesitant,
-    postgres::fresh_schema,
+    postgres::{fresh_schema, shared_by_nodes},
     server::{Server, Storage, binary},
     stories,
     world::World,
@@ -33,7 +33,9 @@ fn storage(folder: &TempDir, name: &str) -> Storage {
 }
 
 async fn log_of(storage: &Storage) -> Vec<Stored> {
-    whole(&Sqlite::open_read_only(&storage.folder.join("log.sqlite"), &sqlite::Options::default()).unwrap(), 1_000).await
+    let (folder, keys) = (config::DataFolder { data: storage.folder.clone() }, config::KeyStorage::default());
+    let log = config::Storage { folder, log: None, views: None, keys }.read_log().await.unwrap();
+    whole(&*log, 1_000).await
 }
 
 /// The salts that a log holds, as they stand there.
@@ -133,7 +135,7 @@ async fn nodes_agree(storage: &Storage) {
 async fn nodes_that_start_at_once_know_the_same_people() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     nodes_agree(&Storage { database: Some(url), ..storage(&folder, "data") }).await;
 }
 
@@ -142,8 +144,8 @@ async fn nodes_that_start_at_once_know_the_same_people() {
 async fn nodes_that_start_at_once_on_kurrentdb_know_the_same_people() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (folder, double) = (tempfile::tempdir().unwrap(), Double::start().await);
-    let Some(views) = fresh_schema().await else { return };
-    nodes_agree(&Storage { database: Some(format!("{} {views}", double.url())), ..storage(&folder, "data") }).await;
+    let (Some(views), Some(keys)) = (fresh_schema().await, fresh_schema().await) else { return };
+    nodes_agree(&Storage { database: Some(format!("{} {views} {keys}", double.url())), ..storage(&folder, "data") }).await;
 }
 
 /// A history of a program of before: Ann has registered, and there is no salt.
@@ -174,6 +176,7 @@ async fn a_log_of_before_keeps_its_ids_and_gets_no_salt() {
     let url = |storage: &Storage| format!("sqlite:{}", storage.folder.join("log.sqlite").display());
     let copy = Command::new(binary()).args(["events", "copy", "--from", &url(&old), "--to", &url(&copied)]).output().unwrap();
     assert!(copy.status.success(), "{}", String::from_utf8_lossy(&copy.stderr));
+    old.bring_keys_to(&copied);
     copied.run(&["simulate", "--append", "--people", "3", "--groups", "1", "--pages", "0", "--days", "1", "--events", "10"]);
     assert_eq!(person(&copied, "ann").await["id"], OLD_ANN);
     assert_eq!(person(&copied, "person-1").await["registered"], true);
@@ -250,7 +253,7 @@ async fn a_log_whose_salt_cannot_be_read_is_not_served() {
     let storage = storage(&folder, "data");
     Server::start(&storage).await.stop().await;
     let log = rusqlite::Connection::open(storage.folder.join("log.sqlite")).unwrap();
-    log.execute_batch(r#"UPDATE events SET data = '{"salt":null}' WHERE position = 1"#).unwrap();
+    log.execute_batch("UPDATE events SET metadata = json_remove(metadata, '$.sealed') WHERE position = 1").unwrap();
     drop(log);
     let complaint = refused(&storage, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(complaint.contains("nobody can be told apart: the salt of person ids is null"), "{complaint}");
