@@ -47,18 +47,20 @@ pub use db::{
 };
 /// For tests that fill tables themselves.
 #[doc(hidden)]
-pub use engine::ddl::Physical;
+pub use engine::tables::ddl::Physical;
 pub use engine::{
     Clock, EngineError, Mismatch, Options,
-    checkpoints::Checkpoints,
     lease::{Holder, Node},
     operations::Disposable,
-    poison::{Parked, ParkedStream},
+    poison::ParkedStream,
     projector::{Behind, Projector, missing, prepare},
-    registry::{BuildId, State, Switch},
-    sample::{Sampling, Size as SampleSize},
     status::Status,
-    steering::Limits,
+    tables::{
+        build::{BuildId, Limits, State, Switch},
+        checkpoints::Checkpoints,
+        parked::Parked,
+        sample::{Sampling, Size as SampleSize},
+    },
     verify::{Difference, Report, Verification},
 };
 pub use projection::{OnPoison, Projection, projection};

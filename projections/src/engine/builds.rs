@@ -5,9 +5,12 @@ use super::{
     bulk::Bulk,
     lane::LaneHandle,
     member::Member,
-    registry::{self, Build, BuildId, Checkpoint, State, Switch},
-    steering::{Limits, Pace},
+    steering::Pace,
     step::{Convoy, Step, is_final, is_lasting},
+    tables::{
+        build::{Build, BuildId, Checkpoint, Limits, State, Switch},
+        registry,
+    },
 };
 use crate::{
     db::{DbError, Dialect, Urgency, Write},

@@ -8,13 +8,12 @@ use super::{
     EngineError, Shared, Tries,
     care::Care,
     compute,
-    ddl::FOLDED,
     decode::Decoded,
     member::Member,
-    poison::{Poison, Readers},
-    registry::{self, Checkpoint},
+    poison::Readers,
     steering::Pace,
     step::{fold_all, is_lasting, park_refused, stop, stop_readers},
+    tables::{build::Checkpoint, ddl::FOLDED, parked::Poison, registry},
 };
 use crate::{
     db::{DbError, Dialect, Sql, Urgency, Write},
@@ -199,7 +198,7 @@ impl Bulk {
                 at += 1;
             }
         }
-        self.write_whole(shared, vec![registry::advance(&self.members, self.checkpoint, to)]).await?;
+        self.write_whole(shared, vec![registry::advance(self.members.iter().map(|member| &member.id), self.checkpoint, to)]).await?;
         self.checkpoint = to;
         for member in &mut self.members {
             member.checkpoint = to;

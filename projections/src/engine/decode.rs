@@ -1,8 +1,8 @@
 //! A page of the log, each event decoded once for all its readers, and not at all if nobody reads it.
 
 use super::{
-    poison::{Poison, Readers},
-    registry::Checkpoint,
+    poison::Readers,
+    tables::{build::Checkpoint, parked::Poison},
 };
 use circolo_domain::DecodeError;
 use circolo_events::{LogId, Page, Position, Recorded, Skips};

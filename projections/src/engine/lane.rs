@@ -7,8 +7,11 @@ use super::{
     Backoff, EngineError, Shared,
     builds::{discard, go_live, remove_cancelled},
     member::Member,
-    registry::{self, BuildId, State, Switch},
     step::{Convoy, Step, is_final},
+    tables::{
+        build::{BuildId, State, Switch},
+        registry,
+    },
 };
 use crate::db::{DbError, Urgency, Write};
 use circolo_events::Position;

@@ -2,12 +2,14 @@
 
 use super::{
     EngineError, Tries,
-    ddl::Physical,
-    poison::{Parked, Poison},
-    registry::{self, Build, BuildId, Checkpoint, State, Switch},
-    rows::{Change, Rows},
-    sample::Sample,
-    steering::Limits,
+    tables::{
+        build::{Build, BuildId, Checkpoint, Limits, State, Switch},
+        ddl::Physical,
+        parked::{Parked, Poison},
+        registry,
+        rows::{Change, Rows},
+        sample::Sample,
+    },
 };
 use crate::{
     db::{Db, DbError, Urgency, Write},

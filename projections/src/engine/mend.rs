@@ -5,9 +5,11 @@ use super::{
     Backoff, EngineError, Shared,
     builds::{self, create},
     lane::LaneHandle,
-    registry::{self, Build, BuildId, State, Switch},
     reign::Active,
-    steering::Limits,
+    tables::{
+        build::{Build, BuildId, Limits, State, Switch},
+        registry,
+    },
 };
 use crate::projection::Projection;
 use std::{

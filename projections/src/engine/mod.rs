@@ -1,6 +1,7 @@
 //! The engine: feeds, builds, switches and verifies every read model, on both databases.
 //!
-//! - [`rows`], [`member`]: rows in memory, and the build they belong to
+//! - [`tables`]: what the database holds of builds, and their rows
+//! - [`member`]: a build that is moved
 //! - [`decode`]: a page of the log, each event decoded once for all its readers; [`poison`]: what cannot be decoded, [`care`]: what cannot be stored
 //! - [`compute`]: where what keeps a processor busy is done
 //! - [`step`]: one batch in one transaction, for the lane and for catching up
@@ -8,17 +9,14 @@
 //! - [`lane`]: the live loop; [`builds`]: from the first event of a build to its place in the lane
 //! - [`operations`]: what operators do with builds, [`mend`]: what is done without them; [`steering`]: how those who move builds learn of it
 //! - [`reign`]: a time in which this process moves read models; [`lease`], [`node`], [`turn`]: whose turn it is, among several processes
-//! - [`projector`]: the facade; [`verify`] with [`sample`], [`status`]: what operators see
+//! - [`projector`]: the facade; [`verify`], [`status`]: what operators see
 //! - [`damage`]: whether the database holds what it wrote
-//! - [`registry`], [`ddl`]: what the database knows of builds, and the SQL made from declarations
 
 pub mod builds;
 pub mod bulk;
 pub mod care;
-pub mod checkpoints;
 pub mod compute;
 pub mod damage;
-pub mod ddl;
 pub mod decode;
 pub mod lane;
 pub mod lease;
@@ -28,13 +26,11 @@ pub mod node;
 pub mod operations;
 pub mod poison;
 pub mod projector;
-pub mod registry;
 pub mod reign;
-pub mod rows;
-pub mod sample;
 pub mod status;
 pub mod steering;
 pub mod step;
+pub mod tables;
 pub mod turn;
 pub mod verify;
 
@@ -48,13 +44,13 @@ use compute::compute;
 use lease::Node;
 use member::Member;
 use node::Reins;
-use registry::BuildId;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use steering::Steering;
+use tables::build::{BuildId, State};
 use tokio::sync::watch;
 
 /// Tells the time.
@@ -153,7 +149,7 @@ pub enum EngineError {
         /// Which.
         id: BuildId,
         /// What it is needed as.
-        state: registry::State,
+        state: State,
     },
     /// A build gave up.
     #[error("{id} failed: {reason}")]

@@ -3,8 +3,8 @@
 use super::{
     EngineError, Mismatch, Shared,
     lease::{Holder, Leases, Node, REACTIONS, RENEWAL, Term},
-    registry::{self, State},
     reign::Reign,
+    tables::{build::State, registry},
 };
 use crate::{
     db::{Building, Db, DbError, Dialect},

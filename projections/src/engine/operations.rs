@@ -4,9 +4,11 @@ use super::{
     EngineError,
     builds::{create, discard, discard_foreign, drop_leftovers},
     member::Member,
-    registry::{self, Build, BuildId, State, Switch},
     reign::Reign,
-    steering::Limits,
+    tables::{
+        build::{Build, BuildId, Limits, State, Switch},
+        registry,
+    },
 };
 use crate::db::Urgency;
 use std::{cmp::Ordering, collections::BTreeSet, sync::PoisonError};

@@ -6,11 +6,14 @@ use super::{
     lease::Holder,
     node::{self, Supervised},
     operations::Disposable,
-    registry::{self, Build, BuildId, State, Switch},
-    reign::{Reign, grouped},
-    sample::Sampling,
+    reign::Reign,
     status::{self, Status},
-    steering::{Limits, Steering},
+    steering::Steering,
+    tables::{
+        build::{Build, BuildId, Limits, State, Switch, grouped},
+        registry,
+        sample::Sampling,
+    },
     turn::Turn,
     verify::{Report, Verification},
 };

@@ -7,10 +7,13 @@ use super::{
     lane::{Lane, LaneHandle},
     member::Member,
     mend::Mender,
-    registry::{self, Build, BuildId, Checkpoint, State, Switch},
-    sample::Sampling,
-    steering::{Limits, Task},
+    steering::Task,
     step::Convoy,
+    tables::{
+        build::{Build, BuildId, Checkpoint, Limits, State, Switch, grouped},
+        registry,
+        sample::Sampling,
+    },
     verify::{Comparison, Verification},
 };
 use crate::{db::Building, projection::Projection};
@@ -220,13 +223,4 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
         }
     }
     Ok(created)
-}
-
-/// Builds that stand at one place, so that they share a read of the log.
-pub(super) fn grouped(mut builds: Vec<Build>) -> Vec<Vec<BuildId>> {
-    builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
-    builds
-        .chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint))
-        .map(|group| group.iter().map(|build| build.id.clone()).collect())
-        .collect()
 }

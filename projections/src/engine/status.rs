@@ -2,8 +2,10 @@
 
 use super::{
     EngineError, Shared,
-    registry::{self, Build, BuildId, State, Switch},
-    steering::Limits,
+    tables::{
+        build::{Build, BuildId, Limits, State, Switch},
+        registry,
+    },
 };
 use circolo_domain::Timestamp;
 use circolo_events::{Position, StoreError};

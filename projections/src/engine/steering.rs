@@ -1,21 +1,12 @@
 //! What operators ask of builds while they are moved: to pause, to give up, to keep to a rate.
 
-use super::{EngineError, Shared, member::Member, registry::BuildId};
+use super::{EngineError, Shared, member::Member, tables::build::BuildId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
-
-/// Limits of a build; of those that move together, the tightest counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Events per second.
-    pub rate: Option<u64>,
-    /// Bytes of rows in memory, roughly.
-    pub memory: Option<u64>,
-}
 
 /// Tells the tasks apart that move builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,12 @@ use super::{
     compute,
     decode::Decoded,
     member::{FoldError, Member},
-    poison::{Poison, Readers},
-    registry::{self, Checkpoint, State},
+    poison::Readers,
+    tables::{
+        build::{Checkpoint, State},
+        parked::Poison,
+        registry,
+    },
 };
 use crate::{
     db::{DbError, Urgency, Write},
@@ -116,7 +120,7 @@ impl Convoy {
             parts.push(part);
         }
         let mut writes = parts.concat();
-        writes.push(registry::advance(&self.members, self.checkpoint, to));
+        writes.push(registry::advance(self.members.iter().map(|member| &member.id), self.checkpoint, to));
         let late = !self.attempted.is_empty();
         if !self.attempted.contains(&to) {
             self.attempted.push(to);

@@ -7,9 +7,11 @@ use super::{
     EngineError, Shared, builds, damage,
     lane::LaneHandle,
     member::Member,
-    registry::{self, Build, BuildId, State, Switch},
-    sample::{Sample, Sampling},
-    steering::Limits,
+    tables::{
+        build::{Build, BuildId, Limits, State, Switch},
+        registry,
+        sample::{Sample, Sampling},
+    },
 };
 use crate::{DbError, FromValues, Value, params, projection::Projection, row::Table};
 use circolo_domain::Timestamp;
