@@ -49,11 +49,15 @@ pub use db::{
 #[doc(hidden)]
 pub use engine::tables::ddl::Physical;
 pub use engine::{
-    Clock, EngineError, Mismatch, Options,
-    lease::{Holder, Node},
+    context::{
+        error::EngineError,
+        options::{Clock, Mismatch, Node, Options},
+    },
+    lease::Holder,
+    left_out::ParkedStream,
     operations::Disposable,
-    poison::ParkedStream,
     projector::{Behind, Projector, missing, prepare},
+    report::{Difference, Report, Verification},
     status::Status,
     tables::{
         build::{BuildId, Limits, State, Switch},
@@ -61,7 +65,6 @@ pub use engine::{
         parked::Parked,
         sample::{Sampling, Size as SampleSize},
     },
-    verify::{Difference, Report, Verification},
 };
 pub use projection::{OnPoison, Projection, projection};
 pub use row::{Fold, Keys, Row, Table};

@@ -1,12 +1,12 @@
 //! A build from its first event to its place in the lane.
 
 use super::{
-    Backoff, EngineError, Shared,
     bulk::Bulk,
+    context::{backoff::Backoff, error::EngineError, shared::Shared},
     lane::LaneHandle,
     member::Member,
-    steering::Pace,
-    step::{Convoy, Step, is_final, is_lasting},
+    pace::{self, Pace},
+    step::{Convoy, Step},
     tables::{
         build::{Build, BuildId, Checkpoint, Limits, State, Switch},
         registry,
@@ -54,12 +54,12 @@ pub async fn create(
         }
         builds.push(build);
     }
-    shared.take_up(builds.iter().map(|build| &build.id));
+    shared.steering.take_up(builds.iter().map(|build| &build.id));
     if let Err(error) = shared.db.write(writes, Urgency::Lane).await {
-        shared.put_down(builds.iter().map(|build| &build.id));
+        shared.steering.put_down(builds.iter().map(|build| &build.id));
         return Err(error.into());
     }
-    shared.changed();
+    shared.steering.changed();
     Ok(builds)
 }
 
@@ -141,13 +141,13 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
             Err(error) => error,
         };
         ids.retain(|id| !shared.let_go(id));
-        in_vain = if is_lasting(&error) { in_vain + 1 } else { 0 };
-        if is_final(&error) || in_vain >= TRIES {
+        in_vain = if error.is_lasting() { in_vain + 1 } else { 0 };
+        if error.is_final() || in_vain >= TRIES {
             tracing::error!(%error, ?ids, "builds failed");
             let failed = |id| registry::set_state(id, State::Failed, Some(&error.to_string()));
             if shared.db.write(ids.iter().map(failed).collect(), Urgency::Build).await.is_ok() {
                 ids.iter().filter_map(|id| shared.projection(&id.name).ok()).for_each(|projection| shared.gave_up(projection));
-                return shared.changed();
+                return shared.steering.changed();
             }
         }
         tracing::warn!(%error, ?ids, "builds are tried again");
@@ -165,7 +165,7 @@ async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>
     builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
     // What was interrupted together stands together; a group at a time.
     builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
-    let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.is_cancelled(&build.id));
+    let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.steering.is_cancelled(&build.id));
     for member in members(shared, &given_up).await? {
         discard(shared, &member).await?;
     }
@@ -220,11 +220,11 @@ pub async fn bring_up(
         if convoy.members.is_empty() {
             return Ok(convoy);
         }
-        let limit = Pace::page(shared.rate(&convoy.members), shared.options.live_page);
+        let limit = Pace::page(pace::rate(shared, &convoy.members), shared.options.live_page);
         match convoy.step(shared, limit, until, Urgency::Build).await? {
             Step::Moved(events) => {
                 let position = convoy.checkpoint.position;
-                shared.built(&convoy.members, position, events, position);
+                pace::note(shared, &convoy.members, position, events, position);
                 if events < limit && until.is_none_or(|until| convoy.checkpoint.position >= until) {
                     return Ok(convoy);
                 }
@@ -241,7 +241,7 @@ pub async fn bring_up(
 
 /// Takes those out that operators gave up.
 pub async fn remove_cancelled(shared: &Shared, convoy: &mut Convoy) -> Result<(), EngineError> {
-    while let Some(at) = convoy.members.iter().position(|member| shared.is_cancelled(&member.id)) {
+    while let Some(at) = convoy.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
         discard(shared, &convoy.members[at]).await?;
         convoy.members.remove(at);
     }
@@ -255,6 +255,6 @@ pub async fn make_live(shared: &Shared, members: &[Member]) -> Result<(), Engine
         writes.extend(go_live(shared, member));
     }
     shared.db.write(writes, Urgency::Lane).await?;
-    shared.changed();
+    shared.steering.changed();
     Ok(())
 }

@@ -5,14 +5,13 @@
 //! complete, for the same reason.
 
 use super::{
-    EngineError, Shared, Tries,
     care::Care,
-    compute,
-    decode::Decoded,
+    compute::compute,
+    context::{backoff::Tries, error::EngineError, shared::Shared},
+    decode::{Decoded, Readers, decode},
     member::Member,
-    poison::Readers,
-    steering::Pace,
-    step::{fold_all, is_lasting, park_refused, stop, stop_readers},
+    pace::{self, Pace},
+    step::{fold_all, park_refused, stop, stop_readers},
     tables::{build::Checkpoint, ddl::FOLDED, parked::Poison, registry},
 };
 use crate::{
@@ -102,8 +101,8 @@ impl Bulk {
 
     /// How many events are read at once: few enough for the rate, and to take little of the memory.
     fn page(&self, shared: &Shared) -> usize {
-        let page = shared.options.build_page.min((shared.memory(&self.members) / EVENT_SHARE).max(FEWEST));
-        self.care.limit(Pace::page(shared.rate(&self.members), page))
+        let page = shared.options.build_page.min((pace::memory(shared, &self.members) / EVENT_SHARE).max(FEWEST));
+        self.care.limit(Pace::page(pace::rate(shared, &self.members), page))
     }
 
     /// Notes which builds have nothing stored, not even by an interrupted flush: until the first flush, their rows are new.
@@ -144,7 +143,7 @@ impl Bulk {
         while let Some(page) = pages.recv().await {
             let decoded = page?;
             self.remove_cancelled(shared).await?;
-            if shared.is_asked(&self.members) {
+            if pace::is_asked(shared, &self.members) {
                 // Who is left behind must stand where it is stored.
                 self.flush(shared, to).await?;
                 self.members.retain(|member| !shared.let_go(&member.id));
@@ -157,8 +156,8 @@ impl Bulk {
             park_refused(shared, &mut self.members, self.care.refused()).await?;
             fold_all(shared, &mut self.members, &decoded, Urgency::Build).await?;
             to = decoded.checkpoint.unwrap_or(to);
-            shared.built(&self.members, to.position, decoded.count, until);
-            let full = self.members.iter().map(Member::size).sum::<usize>() > shared.memory(&self.members);
+            pace::note(shared, &self.members, to.position, decoded.count, until);
+            let full = self.members.iter().map(Member::size).sum::<usize>() > pace::memory(shared, &self.members);
             let enough = self.care.is_enough(self.taken);
             if full || enough {
                 self.flush(shared, to).await?;
@@ -222,7 +221,7 @@ impl Bulk {
     /// Lets one build go whose own tables the database does not take, now or later; the others go on.
     async fn leaves(&mut self, shared: &Shared, at: usize, outcome: &Result<(), EngineError>) -> Result<bool, EngineError> {
         match outcome {
-            Err(error) if is_lasting(error) => {
+            Err(error) if error.is_lasting() => {
                 stop(shared, &mut self.members[at], &error.to_string()).await?;
                 self.members.remove(at);
                 Ok(true)
@@ -259,7 +258,7 @@ impl Bulk {
 
     /// Takes those out that operators gave up.
     async fn remove_cancelled(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        while let Some(at) = self.members.iter().position(|member| shared.is_cancelled(&member.id)) {
+        while let Some(at) = self.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
             super::builds::discard(shared, &self.members[at]).await?;
             self.members.remove(at);
         }
@@ -333,7 +332,7 @@ async fn read(
     while after < until {
         let decoded = match shared.store.read_all(after, size).await {
             Ok(page) if page.events.is_empty() && page.scanned <= after => return,
-            Ok(page) => shared.decode(&page, Some(until), &readers, Urgency::Build).await,
+            Ok(page) => decode(&shared, &page, Some(until), &readers, Urgency::Build).await,
             Err(error) => Err(error.into()),
         };
         let decoded = match decoded {

@@ -1,6 +1,10 @@
 //! Damage: whether the database still holds a build as it wrote it, beside what the fold says of its rows.
 
-use super::{EngineError, Shared, member::Member, tables::ddl::Physical};
+use super::{
+    context::{error::EngineError, shared::Shared},
+    member::Member,
+    tables::ddl::Physical,
+};
 use crate::{
     db::{Dialect, Urgency, Write},
     value::Value,

@@ -1,10 +1,13 @@
 //! A page of the log, each event decoded once for all its readers, and not at all if nobody reads it.
 
 use super::{
-    poison::Readers,
+    compute::compute,
+    context::{error::EngineError, shared::Shared},
+    member::Member,
     tables::{build::Checkpoint, parked::Poison},
 };
-use circolo_domain::DecodeError;
+use crate::{db::Urgency, projection::OnPoison};
+use circolo_domain::{Decider, DecodeError, skip::Skip};
 use circolo_events::{LogId, Page, Position, Recorded, Skips};
 
 /// A part of the log, ready to be folded.
@@ -24,8 +27,68 @@ pub struct Decoded {
     pub poison: Option<Poison>,
 }
 
+/// Which categories somebody reads, and where a reader would stop at what cannot be read.
+#[derive(Debug, Clone, Default)]
+pub struct Readers {
+    reads: Vec<&'static str>,
+    stops: Vec<&'static str>,
+}
+
+impl Readers {
+    /// Of these builds.
+    pub fn of(members: &[Member]) -> Self {
+        let mut readers = Self::default();
+        for Member { projection, .. } in members {
+            readers.reads.extend(projection.categories);
+            if projection.on_poison == OnPoison::Stop {
+                readers.stops.extend(projection.categories);
+            }
+        }
+        for categories in [&mut readers.reads, &mut readers.stops] {
+            categories.sort_unstable();
+            categories.dedup();
+        }
+        readers
+    }
+
+    /// Does somebody read events of this category?
+    pub fn read(&self, category: &str) -> bool {
+        self.reads.contains(&category)
+    }
+
+    /// Would somebody stop at an event of this category?
+    pub fn stop_at(&self, category: &str) -> bool {
+        self.stops.contains(&category)
+    }
+}
+
+/// Decodes a page of the log for `readers`; looks for decisions to skip where something cannot be read.
+pub async fn decode(
+    shared: &Shared,
+    page: &Page,
+    until: Option<Position>,
+    readers: &Readers,
+    urgency: Urgency,
+) -> Result<Decoded, EngineError> {
+    let log = shared.store.log_id();
+    if page.events.iter().any(|stored| stored.stream.category() == Skip::CATEGORY) {
+        shared.skipped.send_replace(());
+    }
+    let decoded = compute(urgency, || decode_page(log, page, until, readers, &shared.skips));
+    if decoded.poison.is_none() && decoded.poisons.is_empty() {
+        return Ok(decoded);
+    }
+    let news = shared.skips.learn(&*shared.store).await?;
+    let decoded = if news { compute(urgency, || decode_page(log, page, until, readers, &shared.skips)) } else { decoded };
+    let unknown = decoded.poisons.iter().chain(&decoded.poison).find(|poison| poison.unknown && shared.gives_way(&poison.event_type));
+    match unknown {
+        Some(poison) => Err(EngineError::Newer(poison.event_type.clone())),
+        None => Ok(decoded),
+    }
+}
+
 /// Decodes what `readers` want of `page`, up to `until`, up to the first event that cannot be read and where one of them stops.
-pub fn decode(log: LogId, page: &Page, until: Option<Position>, readers: &Readers, skips: &Skips) -> Decoded {
+fn decode_page(log: LogId, page: &Page, until: Option<Position>, readers: &Readers, skips: &Skips) -> Decoded {
     let (events, poisons) = (Vec::new(), Vec::new());
     let mut decoded = Decoded { events, poisons, count: 0, checkpoint: None, scanned: page.scanned, poison: None };
     for stored in &page.events {

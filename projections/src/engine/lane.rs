@@ -4,10 +4,10 @@
 //! position of all of them.
 
 use super::{
-    Backoff, EngineError, Shared,
     builds::{discard, go_live, remove_cancelled},
+    context::{backoff::Backoff, error::EngineError, shared::Shared},
     member::Member,
-    step::{Convoy, Step, is_final},
+    step::{Convoy, Step},
     tables::{
         build::{BuildId, State, Switch},
         registry,
@@ -89,10 +89,10 @@ impl Lane {
                 Ok(()) => backoff = Backoff::new(),
                 Err(EngineError::Down) => return,
                 Err(error) if self.shared.resigns(&error) => return,
-                Err(error) if is_final(&error) => {
+                Err(error) if error.is_final() => {
                     tracing::error!(%error, "the lane stopped");
                     self.shared.meters().failure = Some(error.to_string());
-                    return self.shared.changed();
+                    return self.shared.steering.changed();
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the lane failed and tries again");
@@ -185,7 +185,7 @@ impl Lane {
             self.now_live(&name);
         }
         self.publish();
-        self.shared.changed();
+        self.shared.steering.changed();
         Ok(())
     }
 
@@ -249,7 +249,7 @@ impl Lane {
         self.convoy.members[at].state = State::Live;
         self.convoy.members.retain(|member| member.id == *id || member.id.name != id.name || member.state != State::Live);
         self.now_live(&id.name);
-        self.shared.changed();
+        self.shared.steering.changed();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! A *term* begins when a node takes leases and has a number of its own, the epoch. Every transaction of the term compares it
 //! ([`Db::fenced`]) and holds a lock on its rows that a takeover waits for: what a deposed node still writes fails.
 
-use super::tables::registry::alone;
+use super::{context::options::Node, tables::registry::alone};
 use crate::{
     db::{Db, DbError, Urgency, Write},
     params,
@@ -24,15 +24,6 @@ const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGIN
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS projection_leases (name TEXT PRIMARY KEY, epoch BIGINT NOT NULL, holder TEXT NOT NULL, \
                      url TEXT NOT NULL, until BIGINT NOT NULL, failure TEXT)";
-
-/// A process that may move read models.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Unlike that of any other process, ever.
-    pub id: String,
-    /// Where other nodes reach it.
-    pub url: String,
-}
 
 /// What a node holds since it last took something.
 #[derive(Debug, Clone, PartialEq, Eq)]

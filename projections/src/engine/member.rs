@@ -1,7 +1,7 @@
 //! A build that is being moved: its tables, and rows in memory while a batch of events is folded into them.
 
 use super::{
-    EngineError, Tries,
+    context::{backoff::Tries, error::EngineError},
     tables::{
         build::{Build, BuildId, Checkpoint, Limits, State, Switch},
         ddl::Physical,

@@ -2,21 +2,17 @@
 //! an event, on whichever node, or because this program knows what the one before did not.
 
 use super::{
-    Backoff, EngineError, Shared,
+    activity::Activity,
     builds::{self, create},
+    context::{backoff::Backoff, error::EngineError, shared::Shared},
     lane::LaneHandle,
-    reign::Active,
     tables::{
         build::{Build, BuildId, Limits, State, Switch},
         registry,
     },
 };
 use crate::projection::Projection;
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError},
-};
-use tokio::sync::watch;
+use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
 /// What mends read models while a reign lasts.
@@ -25,21 +21,21 @@ pub struct Mender {
     pub shared: Arc<Shared>,
     /// The lane that builds join.
     pub lane: LaneHandle,
-    /// How many builds and verifications are under way.
-    pub active: Arc<watch::Sender<usize>>,
+    /// What this process is at.
+    pub activity: Activity,
     /// For which events something was built anew: once is enough.
     tried: HashSet<(&'static str, Uuid)>,
 }
 
 impl Mender {
     /// Of this reign.
-    pub fn new(shared: Arc<Shared>, lane: LaneHandle, active: Arc<watch::Sender<usize>>) -> Self {
-        Self { shared, lane, active, tried: HashSet::new() }
+    pub fn new(shared: Arc<Shared>, lane: LaneHandle, activity: Activity) -> Self {
+        Self { shared, lane, activity, tried: HashSet::new() }
     }
 
     /// Looks at the beginning, and whenever something was passed over or a build has ended.
     pub async fn run(mut self) {
-        let (mut skipped, mut changes) = (self.shared.skipped.subscribe(), self.shared.changes.subscribe());
+        let (mut skipped, mut changes) = (self.shared.skipped.subscribe(), self.shared.steering.changes());
         let (mut down, mut backoff) = (self.shared.down.subscribe(), Backoff::new());
         loop {
             skipped.mark_unchanged();
@@ -68,7 +64,7 @@ impl Mender {
     async fn mend(&mut self) -> Result<bool, EngineError> {
         let shared = Arc::clone(&self.shared);
         let ids: Vec<BuildId> = {
-            let _one_at_a_time = shared.operators.lock().await;
+            let _one_at_a_time = shared.steering.one_at_a_time().await;
             let known = registry::builds(&shared.db).await?;
             let mut broken = vec![];
             for projection in &shared.projections {
@@ -88,11 +84,11 @@ impl Mender {
             }
             let created = create(&shared, &broken, State::Building, Switch::Auto, Limits::default()).await?;
             let ids: Vec<BuildId> = created.into_iter().map(|build| build.id).collect();
-            shared.mending.lock().unwrap_or_else(PoisonError::into_inner).extend(ids.iter().cloned());
+            shared.steering.mend_by(&ids);
             ids
         };
         tracing::info!(builds = ?ids, "read models are built anew: what they left out can be read, or is passed over");
-        let _active = Active::new(&self.active, &shared, &ids);
+        let _active = self.activity.begin(&shared, &ids);
         builds::run(shared, self.lane.clone(), ids).await;
         Ok(true)
     }

@@ -1,8 +1,14 @@
 //! One of several nodes: takes leases that are free, reigns over what it holds, and follows those who hold the rest.
 
 use super::{
-    EngineError, Mismatch, Shared,
-    lease::{Holder, Leases, Node, REACTIONS, RENEWAL, Term},
+    activity::Activity,
+    context::{
+        error::EngineError,
+        options::{Mismatch, Node},
+        resignation::{Resignation, Why},
+        shared::Shared,
+    },
+    lease::{Holder, Leases, REACTIONS, RENEWAL, Term},
     reign::Reign,
     tables::{build::State, registry},
 };
@@ -11,11 +17,10 @@ use crate::{
     projection::Projection,
 };
 use circolo_events::{
-    Position, Skips,
+    Position,
     tail::{Tail, advance},
 };
 use std::{
-    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,72 +34,6 @@ use tokio::{
 const TICK: Duration = Duration::from_millis(250);
 /// For how long a node lets others go first that may know more, or do better.
 const ASIDE: Duration = Duration::from_secs(5);
-
-/// Why a reign ends before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Another node took over.
-    Deposed,
-    /// The log holds what a newer program wrote, and another node may be one.
-    Newer,
-}
-
-/// How those who move read models tell that they cannot go on.
-pub struct Reins {
-    resigned: watch::Sender<Option<Why>>,
-    /// Types of events that this node gave way for before. Where nobody else took over it goes on as if it were alone.
-    given_way: Arc<Mutex<HashSet<String>>>,
-}
-
-impl Reins {
-    /// Of who gives way to nobody before.
-    pub fn new(resigned: watch::Sender<Option<Why>>) -> Self {
-        Self { resigned, given_way: Arc::default() }
-    }
-}
-
-impl Shared {
-    /// Does this error end the reign? Then it is on its way to its end.
-    pub fn resigns(&self, error: &EngineError) -> bool {
-        let Some(reins) = &self.reins else { return false };
-        let why = match error {
-            EngineError::Newer(_) => Why::Newer,
-            EngineError::Db(DbError::Deposed | DbError::Moved) => Why::Deposed,
-            _ => return false,
-        };
-        reins.resigned.send_replace(Some(why));
-        true
-    }
-
-    /// Should another node be given the chance to know events of this type?
-    pub fn gives_way(&self, event_type: &str) -> bool {
-        self.reins.as_ref().is_some_and(|reins| locked(&reins.given_way).insert(event_type.to_owned()))
-    }
-
-    /// What the parts of a reign share: the leases that are held, and no more.
-    pub fn under(&self, term: &Term, reins: Reins) -> Self {
-        let projections: Vec<_> = self.projections.iter().filter(|p| term.keys.contains(&p.key())).cloned().collect();
-        // A lane that feeds only some does not tell how far all are.
-        let applied = if projections.len() == self.projections.len() { self.applied.clone() } else { watch::Sender::new(Position::START) };
-        Self {
-            db: self.db.clone().fenced(term.fence()),
-            store: Arc::clone(&self.store),
-            projections,
-            options: self.options.clone(),
-            applied,
-            changes: self.changes.clone(),
-            down: watch::Sender::new(false),
-            steering: Mutex::default(),
-            skips: Skips::default(),
-            skipped: watch::Sender::new(()),
-            mending: Mutex::default(),
-            operators: tokio::sync::Mutex::default(),
-            reports: Arc::clone(&self.reports),
-            meters: Arc::clone(&self.meters),
-            reins: Some(reins),
-        }
-    }
-}
 
 /// What the projector sees of its supervisor.
 pub struct Supervised {
@@ -170,10 +109,9 @@ struct Supervisor {
     leases: Leases,
     seen: Arc<Seen>,
     reign: watch::Sender<Option<Arc<Reign>>>,
-    active: Arc<watch::Sender<usize>>,
+    activity: Activity,
     reacting: watch::Sender<Option<Db>>,
-    resigned: watch::Sender<Option<Why>>,
-    given_way: Arc<Mutex<HashSet<String>>>,
+    resignation: Resignation,
     held: Option<Held>,
     /// Until then others go first.
     aside: Option<Instant>,
@@ -186,7 +124,7 @@ pub async fn supervise(
     shared: &Arc<Shared>,
     node: Node,
     reign: watch::Sender<Option<Arc<Reign>>>,
-    active: Arc<watch::Sender<usize>>,
+    activity: Activity,
 ) -> Result<Supervised, EngineError> {
     if shared.db.dialect() != Dialect::Postgres {
         return Err(EngineError::OneNode);
@@ -205,10 +143,19 @@ pub async fn supervise(
     });
     let (reacting, ended) = (watch::Sender::new(None), watch::Sender::new(false));
     let supervised = Supervised { seen: Arc::clone(&seen), tail, reacting: reacting.subscribe(), ended: ended.subscribe() };
-    let (resigned, given_way) = (watch::Sender::new(None), Arc::default());
     let shared = Arc::clone(shared);
-    let mut supervisor =
-        Supervisor { shared, leases, seen, reign, active, reacting, resigned, given_way, held: None, aside: None, failure: None };
+    let mut supervisor = Supervisor {
+        shared,
+        leases,
+        seen,
+        reign,
+        activity,
+        reacting,
+        resignation: Resignation::new(),
+        held: None,
+        aside: None,
+        failure: None,
+    };
     supervisor.follow_all_but(&[]);
     supervisor.turn().await?;
     tokio::spawn(async move {
@@ -234,7 +181,7 @@ async fn refuse_other_log(shared: &Shared) -> Result<(), EngineError> {
 
 impl Supervisor {
     async fn run(&mut self) {
-        let (mut down, mut resigned) = (self.shared.down.subscribe(), self.resigned.subscribe());
+        let (mut down, mut resigned) = (self.shared.down.subscribe(), self.resignation.why.subscribe());
         loop {
             tokio::select! {
                 () = async { drop(down.wait_for(|down| *down).await) } => break,
@@ -251,7 +198,7 @@ impl Supervisor {
 
     /// Looks who moves what, and takes what is free.
     async fn turn(&mut self) -> Result<(), EngineError> {
-        if let Some(why) = self.resigned.send_replace(None) {
+        if let Some(why) = self.resignation.why.send_replace(None) {
             tracing::warn!(?why, "this node moves the read models no more");
             self.aside = (why == Why::Newer).then(|| Instant::now() + ASIDE);
             self.step_down(why == Why::Newer).await;
@@ -302,12 +249,12 @@ impl Supervisor {
         self.step_down(false).await;
         let Some(term) = self.leases.take().await? else { return Ok(()) };
         tracing::info!(epoch = term.epoch, leases = ?term.keys, "this node moves the read models now");
-        let shared = Arc::new(self.shared.under(&term, Reins { resigned: self.resigned.clone(), given_way: Arc::clone(&self.given_way) }));
-        let renewer = tokio::spawn(renew(self.leases.clone(), term.clone(), Arc::clone(&shared), self.resigned.clone()));
+        let shared = Arc::new(self.shared.under(&term.keys, term.fence(), self.resignation.clone()));
+        let renewer = tokio::spawn(renew(self.leases.clone(), term.clone(), Arc::clone(&shared), self.resignation.why.clone()));
         let db = shared.db.clone();
         let lane = shared.applied.subscribe();
         self.shared.meters().failure = None;
-        let begun = Reign::begin(shared, Arc::clone(&self.active)).await;
+        let begun = Reign::begin(shared, self.activity.clone()).await;
         self.held = Some(Held { term: term.clone(), renewer });
         match begun {
             Ok(reign) => {

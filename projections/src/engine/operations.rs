@@ -1,8 +1,8 @@
 //! What operators do with builds: begin, switch, go back, pause, give up, drop.
 
 use super::{
-    EngineError,
     builds::{create, discard, discard_foreign, drop_leftovers},
+    context::error::EngineError,
     member::Member,
     reign::Reign,
     tables::{
@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::db::Urgency;
-use std::{cmp::Ordering, collections::BTreeSet, sync::PoisonError};
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// Which builds are to be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +28,14 @@ impl Reign {
     /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
     pub async fn rebuild(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };
-        let _one_at_a_time = self.shared.operators.lock().await;
+        let _one_at_a_time = self.shared.steering.one_at_a_time().await;
         let names: BTreeSet<&str> = names.into_iter().collect();
         let (mut projections, mut begun) = (Vec::with_capacity(names.len()), vec![]);
         for name in names {
             match self.none_underway(name).await {
                 Ok(()) => projections.push(self.shared.projection(name)?),
                 // Nobody asked for it, and it is what they ask for.
-                Err(EngineError::Underway(id)) if switch == Switch::Auto && self.mends(&id) => begun.push(id),
+                Err(EngineError::Underway(id)) if switch == Switch::Auto && self.shared.steering.mends(&id) => begun.push(id),
                 Err(error) => return Err(error),
             }
         }
@@ -53,9 +53,9 @@ impl Reign {
         let build = self.find(name, WHAT, |build| build.state.is_moving() && !build.paused).await?;
         let writes = vec![registry::set_controls(&build.id, true, build.limits)];
         self.shared.db.write(writes, Urgency::Lane).await?;
-        let mut changes = self.shared.changes.subscribe();
-        self.shared.ask_to_pause(&build.id);
-        while self.shared.is_moved(&build.id) {
+        let mut changes = self.shared.steering.changes();
+        self.shared.steering.ask_to_pause(&build.id);
+        while self.shared.steering.is_moved(&build.id) {
             if changes.changed().await.is_err() || self.shared.is_down() {
                 return Err(EngineError::Down);
             }
@@ -69,16 +69,16 @@ impl Reign {
         let build = self.find(name, "resumed", |build| build.state.is_moving() && build.paused).await?;
         let writes = vec![registry::set_controls(&build.id, false, build.limits)];
         self.shared.db.write(writes, Urgency::Lane).await?;
-        if self.shared.unpause(&build.id) {
+        if self.shared.steering.unpause(&build.id) {
             self.build(vec![build.id.clone()]);
         }
-        self.shared.changed();
+        self.shared.steering.changed();
         Ok(build.id)
     }
 
     /// Drops builds that nobody needs any more, with their tables. What is live is never dropped.
     pub async fn drop_builds(&self, name: &str, which: Disposable) -> Result<Vec<BuildId>, EngineError> {
-        let _one_at_a_time = self.shared.operators.lock().await;
+        let _one_at_a_time = self.shared.steering.one_at_a_time().await;
         let projection = self.shared.projection(name)?.clone();
         let mut builds = registry::builds(&self.shared.db).await?;
         builds.retain(|build| build.id.name == name);
@@ -113,7 +113,7 @@ impl Reign {
 
     /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
     pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
-        let _one_at_a_time = self.shared.operators.lock().await;
+        let _one_at_a_time = self.shared.steering.one_at_a_time().await;
         self.none_underway(name).await?;
         let old = self.find(name, "rolled back to", |build| build.state == State::Old).await?;
         if !old.checkpoint.matches(&*self.shared.store).await? {
@@ -125,7 +125,7 @@ impl Reign {
             registry::set_controls(&old.id, false, Limits::default()),
         ];
         self.shared.db.write(writes, Urgency::Lane).await?;
-        self.shared.unpause(&old.id);
+        self.shared.steering.unpause(&old.id);
         self.build(vec![old.id.clone()]);
         Ok(old.id)
     }
@@ -133,14 +133,14 @@ impl Reign {
     /// Gives up the build that is under way or waits for its switch.
     pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
         let build = self.find(name, "cancelled", |build| build.state.is_underway()).await?;
-        let mut changes = self.shared.changes.subscribe();
-        self.shared.ask_to_cancel(&build.id);
+        let mut changes = self.shared.steering.changes();
+        self.shared.steering.ask_to_cancel(&build.id);
         match self.lane.leave(&build.id).await {
             Err(EngineError::Nothing { .. }) => {}
             outcome => return outcome.map(|()| build.id),
         }
         // Whoever moves it removes it.
-        while self.shared.is_moved(&build.id) {
+        while self.shared.steering.is_moved(&build.id) {
             if changes.changed().await.is_err() || self.shared.is_down() {
                 return Err(EngineError::Down);
             }
@@ -150,11 +150,6 @@ impl Reign {
             discard(&self.shared, &Member::new(self.shared.projection(name)?, left)).await?;
         }
         Ok(build.id)
-    }
-
-    /// Was this build begun to mend what is live?
-    fn mends(&self, id: &BuildId) -> bool {
-        self.shared.mending.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     async fn none_underway(&self, name: &str) -> Result<(), EngineError> {

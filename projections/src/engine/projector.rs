@@ -1,39 +1,38 @@
 //! The facade: who feeds the read models, what operators ask, and how everything is.
 
 use super::{
-    EngineError, Options, Shared,
+    activity::Activity,
     builds::{self, create, make_live},
+    context::{error::EngineError, options::Options, shared::Shared},
     lease::Holder,
+    left_out::{self, ParkedStream},
     node::{self, Supervised},
     operations::Disposable,
     reign::Reign,
+    report::{Report, Verification},
     status::{self, Status},
-    steering::Steering,
     tables::{
         build::{Build, BuildId, Limits, State, Switch, grouped},
         registry,
         sample::Sampling,
     },
     turn::Turn,
-    verify::{Report, Verification},
 };
 use crate::{
-    db::Db,
-    projection::{self, Projection},
+    db::{Db, DbError},
+    projection::Projection,
 };
-use circolo_events::{EventStore, Position, Skips};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use circolo_domain::StreamName;
+use circolo_events::{EventStore, Position};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 /// Feeds the read models of one database, while it lives; or follows the node that does.
 pub struct Projector {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     /// What this process moves at the time.
     reign: watch::Sender<Option<Arc<Reign>>>,
-    active: Arc<watch::Sender<usize>>,
+    activity: Activity,
     /// Where several nodes take turns.
     supervised: Option<Supervised>,
 }
@@ -52,15 +51,15 @@ impl Projector {
     /// Checks what the database holds against the log, starts to feed what is live and to build what is missing; or, where another
     /// node does so, to follow it.
     pub async fn start(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Self, EngineError> {
-        let shared = share(db, store, projections, options).await?;
-        let (reign, active) = (watch::Sender::new(None), Arc::new(watch::Sender::new(0)));
+        let shared = Shared::open(db, store, projections, options).await?;
+        let (reign, activity) = (watch::Sender::new(None), Activity::default());
         let supervised = if let Some(node) = shared.options.node.clone() {
-            Some(node::supervise(&shared, node, reign.clone(), Arc::clone(&active)).await?)
+            Some(node::supervise(&shared, node, reign.clone(), activity.clone()).await?)
         } else {
-            reign.send_replace(Some(Arc::new(Reign::begin(Arc::clone(&shared), Arc::clone(&active)).await?)));
+            reign.send_replace(Some(Arc::new(Reign::begin(Arc::clone(&shared), activity.clone()).await?)));
             None
         };
-        Ok(Self { shared, reign, active, supervised })
+        Ok(Self { shared, reign, activity, supervised })
     }
 
     /// What moves this projection, if this process does.
@@ -163,7 +162,17 @@ impl Projector {
     /// The verification of a projection that is under way here, or the last one.
     pub fn verification(&self, name: &str) -> Result<Option<Report>, EngineError> {
         self.shared.projection(name)?;
-        Ok(self.shared.reports().get(name).cloned())
+        Ok(self.activity.reports().get(name).cloned())
+    }
+
+    /// Which of `streams` a projection leaves out, or one of its builds.
+    pub async fn left_out(&self, name: &str, streams: Vec<StreamName>) -> Result<Vec<StreamName>, DbError> {
+        left_out::left_out(&self.shared, name, streams).await
+    }
+
+    /// The streams that builds of a projection leave out; those of the live build last.
+    pub async fn parked(&self, name: &str) -> Result<Vec<ParkedStream>, EngineError> {
+        left_out::parked(&self.shared, name).await
     }
 
     /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
@@ -214,8 +223,7 @@ impl Projector {
 
     /// Waits until no build is under way here (one that waits for its switch is not).
     pub async fn settled(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
+        self.activity.settled().await;
     }
 
     /// Ends after the transactions under way. Builds go on with the next start, or on the next node.
@@ -234,28 +242,6 @@ impl Drop for Projector {
     fn drop(&mut self) {
         self.shared.down.send_replace(true);
     }
-}
-
-async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Arc<Shared>, EngineError> {
-    projection::check(&projections)?;
-    registry::create_tables(&db).await?;
-    Ok(Arc::new(Shared {
-        db,
-        store,
-        projections,
-        options,
-        applied: watch::Sender::new(Position::START),
-        changes: watch::Sender::new(0),
-        down: watch::Sender::new(false),
-        steering: Mutex::<Steering>::default(),
-        skips: Skips::default(),
-        skipped: watch::Sender::new(()),
-        mending: Mutex::default(),
-        operators: tokio::sync::Mutex::default(),
-        reports: Arc::default(),
-        meters: Arc::default(),
-        reins: None,
-    }))
 }
 
 /// Those of `projections` of which nothing is live in `db`.
@@ -283,7 +269,7 @@ pub async fn prepare(
     until: Option<Position>,
 ) -> Result<Vec<BuildId>, EngineError> {
     let projections = missing(&db, projections).await?;
-    let shared = share(db, store, projections, options).await?;
+    let shared = Shared::open(db, store, projections, options).await?;
     let Some(node) = shared.options.node.clone().filter(|_| !shared.projections.is_empty()) else {
         return prepare_all(&shared, until).await;
     };

@@ -1,26 +1,27 @@
 //! A time in which this process moves read models: the lane and all builds, from what the database holds to an orderly end.
 
 use super::{
-    EngineError, Mismatch, Shared,
+    activity::Activity,
     builds::{self, create, discard, make_live},
     bulk::Bulk,
+    context::{error::EngineError, options::Mismatch, shared::Shared},
     lane::{Lane, LaneHandle},
     member::Member,
     mend::Mender,
-    steering::Task,
+    report::Verification,
     step::Convoy,
     tables::{
         build::{Build, BuildId, Checkpoint, Limits, State, Switch, grouped},
         registry,
         sample::Sampling,
     },
-    verify::{Comparison, Verification},
+    verify::Comparison,
 };
 use crate::{db::Building, projection::Projection};
 use circolo_events::Position;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -31,15 +32,15 @@ pub struct Reign {
     /// The lane.
     pub lane: LaneHandle,
     tasks: Mutex<JoinSet<()>>,
-    /// How many builds and verifications are under way.
-    active: Arc<watch::Sender<usize>>,
+    /// What this process is at.
+    activity: Activity,
 }
 
 impl Reign {
     /// Checks what the database holds against the log, starts to feed what is live and to build what is missing.
-    pub async fn begin(shared: Arc<Shared>, active: Arc<watch::Sender<usize>>) -> Result<Self, EngineError> {
+    pub async fn begin(shared: Arc<Shared>, activity: Activity) -> Result<Self, EngineError> {
         let (send, commands) = mpsc::channel(64);
-        let reign = Self { shared, lane: LaneHandle(send), tasks: Mutex::default(), active };
+        let reign = Self { shared, lane: LaneHandle(send), tasks: Mutex::default(), activity };
         let plan = Plan::make(&reign.shared).await?;
         let convoy = Convoy::new(builds::members(&reign.shared, &plan.lane).await?, plan.checkpoint);
         let lane = Lane { shared: Arc::clone(&reign.shared), convoy, commands };
@@ -49,7 +50,7 @@ impl Reign {
         }
         // Whoever comes for something else, on the command line, is not kept by it.
         if reign.shared.options.serving {
-            reign.spawn(Mender::new(Arc::clone(&reign.shared), reign.lane.clone(), Arc::clone(&reign.active)).run());
+            reign.spawn(Mender::new(Arc::clone(&reign.shared), reign.lane.clone(), reign.activity.clone()).run());
         }
         Ok(reign)
     }
@@ -63,7 +64,7 @@ impl Reign {
 
     /// Begins to bring builds up and into the lane.
     pub fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active, &self.shared, &ids));
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.begin(&self.shared, &ids));
         self.spawn(async move {
             let _active = active;
             builds::run(shared, lane, ids).await;
@@ -76,13 +77,14 @@ impl Reign {
         name: &str,
         sampling: Option<Sampling>,
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
-        let comparison = Comparison::begin(&self.shared, name, sampling).await?;
+        let comparison = Comparison::begin(&self.shared, &self.activity, name, sampling).await?;
         let (send, receive) = oneshot::channel();
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), Active::new(&self.active, &self.shared, &[]));
+        let (shared, lane, activity) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.clone());
+        let active = activity.begin(&shared, &[]);
         // A task of its own: it cleans up even if whoever asked has gone.
         self.spawn(async move {
             let _active = active;
-            let _ = send.send(comparison.run(&shared, &lane).await);
+            let _ = send.send(comparison.run(&shared, &activity, &lane).await);
         });
         Ok(receive)
     }
@@ -98,29 +100,6 @@ impl Reign {
 impl Drop for Reign {
     fn drop(&mut self) {
         self.shared.down.send_replace(true);
-    }
-}
-
-/// Counts one task while it lives, and holds the builds that it moves.
-pub struct Active {
-    count: Arc<watch::Sender<usize>>,
-    shared: Arc<Shared>,
-    task: Task,
-}
-
-impl Active {
-    /// Counts a task that moves these builds.
-    pub fn new(count: &Arc<watch::Sender<usize>>, shared: &Arc<Shared>, moved: &[BuildId]) -> Self {
-        count.send_modify(|count| *count += 1);
-        let task = shared.hand_over(moved);
-        Self { count: Arc::clone(count), shared: Arc::clone(shared), task }
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.shared.ended(self.task);
-        self.count.send_modify(|count| *count -= 1);
     }
 }
 
@@ -154,7 +133,7 @@ impl Plan {
                     state if state.is_underway() => {
                         underway = true;
                         if build.paused && state.is_moving() {
-                            shared.ask_to_pause(&build.id);
+                            shared.steering.ask_to_pause(&build.id);
                         } else {
                             others.push(build.clone());
                         }
@@ -215,7 +194,7 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
     let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
     bulk.complete(shared).await?;
     make_live(shared, &bulk.members).await?;
-    shared.put_down(created.iter().map(|build| &build.id));
+    shared.steering.put_down(created.iter().map(|build| &build.id));
     for (build, projection) in created.iter_mut().zip(missing) {
         (build.state, build.indexed) = (State::Live, true);
         for fold in &projection.tables {

@@ -1,16 +1,15 @@
 //! What operators see of projections: where they stand, how fast they move, how long it will take.
 
 use super::{
-    EngineError, Shared,
+    context::{error::EngineError, shared::Shared},
     tables::{
-        build::{Build, BuildId, Limits, State, Switch},
+        build::{Build, Limits, State, Switch},
         registry,
     },
 };
 use circolo_domain::Timestamp;
 use circolo_events::{Position, StoreError};
 use std::collections::{HashMap, hash_map::Entry};
-use tokio::time::{Duration, Instant};
 
 /// A build, as operators see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,94 +46,6 @@ pub struct Status {
     pub limits: Limits,
     /// How many streams it leaves out, as an event of theirs cannot be read: above 0 it is incomplete.
     pub parked: i64,
-}
-
-/// Figures of the lane and of builds.
-#[derive(Default)]
-pub struct Meters {
-    lane: Rate,
-    builds: HashMap<BuildId, Progress>,
-    /// What keeps builds from going on, until a retry mends it.
-    held_up: HashMap<BuildId, String>,
-    /// Why the lane stopped, if it did.
-    pub failure: Option<String>,
-    /// What keeps the lane from its next step, until a retry mends it.
-    pub trouble: Option<String>,
-}
-
-struct Progress {
-    begun: Instant,
-    first: Position,
-    position: Position,
-    rate: Rate,
-}
-
-/// Events per second over the last seconds.
-#[derive(Default)]
-struct Rate {
-    since: Option<Instant>,
-    count: usize,
-    last: f64,
-}
-
-impl Rate {
-    const WINDOW: Duration = Duration::from_secs(5);
-
-    fn add(&mut self, events: usize) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        self.count += events;
-        if since.elapsed() >= Self::WINDOW {
-            (self.last, self.count, self.since) = (self.current(since), 0, Some(Instant::now()));
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people to look at")]
-    fn current(&self, since: Instant) -> f64 {
-        self.count as f64 / since.elapsed().as_secs_f64().max(0.001)
-    }
-
-    fn per_second(&self) -> f64 {
-        match self.since {
-            None => 0.0,
-            Some(since) if self.last > 0.0 && since.elapsed() < Self::WINDOW => self.last,
-            Some(since) => self.current(since),
-        }
-    }
-}
-
-impl Meters {
-    /// The lane moved over so many events.
-    pub fn moved(&mut self, events: usize) {
-        self.lane.add(events);
-    }
-
-    /// A build came to `position`, over so many events.
-    pub fn built(&mut self, id: &BuildId, position: Position, events: usize) {
-        let fresh = || Progress { begun: Instant::now(), first: position, position, rate: Rate::default() };
-        let progress = self.builds.entry(id.clone()).or_insert_with(fresh);
-        progress.position = position;
-        progress.rate.add(events);
-        self.held_up.remove(id);
-    }
-
-    /// Builds failed in a way that may pass, and are tried again.
-    pub fn held_up(&mut self, ids: &[BuildId], why: &str) {
-        self.held_up.extend(ids.iter().map(|id| (id.clone(), format!("tried again: {why}"))));
-    }
-
-    /// A build is no more.
-    pub fn forget(&mut self, id: &BuildId) {
-        self.builds.remove(id);
-        self.held_up.remove(id);
-    }
-}
-
-impl Progress {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people to look at")]
-    fn eta(&self, head: Position) -> Option<f64> {
-        let (done, left) = ((self.position.0 - self.first.0) as f64, (head.0 - self.position.0).max(0) as f64);
-        (done > 0.0).then(|| left * self.begun.elapsed().as_secs_f64() / done)
-    }
 }
 
 /// All builds, by name and number.
@@ -174,10 +85,8 @@ fn seconds_since(shared: &Shared, moment: Timestamp) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
 fn measured(shared: &Shared, build: Build, head: Position) -> Status {
     let meters = shared.meters();
-    let progress = meters
-        .builds
-        .get(&build.id)
-        .filter(|_| matches!(build.state, State::Building | State::Returning | State::Checking) && !build.paused);
+    let progress =
+        meters.progress(&build.id).filter(|_| matches!(build.state, State::Building | State::Returning | State::Checking) && !build.paused);
     let position = progress.map_or(build.checkpoint.position, |progress| progress.position.max(build.checkpoint.position));
     let moving = matches!(build.state, State::Live | State::Ready);
     let failure = meters.failure.clone().filter(|_| moving);
@@ -196,7 +105,7 @@ fn measured(shared: &Shared, build: Build, head: Position) -> Status {
         progress: if head.0 > 0 { (position.0 as f64 / head.0 as f64).min(1.0) } else { 1.0 },
         eta_seconds: progress.and_then(|progress| progress.eta(head)),
         switch: build.switch,
-        reason: failure.or(build.reason).or_else(|| meters.held_up.get(&build.id).filter(|_| build.state.is_moving()).cloned()),
+        reason: failure.or(build.reason).or_else(|| meters.hindrance(&build.id).filter(|_| build.state.is_moving()).cloned()),
         started: build.started,
         limits: build.limits,
         parked: build.parked,

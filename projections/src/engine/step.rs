@@ -1,12 +1,11 @@
 //! One batch in one transaction: rows and checkpoint of several builds that stand at one position.
 
 use super::{
-    EngineError, Shared,
     care::Care,
-    compute,
-    decode::Decoded,
+    compute::compute,
+    context::{error::EngineError, shared::Shared},
+    decode::{Decoded, Readers, decode},
     member::{FoldError, Member},
-    poison::Readers,
     tables::{
         build::{Checkpoint, State},
         parked::Poison,
@@ -15,9 +14,9 @@ use super::{
 };
 use crate::{
     db::{DbError, Urgency, Write},
-    projection::{OnPoison, Projection},
+    projection::OnPoison,
 };
-use circolo_events::{Position, StoreError};
+use circolo_events::Position;
 use futures::{FutureExt, StreamExt, stream};
 
 /// So many builds ask at a time for the rows that they are about to change.
@@ -82,7 +81,7 @@ impl Convoy {
             self.scanned = until.map_or(page.scanned, |until| page.scanned.min(until)).max(self.scanned);
             return Ok(Step::Idle);
         }
-        let decoded = shared.decode(&page, until, &Readers::of(&self.members), urgency).await?;
+        let decoded = decode(shared, &page, until, &Readers::of(&self.members), urgency).await?;
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
                 self.care.meets(&decoded.events);
@@ -269,33 +268,6 @@ pub async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<
     shared.db.write(vec![registry::set_state(&member.id, state, Some(reason))], Urgency::Lane).await?;
     member.state = state;
     shared.gave_up(&member.projection);
-    shared.changed();
+    shared.steering.changed();
     Ok(())
-}
-
-impl Shared {
-    /// Tells queries that nobody builds any more what they wait for.
-    pub fn gave_up(&self, projection: &Projection) {
-        for fold in &projection.tables {
-            self.db.set_failed(fold.table.name, true);
-        }
-    }
-}
-
-/// Is it an error that no retry can mend?
-pub const fn is_final(error: &EngineError) -> bool {
-    match error {
-        EngineError::Db(error) => !matches!(error, DbError::Failed(_)) && !error.is_lasting(),
-        EngineError::Store(error) => matches!(error, StoreError::Lost),
-        _ => true,
-    }
-}
-
-/// Is it one that no retry should mend, though some are worth while?
-pub const fn is_lasting(error: &EngineError) -> bool {
-    match error {
-        EngineError::Db(error) => error.is_lasting(),
-        EngineError::Store(error) => matches!(error, StoreError::Damaged { .. }),
-        _ => false,
-    }
 }

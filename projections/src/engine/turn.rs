@@ -1,13 +1,12 @@
 //! A turn of somebody who only prepares read models that nobody moves yet, beside the nodes that serve.
 
 use super::{
-    EngineError, Shared,
-    lease::{Leases, Node, Term},
-    node::{Reins, renew},
+    context::{error::EngineError, options::Node, resignation::Resignation, shared::Shared},
+    lease::{Leases, Term},
+    node::renew,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::watch,
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -48,9 +47,9 @@ impl Turn {
     }
 
     fn begin(shared: &Shared, leases: Leases, term: Term) -> Self {
-        let resigned = watch::Sender::new(None);
-        let shared = Arc::new(shared.under(&term, Reins::new(resigned.clone())));
-        let renewer = tokio::spawn(renew(leases.clone(), term.clone(), Arc::clone(&shared), resigned));
+        let resignation = Resignation::new();
+        let shared = Arc::new(shared.under(&term.keys, term.fence(), resignation.clone()));
+        let renewer = tokio::spawn(renew(leases.clone(), term.clone(), Arc::clone(&shared), resignation.why));
         Self { shared, leases, term, renewer }
     }
 

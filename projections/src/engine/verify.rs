@@ -4,9 +4,13 @@
 //! every moment, so that one query compares them, while the lane runs.
 
 use super::{
-    EngineError, Shared, builds, damage,
+    activity::Activity,
+    builds,
+    context::{error::EngineError, shared::Shared},
+    damage,
     lane::LaneHandle,
     member::Member,
+    report::{Difference, Report, Verification},
     tables::{
         build::{Build, BuildId, Limits, State, Switch},
         registry,
@@ -14,7 +18,6 @@ use super::{
     },
 };
 use crate::{DbError, FromValues, Value, params, projection::Projection, row::Table};
-use circolo_domain::Timestamp;
 use std::sync::Arc;
 
 /// How many differences are listed; all are counted.
@@ -22,61 +25,6 @@ const LISTED: usize = 100;
 
 /// Keys that are looked at in one query, where a sample is compared.
 const KEYS: usize = 10_000;
-
-/// What a comparison found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verification {
-    /// The projection.
-    pub name: String,
-    /// The build that is live.
-    pub build: i64,
-    /// How many rows it has.
-    pub rows: i64,
-    /// How many rows were compared: those of the sample, or all.
-    pub compared: i64,
-    /// How many of them differ, are missing or are too many.
-    pub different: i64,
-    /// The first differences of each table.
-    pub differences: Vec<Difference>,
-    /// What the database itself finds wrong with the live build, in its words.
-    pub damage: Vec<String>,
-    /// What of it could not be looked at, and why.
-    pub left_out: Option<String>,
-}
-
-/// One value, or one whole row, that is not what the log says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
-    /// The declared table.
-    pub table: &'static str,
-    /// The row.
-    pub key: String,
-    /// The column; `None` where the whole row is missing or too many.
-    pub column: Option<&'static str>,
-    /// What is live: `Null` for a missing row.
-    pub live: Value,
-    /// What the log says: `Null` for a row that should not be.
-    pub folded: Value,
-}
-
-/// A verification: under way, or the last one.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The projection.
-    pub name: String,
-    /// The build that is live.
-    pub build: i64,
-    /// The second fold.
-    pub check: BuildId,
-    /// The sample that was asked for; `None` for all rows.
-    pub sampling: Option<Sampling>,
-    /// When it was begun.
-    pub started: Timestamp,
-    /// When it ended.
-    pub finished: Option<Timestamp>,
-    /// What it came to; an error is told in words.
-    pub outcome: Option<Result<Verification, String>>,
-}
 
 /// A comparison that is about to be made.
 pub struct Comparison {
@@ -88,8 +36,8 @@ pub struct Comparison {
 
 impl Comparison {
     /// Begins a second fold of `name` and the report on it.
-    pub async fn begin(shared: &Shared, name: &str, sampling: Option<Sampling>) -> Result<Self, EngineError> {
-        let _one_at_a_time = shared.operators.lock().await;
+    pub async fn begin(shared: &Shared, activity: &Activity, name: &str, sampling: Option<Sampling>) -> Result<Self, EngineError> {
+        let _one_at_a_time = shared.steering.one_at_a_time().await;
         let projection = shared.projection(name)?.clone();
         let known = registry::builds(&shared.db).await?;
         let mine = || known.iter().filter(|build| build.id.name == name && build.version == projection.version);
@@ -112,23 +60,23 @@ impl Comparison {
             finished: None,
             outcome: None,
         };
-        shared.reports().insert(name.to_owned(), report);
+        activity.reports().insert(name.to_owned(), report);
         Ok(Self { projection, live, check, sample })
     }
 
     /// Folds and compares, and keeps what it came to until the next time.
-    pub async fn run(self, shared: &Arc<Shared>, lane: &LaneHandle) -> Result<Verification, EngineError> {
+    pub async fn run(self, shared: &Arc<Shared>, activity: &Activity, lane: &LaneHandle) -> Result<Verification, EngineError> {
         let mut outcome = self.compare(shared, lane).await;
         if matches!(lane.leave(&self.check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
             let removed = builds::discard(shared, &Member::new(&self.projection, &self.check)).await;
             outcome = outcome.and_then(|found| removed.map(|()| found));
         }
-        shared.put_down([&self.check.id]);
-        if let Some(report) = shared.reports().get_mut(self.projection.name) {
+        shared.steering.put_down([&self.check.id]);
+        if let Some(report) = activity.reports().get_mut(self.projection.name) {
             report.finished = Some((shared.options.clock)());
             report.outcome = Some(outcome.as_ref().map(Clone::clone).map_err(ToString::to_string));
         }
-        shared.changed();
+        shared.steering.changed();
         outcome
     }
 
