@@ -4,7 +4,7 @@
 use crate::{
     Db, EngineError, Options, Projection, Value,
     db::DbError,
-    engine::projector::prepare,
+    engine::prepare::prepare,
     row::{Column, Table},
     value::{FromValues, Kind, Meaning},
 };

@@ -1,22 +1,23 @@
 //! The facade: who feeds the read models, what operators ask, and how everything is.
 
 use super::{
-    activity::Activity,
-    builds::{self, create, make_live},
     context::{error::EngineError, options::Options, shared::Shared},
-    lease::Holder,
-    left_out::{self, ParkedStream},
-    node::{self, Supervised},
-    operations::Disposable,
-    reign::Reign,
-    report::{Report, Verification},
-    status::{self, Status},
+    leadership::{
+        lease::Holder,
+        node::{self, Supervised},
+        reign::Reign,
+    },
+    operations::{
+        activity::Activity,
+        left_out::{self, ParkedStream},
+        operator::Disposable,
+        report::{Report, Verification},
+        status::{self, Status},
+    },
     tables::{
-        build::{Build, BuildId, Limits, State, Switch, grouped},
-        registry,
+        build::{BuildId, Limits, Switch},
         sample::Sampling,
     },
-    turn::Turn,
 };
 use crate::{
     db::{Db, DbError},
@@ -66,7 +67,7 @@ impl Projector {
     fn moving(&self, name: &str) -> Result<Arc<Reign>, EngineError> {
         self.shared.projection(name)?;
         let reign = self.reign.borrow().clone();
-        reign.filter(|reign| reign.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
+        reign.filter(|reign| reign.operator.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
     }
 
     /// Up to where all that is fed is folded.
@@ -109,7 +110,7 @@ impl Projector {
 
     /// Whether this process moves all read models that it knows.
     pub fn leads(&self) -> bool {
-        self.reign.borrow().as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+        self.reign.borrow().as_ref().is_some_and(|reign| reign.operator.shared.projections.len() == self.shared.projections.len())
     }
 
     /// Whether this process moves this projection.
@@ -132,7 +133,7 @@ impl Projector {
     /// Waits until this process moves all read models that it knows, at most `patience`.
     pub async fn lead(&self, patience: Duration) -> Result<(), EngineError> {
         let all = |reign: &Option<Arc<Reign>>| {
-            reign.as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+            reign.as_ref().is_some_and(|reign| reign.operator.shared.projections.len() == self.shared.projections.len())
         };
         match tokio::time::timeout(patience, self.reign.subscribe().wait_for(all)).await {
             Ok(Ok(_)) => Ok(()),
@@ -156,7 +157,7 @@ impl Projector {
         name: &str,
         sampling: Option<Sampling>,
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
-        self.moving(name)?.begin_verification(name, sampling).await
+        self.moving(name)?.operator.begin_verification(name, sampling).await
     }
 
     /// The verification of a projection that is under way here, or the last one.
@@ -188,37 +189,37 @@ impl Projector {
         for name in &names {
             self.moving(name)?;
         }
-        reign.rebuild(&names, switch, limits).await
+        reign.operator.rebuild(&names, switch, limits).await
     }
 
     /// Leaves the build that is under way where it is, until it is resumed; a restart does not resume it.
     pub async fn pause(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.pause(name).await
+        self.moving(name)?.operator.pause(name).await
     }
 
     /// Lets a build go on that was paused.
     pub async fn resume(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.resume(name).await
+        self.moving(name)?.operator.resume(name).await
     }
 
     /// Drops builds that nobody needs any more, with their tables. What is live is never dropped.
     pub async fn drop_builds(&self, name: &str, which: Disposable) -> Result<Vec<BuildId>, EngineError> {
-        self.moving(name)?.drop_builds(name, which).await
+        self.moving(name)?.operator.drop_builds(name, which).await
     }
 
     /// Makes the build live that is ready.
     pub async fn switch(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.switch(name).await
+        self.moving(name)?.operator.switch(name).await
     }
 
     /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
     pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.rollback(name).await
+        self.moving(name)?.operator.rollback(name).await
     }
 
     /// Gives up the build that is under way or waits for its switch.
     pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.cancel(name).await
+        self.moving(name)?.operator.cancel(name).await
     }
 
     /// Waits until no build is under way here (one that waits for its switch is not).
@@ -242,78 +243,4 @@ impl Drop for Projector {
     fn drop(&mut self) {
         self.shared.down.send_replace(true);
     }
-}
-
-/// Those of `projections` of which nothing is live in `db`.
-pub async fn missing(db: &Db, projections: Vec<Projection>) -> Result<Vec<Projection>, EngineError> {
-    registry::create_tables(db).await?;
-    let known = registry::builds(db).await?;
-    let lives = |projection: &Projection| known.iter().any(|build| is_of(build, projection) && build.state.is_live());
-    Ok(projections.into_iter().filter(|projection| !lives(projection)).collect())
-}
-
-fn is_of(build: &Build, projection: &Projection) -> bool {
-    build.id.name == projection.name && build.version == projection.version
-}
-
-/// Prepares what `projections` lack in `db`, up to where the log ends now or up to `until`, and makes it live there.
-///
-/// Beside a running server it writes nothing but its own new tables, in short transactions. With `until` and a database
-/// of its own it gives the read models as of that position. Where processes take turns, it is [`EngineError::Elsewhere`] if another
-/// moves what is missing; in a file the caller sees to that.
-pub async fn prepare(
-    db: Db,
-    store: Arc<dyn EventStore>,
-    projections: Vec<Projection>,
-    options: Options,
-    until: Option<Position>,
-) -> Result<Vec<BuildId>, EngineError> {
-    let projections = missing(&db, projections).await?;
-    let shared = Shared::open(db, store, projections, options).await?;
-    let Some(node) = shared.options.node.clone().filter(|_| !shared.projections.is_empty()) else {
-        return prepare_all(&shared, until).await;
-    };
-    let turn = Turn::take(&shared, node).await?;
-    let outcome = prepare_all(&turn.shared, until).await;
-    turn.end().await;
-    outcome
-}
-
-/// Goes on with what was begun and begins the rest.
-async fn prepare_all(shared: &Arc<Shared>, until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
-    let known = registry::builds(&shared.db).await?;
-    let begun = |p: &Projection| known.iter().find(|build| is_of(build, p) && build.state == State::Building).cloned();
-    let mut groups = grouped(shared.projections.iter().filter_map(begun).collect());
-    let fresh: Vec<&Projection> =
-        shared.projections.iter().filter(|p| !known.iter().any(|build| is_of(build, p) && is_there(build))).collect();
-    if !fresh.is_empty() {
-        let created = create(shared, &fresh, State::Building, Switch::Auto, Limits::default()).await?;
-        groups.push(created.into_iter().map(|build| build.id).collect());
-    }
-    let mut prepared = Vec::new();
-    for ids in groups {
-        prepared.extend(prepare_group(shared, &ids, until).await?);
-    }
-    Ok(prepared)
-}
-
-/// Whether nothing has to be begun: what was missing may be live by now.
-const fn is_there(build: &Build) -> bool {
-    matches!(build.state, State::Building) || build.state.is_live()
-}
-
-async fn prepare_group(shared: &Arc<Shared>, ids: &[BuildId], until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
-    let mut group = registry::builds(&shared.db).await?;
-    group.retain(|build| ids.contains(&build.id));
-    let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { return Ok(vec![]) };
-    let convoy = builds::bring_up(shared, builds::members(shared, &group).await?, checkpoint, until).await?;
-    if convoy.members.len() < group.len() {
-        let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
-        let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
-        return Err(
-            failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
-        );
-    }
-    make_live(shared, &convoy.members).await?;
-    Ok(convoy.members.into_iter().map(|member| member.id).collect())
 }

@@ -1,7 +1,10 @@
 //! What can go wrong in the engine.
 
-use crate::engine::tables::build::{BuildId, State};
-use crate::{db::DbError, projection::DeclarationError};
+use crate::{
+    db::DbError,
+    engine::tables::build::{BuildId, State},
+    projection::DeclarationError,
+};
 use circolo_events::{Position, StoreError};
 
 /// What can go wrong in the engine.

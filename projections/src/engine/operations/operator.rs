@@ -1,17 +1,28 @@
 //! What operators do with builds: begin, switch, go back, pause, give up, drop.
 
-use super::{
-    builds::{create, discard, discard_foreign, drop_leftovers},
-    context::error::EngineError,
-    member::Member,
-    reign::Reign,
-    tables::{
-        build::{Build, BuildId, Limits, State, Switch},
-        registry,
+use super::{activity::Activity, mend::Mender, report::Verification, verify::Comparison};
+use crate::{
+    db::Urgency,
+    engine::{
+        builds::{
+            lifecycle::{create, discard, discard_foreign, drop_leftovers},
+            member::Member,
+        },
+        context::{error::EngineError, shared::Shared},
+        live::{join, lane::LaneHandle},
+        tables::{
+            build::{Build, BuildId, Limits, State, Switch},
+            registry,
+            sample::Sampling,
+        },
     },
 };
-use crate::db::Urgency;
-use std::{cmp::Ordering, collections::BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{sync::oneshot, task::JoinSet};
 
 /// Which builds are to be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +35,67 @@ pub enum Disposable {
     OldVersions,
 }
 
-impl Reign {
+/// Does what is asked of builds, beside the lane.
+pub struct Operator {
+    /// What all parts share.
+    pub shared: Arc<Shared>,
+    lane: LaneHandle,
+    activity: Activity,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Operator {
+    /// Of a lane.
+    pub fn new(shared: Arc<Shared>, lane: LaneHandle, activity: Activity) -> Self {
+        Self { shared, lane, activity, tasks: Mutex::default() }
+    }
+
+    /// Runs a task; [`Self::ended`] waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that ended need not be kept.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Waits for all tasks.
+    pub async fn ended(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Begins to bring builds up and into the lane.
+    pub fn build(&self, ids: Vec<BuildId>) {
+        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.begin(&self.shared, &ids));
+        self.spawn(async move {
+            let _active = active;
+            join::run(shared, lane, ids).await;
+        });
+    }
+
+    /// Begins to mend what leaves streams out, whenever it can be mended.
+    pub fn mend(&self) {
+        self.spawn(Mender::new(Arc::clone(&self.shared), self.lane.clone(), self.activity.clone()).run());
+    }
+
+    /// Begins to fold a projection once more, or a sample of its rows.
+    pub async fn begin_verification(
+        &self,
+        name: &str,
+        sampling: Option<Sampling>,
+    ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
+        let comparison = Comparison::begin(&self.shared, &self.activity, name, sampling).await?;
+        let (send, receive) = oneshot::channel();
+        let (shared, lane, activity) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.clone());
+        let active = activity.begin(&shared, &[]);
+        // A task of its own: it cleans up even if whoever asked has gone.
+        self.spawn(async move {
+            let _active = active;
+            let _ = send.send(comparison.run(&shared, &activity, &lane).await);
+        });
+        Ok(receive)
+    }
+
     /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
     pub async fn rebuild(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.shared.projections.iter().map(|p| p.name).collect() } else { names.to_vec() };

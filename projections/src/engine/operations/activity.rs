@@ -1,8 +1,8 @@
 //! What is under way, and what the last verifications came to, whichever reign it belongs to.
 
-use super::{
+use super::report::Report;
+use crate::engine::{
     context::{shared::Shared, steering::Task},
-    report::Report,
     tables::build::BuildId,
 };
 use std::{

@@ -5,19 +5,25 @@
 
 use super::{
     activity::Activity,
-    builds,
-    context::{error::EngineError, shared::Shared},
     damage,
-    lane::LaneHandle,
-    member::Member,
     report::{Difference, Report, Verification},
-    tables::{
-        build::{Build, BuildId, Limits, State, Switch},
-        registry,
-        sample::{Sample, Sampling},
-    },
 };
-use crate::{DbError, FromValues, Value, params, projection::Projection, row::Table};
+use crate::{
+    DbError, FromValues, Value,
+    engine::{
+        builds::{catch_up, lifecycle, member::Member},
+        context::{error::EngineError, shared::Shared},
+        live::lane::LaneHandle,
+        tables::{
+            build::{Build, BuildId, Limits, State, Switch},
+            registry,
+            sample::{Sample, Sampling},
+        },
+    },
+    params,
+    projection::Projection,
+    row::Table,
+};
 use std::sync::Arc;
 
 /// How many differences are listed; all are counted.
@@ -50,7 +56,7 @@ impl Comparison {
             Some(sampling) => Some(Sample::of(sampling, rows_of(shared, &projection, &live).await?)),
             None => None,
         };
-        let check = builds::create(shared, &[&projection], State::Checking, Switch::Manual, Limits::default()).await?.remove(0);
+        let check = lifecycle::create(shared, &[&projection], State::Checking, Switch::Manual, Limits::default()).await?.remove(0);
         let report = Report {
             name: name.to_owned(),
             build: live.id.build,
@@ -68,7 +74,7 @@ impl Comparison {
     pub async fn run(self, shared: &Arc<Shared>, activity: &Activity, lane: &LaneHandle) -> Result<Verification, EngineError> {
         let mut outcome = self.compare(shared, lane).await;
         if matches!(lane.leave(&self.check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
-            let removed = builds::discard(shared, &Member::new(&self.projection, &self.check)).await;
+            let removed = lifecycle::discard(shared, &Member::new(&self.projection, &self.check)).await;
             outcome = outcome.and_then(|found| removed.map(|()| found));
         }
         shared.steering.put_down([&self.check.id]);
@@ -84,11 +90,11 @@ impl Comparison {
         let Self { projection, live, check, sample } = self;
         // A stopped build stays where it is, and so must what it is compared with.
         let until = (live.state == State::Stopped).then_some(live.checkpoint.position);
-        let mut members = builds::members(shared, std::slice::from_ref(check)).await?;
+        let mut members = catch_up::members(shared, std::slice::from_ref(check)).await?;
         for member in &mut members {
             member.sample = *sample;
         }
-        let convoy = builds::bring_up(shared, members, check.checkpoint, until).await?;
+        let convoy = catch_up::bring_up(shared, members, check.checkpoint, until).await?;
         if until.is_none() {
             lane.join(convoy).await?;
         }

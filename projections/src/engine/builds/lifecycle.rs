@@ -1,23 +1,17 @@
-//! A build from its first event to its place in the lane.
+//! How builds begin and end: their tables, their entries in the registry, their views.
 
-use super::{
-    bulk::Bulk,
-    context::{backoff::Backoff, error::EngineError, shared::Shared},
-    lane::LaneHandle,
-    member::Member,
-    pace::{self, Pace},
-    step::{Convoy, Step},
-    tables::{
-        build::{Build, BuildId, Checkpoint, Limits, State, Switch},
-        registry,
-    },
-};
+use super::member::Member;
 use crate::{
     db::{DbError, Dialect, Urgency, Write},
+    engine::{
+        context::{error::EngineError, shared::Shared},
+        tables::{
+            build::{Build, BuildId, Checkpoint, Limits, State, Switch},
+            registry,
+        },
+    },
     projection::Projection,
 };
-use circolo_events::Position;
-use std::sync::Arc;
 
 /// Begins builds: enters them and makes their tables. They share one read of the log, and the caller moves them.
 pub async fn create(
@@ -124,126 +118,6 @@ pub async fn drop_leftovers(shared: &Shared, name: &str) -> Result<(), EngineErr
         if kept.is_none_or(|kept| kept.id != build.id) {
             discard(shared, &Member::new(projection, build)).await?;
         }
-    }
-    Ok(())
-}
-
-/// How often builds are tried again one after the other though it should be in vain.
-const TRIES: u32 = 8;
-
-/// Brings builds up to now and into the lane, through failures that pass and across restarts.
-pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
-    let (mut backoff, mut in_vain) = (Backoff::new(), 0);
-    loop {
-        let error = match attempt(&shared, &lane, &mut ids).await {
-            Ok(()) | Err(EngineError::Down) => return,
-            Err(error) if shared.resigns(&error) => return,
-            Err(error) => error,
-        };
-        ids.retain(|id| !shared.let_go(id));
-        in_vain = if error.is_lasting() { in_vain + 1 } else { 0 };
-        if error.is_final() || in_vain >= TRIES {
-            tracing::error!(%error, ?ids, "builds failed");
-            let failed = |id| registry::set_state(id, State::Failed, Some(&error.to_string()));
-            if shared.db.write(ids.iter().map(failed).collect(), Urgency::Build).await.is_ok() {
-                ids.iter().filter_map(|id| shared.projection(&id.name).ok()).for_each(|projection| shared.gave_up(projection));
-                return shared.steering.changed();
-            }
-        }
-        tracing::warn!(%error, ?ids, "builds are tried again");
-        shared.meters().held_up(&ids, &error.to_string());
-        if shared.pause(backoff.next()).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// What joined the lane is no longer in `ids`: it must not be moved by two.
-async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>) -> Result<(), EngineError> {
-    ids.retain(|id| !shared.let_go(id));
-    let mut builds = registry::builds(&shared.db).await?;
-    builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
-    // What was interrupted together stands together; a group at a time.
-    builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
-    let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.steering.is_cancelled(&build.id));
-    for member in members(shared, &given_up).await? {
-        discard(shared, &member).await?;
-    }
-    for group in builds.chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint)) {
-        let members = members(shared, group).await?;
-        let convoy = bring_up(shared, members, group[0].checkpoint, None).await?;
-        let joining: Vec<_> = convoy.members.iter().map(|member| member.id.clone()).collect();
-        lane.join(convoy).await?;
-        ids.retain(|id| !joining.contains(id));
-        for id in joining {
-            // What is left over now is left over after the next build as well.
-            if let Err(error) = drop_leftovers(shared, &id.name).await {
-                tracing::warn!(%error, name = id.name, "old builds could not be dropped");
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Builds as the registry knows them, ready to be moved.
-pub async fn members(shared: &Shared, builds: &[Build]) -> Result<Vec<Member>, EngineError> {
-    let mut members = Vec::with_capacity(builds.len());
-    for build in builds {
-        let mut member = Member::new(shared.projection(&build.id.name)?, build);
-        member.leave_out(registry::parked(&shared.db, &build.id).await?);
-        members.push(member);
-    }
-    Ok(members)
-}
-
-/// Folds builds that stand at `checkpoint` up to `until`, or else to where the log ends now, and completes them.
-pub async fn bring_up(
-    shared: &Arc<Shared>,
-    members: Vec<Member>,
-    checkpoint: Checkpoint,
-    until: Option<Position>,
-) -> Result<Convoy, EngineError> {
-    let mut bulk = Bulk::new(members, checkpoint);
-    if bulk.members.iter().any(|member| !member.indexed) {
-        let end = match until {
-            Some(until) => until,
-            None => shared.store.head().await?,
-        };
-        bulk.run(shared, end).await?;
-        bulk.complete(shared).await?;
-    }
-    let mut convoy = Convoy::new(bulk.members, bulk.checkpoint);
-    let mut pace = Pace::default();
-    loop {
-        remove_cancelled(shared, &mut convoy).await?;
-        convoy.members.retain(|member| !shared.let_go(&member.id));
-        if convoy.members.is_empty() {
-            return Ok(convoy);
-        }
-        let limit = Pace::page(pace::rate(shared, &convoy.members), shared.options.live_page);
-        match convoy.step(shared, limit, until, Urgency::Build).await? {
-            Step::Moved(events) => {
-                let position = convoy.checkpoint.position;
-                pace::note(shared, &convoy.members, position, events, position);
-                if events < limit && until.is_none_or(|until| convoy.checkpoint.position >= until) {
-                    return Ok(convoy);
-                }
-                pace.keep(shared, &convoy.members, events).await?;
-            }
-            Step::Idle => return Ok(convoy),
-            Step::Stopped => {}
-        }
-        if shared.is_down() {
-            return Err(EngineError::Down);
-        }
-    }
-}
-
-/// Takes those out that operators gave up.
-pub async fn remove_cancelled(shared: &Shared, convoy: &mut Convoy) -> Result<(), EngineError> {
-    while let Some(at) = convoy.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
-        discard(shared, &convoy.members[at]).await?;
-        convoy.members.remove(at);
     }
     Ok(())
 }

@@ -7,15 +7,18 @@
 use super::{
     care::Care,
     compute::compute,
-    context::{backoff::Tries, error::EngineError, shared::Shared},
     decode::{Decoded, Readers, decode},
+    fold::{fold_all, park_refused, stop, stop_readers},
+    lifecycle,
     member::Member,
     pace::{self, Pace},
-    step::{fold_all, park_refused, stop, stop_readers},
-    tables::{build::Checkpoint, ddl::FOLDED, parked::Poison, registry},
 };
 use crate::{
     db::{DbError, Dialect, Sql, Urgency, Write},
+    engine::{
+        context::{backoff::Tries, error::EngineError, shared::Shared},
+        tables::{build::Checkpoint, ddl::FOLDED, parked::Poison, registry},
+    },
     params,
     value::{FromValues, Kind, Value},
 };
@@ -259,7 +262,7 @@ impl Bulk {
     /// Takes those out that operators gave up.
     async fn remove_cancelled(&mut self, shared: &Shared) -> Result<(), EngineError> {
         while let Some(at) = self.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
-            super::builds::discard(shared, &self.members[at]).await?;
+            lifecycle::discard(shared, &self.members[at]).await?;
             self.members.remove(at);
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! A text that one database takes and another does not, a row that is too long for an index: no fold knows of such. The batch that
 //! was refused is taken again in smaller ones, until one event is left; its stream is parked as if the event could not be read.
 
-use super::tables::parked::Poison;
+use crate::engine::tables::parked::Poison;
 use circolo_events::Recorded;
 
 /// How few events are taken at a time, and why.

@@ -1,6 +1,6 @@
 //! What operators see of projections: where they stand, how fast they move, how long it will take.
 
-use super::{
+use crate::engine::{
     context::{error::EngineError, shared::Shared},
     tables::{
         build::{Build, Limits, State, Switch},

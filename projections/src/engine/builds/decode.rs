@@ -1,12 +1,14 @@
 //! A page of the log, each event decoded once for all its readers, and not at all if nobody reads it.
 
-use super::{
-    compute::compute,
-    context::{error::EngineError, shared::Shared},
-    member::Member,
-    tables::{build::Checkpoint, parked::Poison},
+use super::{compute::compute, member::Member};
+use crate::{
+    db::Urgency,
+    engine::{
+        context::{error::EngineError, shared::Shared},
+        tables::{build::Checkpoint, parked::Poison},
+    },
+    projection::OnPoison,
 };
-use crate::{db::Urgency, projection::OnPoison};
 use circolo_domain::{Decider, DecodeError, skip::Skip};
 use circolo_events::{LogId, Page, Position, Recorded, Skips};
 

@@ -1,10 +1,12 @@
 //! Which streams builds leave out, as operators and queries ask.
 
-use super::{
-    context::{error::EngineError, shared::Shared},
-    tables::{build::State, parked::Parked, registry},
+use crate::{
+    db::DbError,
+    engine::{
+        context::{error::EngineError, shared::Shared},
+        tables::{build::State, parked::Parked, registry},
+    },
 };
-use crate::db::DbError;
 use circolo_domain::StreamName;
 
 /// A parked stream, as operators see it.

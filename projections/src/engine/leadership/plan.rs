@@ -1,120 +1,38 @@
-//! A time in which this process moves read models: the lane and all builds, from what the database holds to an orderly end.
+//! What a start finds: builds that go on, builds to be brought up, and what is missing.
 
-use super::{
-    activity::Activity,
-    builds::{self, create, discard, make_live},
-    bulk::Bulk,
-    context::{error::EngineError, options::Mismatch, shared::Shared},
-    lane::{Lane, LaneHandle},
-    member::Member,
-    mend::Mender,
-    report::Verification,
-    step::Convoy,
-    tables::{
-        build::{Build, BuildId, Checkpoint, Limits, State, Switch, grouped},
-        registry,
-        sample::Sampling,
+use crate::{
+    db::Building,
+    engine::{
+        builds::{
+            bulk::Bulk,
+            catch_up,
+            lifecycle::{create, discard, make_live},
+            member::Member,
+        },
+        context::{error::EngineError, options::Mismatch, shared::Shared},
+        tables::{
+            build::{Build, BuildId, Checkpoint, Limits, State, Switch, grouped},
+            registry,
+        },
     },
-    verify::Comparison,
+    projection::Projection,
 };
-use crate::{db::Building, projection::Projection};
 use circolo_events::Position;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-};
-
-/// Moves the read models of its [`Shared`], while it lives.
-pub struct Reign {
-    /// What all parts share.
-    pub shared: Arc<Shared>,
-    /// The lane.
-    pub lane: LaneHandle,
-    tasks: Mutex<JoinSet<()>>,
-    /// What this process is at.
-    activity: Activity,
-}
-
-impl Reign {
-    /// Checks what the database holds against the log, starts to feed what is live and to build what is missing.
-    pub async fn begin(shared: Arc<Shared>, activity: Activity) -> Result<Self, EngineError> {
-        let (send, commands) = mpsc::channel(64);
-        let reign = Self { shared, lane: LaneHandle(send), tasks: Mutex::default(), activity };
-        let plan = Plan::make(&reign.shared).await?;
-        let convoy = Convoy::new(builds::members(&reign.shared, &plan.lane).await?, plan.checkpoint);
-        let lane = Lane { shared: Arc::clone(&reign.shared), convoy, commands };
-        reign.spawn(lane.run());
-        for group in plan.others {
-            reign.build(group);
-        }
-        // Whoever comes for something else, on the command line, is not kept by it.
-        if reign.shared.options.serving {
-            reign.spawn(Mender::new(Arc::clone(&reign.shared), reign.lane.clone(), reign.activity.clone()).run());
-        }
-        Ok(reign)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that ended need not be kept.
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
-    }
-
-    /// Begins to bring builds up and into the lane.
-    pub fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.begin(&self.shared, &ids));
-        self.spawn(async move {
-            let _active = active;
-            builds::run(shared, lane, ids).await;
-        });
-    }
-
-    /// Begins to fold a projection once more, or a sample of its rows.
-    pub async fn begin_verification(
-        &self,
-        name: &str,
-        sampling: Option<Sampling>,
-    ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
-        let comparison = Comparison::begin(&self.shared, &self.activity, name, sampling).await?;
-        let (send, receive) = oneshot::channel();
-        let (shared, lane, activity) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.clone());
-        let active = activity.begin(&shared, &[]);
-        // A task of its own: it cleans up even if whoever asked has gone.
-        self.spawn(async move {
-            let _active = active;
-            let _ = send.send(comparison.run(&shared, &activity, &lane).await);
-        });
-        Ok(receive)
-    }
-
-    /// Ends after the transactions under way. Builds go on with the next reign.
-    pub async fn end(&self) {
-        self.shared.down.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        while tasks.join_next().await.is_some() {}
-    }
-}
-
-impl Drop for Reign {
-    fn drop(&mut self) {
-        self.shared.down.send_replace(true);
-    }
-}
+use std::sync::Arc;
 
 /// What a start finds.
-struct Plan {
+pub struct Plan {
     /// Builds that are live and furthest: the lane goes on with them.
-    lane: Vec<Build>,
+    pub lane: Vec<Build>,
     /// Where they stand.
-    checkpoint: Checkpoint,
+    pub checkpoint: Checkpoint,
     /// Builds to be brought up to the lane, in groups that share a read of the log.
-    others: Vec<Vec<BuildId>>,
+    pub others: Vec<Vec<BuildId>>,
 }
 
 impl Plan {
-    async fn make(shared: &Arc<Shared>) -> Result<Self, EngineError> {
+    /// Holds what the database has against the log, and begins what is missing.
+    pub async fn make(shared: &Arc<Shared>) -> Result<Self, EngineError> {
         let (mut live, mut others) = (Vec::new(), Vec::new());
         let mut missing = Vec::new();
         let builds = registry::builds(&shared.db).await?;
@@ -191,7 +109,7 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
         return Ok(vec![]);
     }
     let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
-    let mut bulk = Bulk::new(builds::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
+    let mut bulk = Bulk::new(catch_up::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
     bulk.complete(shared).await?;
     make_live(shared, &bulk.members).await?;
     shared.steering.put_down(created.iter().map(|build| &build.id));

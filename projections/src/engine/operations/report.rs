@@ -1,7 +1,9 @@
 //! What verifications find.
 
-use super::tables::{build::BuildId, sample::Sampling};
-use crate::Value;
+use crate::{
+    Value,
+    engine::tables::{build::BuildId, sample::Sampling},
+};
 use circolo_domain::Timestamp;
 
 /// What a comparison found.

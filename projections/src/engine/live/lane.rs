@@ -3,17 +3,22 @@
 //! Whatever changes who moves with the lane - joining, switching, leaving - happens here, between two batches, so at one
 //! position of all of them.
 
-use super::{
-    builds::{discard, go_live, remove_cancelled},
-    context::{backoff::Backoff, error::EngineError, shared::Shared},
-    member::Member,
-    step::{Convoy, Step},
-    tables::{
-        build::{BuildId, State, Switch},
-        registry,
+use crate::{
+    db::{DbError, Urgency, Write},
+    engine::{
+        builds::{
+            catch_up::remove_cancelled,
+            lifecycle::{discard, go_live},
+            member::Member,
+            step::{Convoy, Step},
+        },
+        context::{backoff::Backoff, error::EngineError, shared::Shared},
+        tables::{
+            build::{BuildId, State, Switch},
+            registry,
+        },
     },
 };
-use crate::db::{DbError, Urgency, Write};
 use circolo_events::Position;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};

@@ -1,19 +1,21 @@
 //! One of several nodes: takes leases that are free, reigns over what it holds, and follows those who hold the rest.
 
 use super::{
-    activity::Activity,
-    context::{
-        error::EngineError,
-        options::{Mismatch, Node},
-        resignation::{Resignation, Why},
-        shared::Shared,
-    },
     lease::{Holder, Leases, REACTIONS, RENEWAL, Term},
     reign::Reign,
-    tables::{build::State, registry},
 };
 use crate::{
     db::{Building, Db, DbError, Dialect},
+    engine::{
+        context::{
+            error::EngineError,
+            options::{Mismatch, Node},
+            resignation::{Resignation, Why},
+            shared::Shared,
+        },
+        operations::activity::Activity,
+        tables::{build::State, registry},
+    },
     projection::Projection,
 };
 use circolo_events::{
@@ -72,7 +74,7 @@ impl Supervised {
         locked(&self.seen.holders).iter().find(other).cloned()
     }
 
-    /// See [`super::projector::Projector::reacting`].
+    /// See `Projector::reacting`.
     pub fn reacting(&self) -> watch::Receiver<Option<Db>> {
         self.reacting.clone()
     }

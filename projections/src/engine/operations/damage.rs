@@ -1,12 +1,12 @@
 //! Damage: whether the database still holds a build as it wrote it, beside what the fold says of its rows.
 
-use super::{
-    context::{error::EngineError, shared::Shared},
-    member::Member,
-    tables::ddl::Physical,
-};
 use crate::{
     db::{Dialect, Urgency, Write},
+    engine::{
+        builds::member::Member,
+        context::{error::EngineError, shared::Shared},
+        tables::ddl::Physical,
+    },
     value::Value,
 };
 

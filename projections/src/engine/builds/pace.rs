@@ -1,9 +1,7 @@
 //! How fast builds are moved, and how much memory they take: what was asked for, of those that move together the least.
 
-use super::{
-    context::{error::EngineError, shared::Shared},
-    member::Member,
-};
+use super::member::Member;
+use crate::engine::context::{error::EngineError, shared::Shared};
 use circolo_events::Position;
 use std::time::Duration;
 use tokio::time::Instant;

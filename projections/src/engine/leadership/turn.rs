@@ -1,10 +1,10 @@
 //! A turn of somebody who only prepares read models that nobody moves yet, beside the nodes that serve.
 
 use super::{
-    context::{error::EngineError, options::Node, resignation::Resignation, shared::Shared},
     lease::{Leases, Term},
     node::renew,
 };
+use crate::engine::context::{error::EngineError, options::Node, resignation::Resignation, shared::Shared};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::JoinHandle,

@@ -1,18 +1,18 @@
 //! A build that is being moved: its tables, and rows in memory while a batch of events is folded into them.
 
-use super::{
-    context::{backoff::Tries, error::EngineError},
-    tables::{
-        build::{Build, BuildId, Checkpoint, Limits, State, Switch},
-        ddl::Physical,
-        parked::{Parked, Poison},
-        registry,
-        rows::{Change, Rows},
-        sample::Sample,
-    },
-};
 use crate::{
     db::{Db, DbError, Urgency, Write},
+    engine::{
+        context::{backoff::Tries, error::EngineError},
+        tables::{
+            build::{Build, BuildId, Checkpoint, Limits, State, Switch},
+            ddl::Physical,
+            parked::{Parked, Poison},
+            registry,
+            rows::{Change, Rows},
+            sample::Sample,
+        },
+    },
     projection::{OnPoison, Projection},
     value::Value,
 };

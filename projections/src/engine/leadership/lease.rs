@@ -3,9 +3,9 @@
 //! A *term* begins when a node takes leases and has a number of its own, the epoch. Every transaction of the term compares it
 //! ([`Db::fenced`]) and holds a lock on its rows that a takeover waits for: what a deposed node still writes fails.
 
-use super::{context::options::Node, tables::registry::alone};
 use crate::{
     db::{Db, DbError, Urgency, Write},
+    engine::{context::options::Node, tables::registry::alone},
     params,
 };
 use std::time::Duration;

@@ -1,17 +1,19 @@
 //! Read models that leave streams out are built anew as soon as nothing stands in the way any more: because it was decided to pass over
 //! an event, on whichever node, or because this program knows what the one before did not.
 
-use super::{
-    activity::Activity,
-    builds::{self, create},
-    context::{backoff::Backoff, error::EngineError, shared::Shared},
-    lane::LaneHandle,
-    tables::{
-        build::{Build, BuildId, Limits, State, Switch},
-        registry,
+use super::activity::Activity;
+use crate::{
+    engine::{
+        builds::lifecycle::create,
+        context::{backoff::Backoff, error::EngineError, shared::Shared},
+        live::{join, lane::LaneHandle},
+        tables::{
+            build::{Build, BuildId, Limits, State, Switch},
+            registry,
+        },
     },
+    projection::Projection,
 };
-use crate::projection::Projection;
 use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
@@ -89,7 +91,7 @@ impl Mender {
         };
         tracing::info!(builds = ?ids, "read models are built anew: what they left out can be read, or is passed over");
         let _active = self.activity.begin(&shared, &ids);
-        builds::run(shared, self.lane.clone(), ids).await;
+        join::run(shared, self.lane.clone(), ids).await;
         Ok(true)
     }
 
