@@ -88,7 +88,7 @@ pub enum DbError {
     Moved,
     /// Another node moves these read models now. Nothing was written.
     #[error("another node has taken over the read models")]
-    Deposed,
+    LeaseLost,
     /// The database was closed.
     #[error("the read models' database is closed")]
     Closed,
@@ -117,7 +117,7 @@ pub(crate) enum Write {
     Run { sql: Sql, params: Vec<Value> },
     /// A statement that must change this many rows, else the transaction fails with [`DbError::Moved`].
     Expect { sql: Sql, params: Vec<Value>, rows: u64 },
-    /// A statement that must concern this many rows, else this node has been deposed: [`DbError::Deposed`].
+    /// A statement that must concern this many rows, else this node has lost its lease: [`DbError::LeaseLost`].
     Fence { sql: Sql, params: Vec<Value>, rows: u64 },
     /// One statement, once per set of parameters on SQLite and once for all on Postgres, which gets them as arrays, by column.
     Each { sql: Sql, kinds: Arc<[crate::value::Kind]>, rows: Vec<Vec<Value>> },

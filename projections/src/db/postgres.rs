@@ -154,7 +154,7 @@ async fn apply(transaction: &mut Transaction<'_, Pg>, write: Write) -> Result<()
             if execute(transaction, sql.postgres, params).await? == rows {
                 Ok(())
             } else {
-                Err(DbError::Deposed)
+                Err(DbError::LeaseLost)
             }
         }
         Write::Each { sql, kinds, rows } => {

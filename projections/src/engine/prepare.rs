@@ -6,7 +6,7 @@ use super::{
         lifecycle::{create, make_live},
     },
     context::{error::EngineError, options::Options, shared::Shared},
-    leadership::turn::Turn,
+    leadership::build_lease::BuildLease,
     tables::{
         build::{Build, BuildId, Limits, State, Switch, grouped},
         registry,
@@ -31,7 +31,7 @@ fn is_of(build: &Build, projection: &Projection) -> bool {
 /// Prepares what `projections` lack in `db`, up to where the log ends now or up to `until`, and makes it live there.
 ///
 /// Beside a running server it writes nothing but its own new tables, in short transactions. With `until` and a database
-/// of its own it gives the read models as of that position. Where processes take turns, it is [`EngineError::Elsewhere`] if another
+/// of its own it gives the read models as of that position. Where nodes share the read models, it is [`EngineError::Elsewhere`] if another
 /// moves what is missing; in a file the caller sees to that.
 pub async fn prepare(
     db: Db,
@@ -45,9 +45,9 @@ pub async fn prepare(
     let Some(node) = shared.options.node.clone().filter(|_| !shared.projections.is_empty()) else {
         return prepare_all(&shared, until).await;
     };
-    let turn = Turn::take(&shared, node).await?;
-    let outcome = prepare_all(&turn.shared, until).await;
-    turn.end().await;
+    let lease = BuildLease::take(&shared, node).await?;
+    let outcome = prepare_all(&lease.shared, until).await;
+    lease.end().await;
     outcome
 }
 

@@ -3,9 +3,9 @@
 use super::{
     context::{error::EngineError, options::Options, shared::Shared},
     leadership::{
+        leader::Leader,
         lease::Holder,
         node::{self, Supervised},
-        reign::Reign,
     },
     operations::{
         activity::Activity,
@@ -31,10 +31,10 @@ use tokio::sync::{oneshot, watch};
 /// Feeds the read models of one database, while it lives; or follows the node that does.
 pub struct Projector {
     shared: Arc<Shared>,
-    /// What this process moves at the time.
-    reign: watch::Sender<Option<Arc<Reign>>>,
+    /// This process as the leader, while it is.
+    leader: watch::Sender<Option<Arc<Leader>>>,
     activity: Activity,
-    /// Where several nodes take turns.
+    /// Where several nodes share the read models.
     supervised: Option<Supervised>,
 }
 
@@ -53,21 +53,21 @@ impl Projector {
     /// node does so, to follow it.
     pub async fn start(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Self, EngineError> {
         let shared = Shared::open(db, store, projections, options).await?;
-        let (reign, activity) = (watch::Sender::new(None), Activity::default());
+        let (leader, activity) = (watch::Sender::new(None), Activity::default());
         let supervised = if let Some(node) = shared.options.node.clone() {
-            Some(node::supervise(&shared, node, reign.clone(), activity.clone()).await?)
+            Some(node::supervise(&shared, node, leader.clone(), activity.clone()).await?)
         } else {
-            reign.send_replace(Some(Arc::new(Reign::begin(Arc::clone(&shared), activity.clone()).await?)));
+            leader.send_replace(Some(Arc::new(Leader::begin(Arc::clone(&shared), activity.clone()).await?)));
             None
         };
-        Ok(Self { shared, reign, activity, supervised })
+        Ok(Self { shared, leader, activity, supervised })
     }
 
     /// What moves this projection, if this process does.
-    fn moving(&self, name: &str) -> Result<Arc<Reign>, EngineError> {
+    fn moving(&self, name: &str) -> Result<Arc<Leader>, EngineError> {
         self.shared.projection(name)?;
-        let reign = self.reign.borrow().clone();
-        reign.filter(|reign| reign.operator.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
+        let leader = self.leader.borrow().clone();
+        leader.filter(|leader| leader.operator.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
     }
 
     /// Up to where all that is fed is folded.
@@ -110,7 +110,7 @@ impl Projector {
 
     /// Whether this process moves all read models that it knows.
     pub fn leads(&self) -> bool {
-        self.reign.borrow().as_ref().is_some_and(|reign| reign.operator.shared.projections.len() == self.shared.projections.len())
+        self.leader.borrow().as_ref().is_some_and(|leader| leader.operator.shared.projections.len() == self.shared.projections.len())
     }
 
     /// Whether this process moves this projection.
@@ -124,7 +124,7 @@ impl Projector {
         self.supervised.as_ref()?.holder(&projection.key())
     }
 
-    /// The database as reactions may write to it, while it is this node's turn to run them. Nobody else runs them where there is
+    /// The database as reactions may write to it, while this node is to run them. Nobody else runs them where there is
     /// one process alone; then it is never told so, and needs not be.
     pub fn reacting(&self) -> Option<watch::Receiver<Option<Db>>> {
         self.supervised.as_ref().map(Supervised::reacting)
@@ -132,10 +132,10 @@ impl Projector {
 
     /// Waits until this process moves all read models that it knows, at most `patience`.
     pub async fn lead(&self, patience: Duration) -> Result<(), EngineError> {
-        let all = |reign: &Option<Arc<Reign>>| {
-            reign.as_ref().is_some_and(|reign| reign.operator.shared.projections.len() == self.shared.projections.len())
+        let all = |leader: &Option<Arc<Leader>>| {
+            leader.as_ref().is_some_and(|leader| leader.operator.shared.projections.len() == self.shared.projections.len())
         };
-        match tokio::time::timeout(patience, self.reign.subscribe().wait_for(all)).await {
+        match tokio::time::timeout(patience, self.leader.subscribe().wait_for(all)).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(EngineError::Elsewhere),
         }
@@ -185,11 +185,11 @@ impl Projector {
     pub async fn rebuild_within(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.names().collect() } else { names.to_vec() };
         let Some(first) = names.first() else { return Ok(vec![]) };
-        let reign = self.moving(first)?;
+        let leader = self.moving(first)?;
         for name in &names {
             self.moving(name)?;
         }
-        reign.operator.rebuild(&names, switch, limits).await
+        leader.operator.rebuild(&names, switch, limits).await
     }
 
     /// Leaves the build that is under way where it is, until it is resumed; a restart does not resume it.
@@ -233,8 +233,8 @@ impl Projector {
         if let Some(supervised) = &self.supervised {
             supervised.ended().await;
         }
-        if let Some(reign) = self.reign.send_replace(None) {
-            reign.end().await;
+        if let Some(leader) = self.leader.send_replace(None) {
+            leader.end().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Several projectors on one database of read models: one moves them at a time, and what a deposed one still writes fails.
+//! Several projectors on one database of read models: one moves them at a time, and what one still writes that lost its lease fails.
 
 use crate::engine::{Bench, assert_clean, assert_folded, history, options, projections};
 use circolo_domain::{GroupId, Name, PersonId, StreamName, Timestamp, access::Privacy, group, group::Policy, membership};
@@ -74,7 +74,7 @@ async fn whoever_lost_the_lease_writes_nothing_and_can_lead_again() {
     until("it has noticed", async || !projector.leads()).await;
     let status = projector.status().await.unwrap();
     assert!(status.iter().all(|build| build.position == position && build.state == State::Live), "it wrote all the same: {status:?}");
-    assert_eq!(projector.failure(), None, "to be deposed is no failure");
+    assert_eq!(projector.failure(), None, "to lose a lease is no failure");
     assert!(leases(&db).await.iter().all(|(_, holder, _)| holder == "thief"));
 
     bench.views.tamper("UPDATE projection_leases SET until = 0").await;
@@ -82,7 +82,7 @@ async fn whoever_lost_the_lease_writes_nothing_and_can_lead_again() {
     bench.caught_up(&projector).await;
     assert_folded(&db, &*bench.store, "after it led again").await;
     let after = leases(&db).await;
-    assert!(after.iter().zip(&before).all(|(after, before)| after.2 > before.2), "each term has an epoch of its own: {after:?}");
+    assert!(after.iter().zip(&before).all(|(after, before)| after.2 > before.2), "each lease has an epoch of its own: {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

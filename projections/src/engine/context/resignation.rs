@@ -8,11 +8,11 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Why a reign ends before its time.
+/// Why this process leads no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// Another node took over.
-    Deposed,
+    LeaseLost,
     /// The log holds what a newer program wrote, and another node may be one.
     Newer,
 }
@@ -32,11 +32,11 @@ impl Resignation {
         Self { why: watch::Sender::new(None), given_way: Arc::default() }
     }
 
-    /// Does this error end the reign? Then it is on its way to its end.
+    /// Does this error end the leadership? Then it is on its way to its end.
     pub fn follows(&self, error: &EngineError) -> bool {
         let why = match error {
             EngineError::Newer(_) => Why::Newer,
-            EngineError::Db(DbError::Deposed | DbError::Moved) => Why::Deposed,
+            EngineError::Db(DbError::LeaseLost | DbError::Moved) => Why::LeaseLost,
             _ => return false,
         };
         self.why.send_replace(Some(why));

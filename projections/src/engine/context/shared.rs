@@ -35,7 +35,7 @@ pub struct Shared {
     pub skipped: watch::Sender<()>,
     /// Figures of the lane and of builds.
     meters: Arc<Mutex<Meters>>,
-    /// Where several nodes take turns: how this one's ends.
+    /// Where several nodes share the read models: how this one ceases to lead.
     resignation: Option<Resignation>,
 }
 
@@ -64,7 +64,7 @@ impl Shared {
         }))
     }
 
-    /// What the parts of a reign share: the projections that are held, by their keys, and no more.
+    /// What the parts of a leader share: the projections that are held, by their keys, and no more.
     pub fn under(&self, keys: &[String], fence: Write, resignation: Resignation) -> Self {
         let projections: Vec<_> = self.projections.iter().filter(|p| keys.contains(&p.key())).cloned().collect();
         // A lane that feeds only some does not tell how far all are.
@@ -98,7 +98,7 @@ impl Shared {
         }
     }
 
-    /// Does this error end the reign? Then it is on its way to its end.
+    /// Does this error end the leadership? Then it is on its way to its end.
     pub fn resigns(&self, error: &EngineError) -> bool {
         self.resignation.as_ref().is_some_and(|resignation| resignation.follows(error))
     }

@@ -1,4 +1,4 @@
-//! A time in which this process moves read models: the lane and all builds, from what the database holds to an orderly end.
+//! This process as the leader: it moves the lane and all builds, from what the database holds to an orderly end.
 
 use super::plan::Plan;
 use crate::engine::{
@@ -11,38 +11,38 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Moves the read models of its [`Shared`], while it lives.
-pub struct Reign {
+pub struct Leader {
     /// What is done with builds meanwhile.
     pub operator: Operator,
 }
 
-impl Reign {
+impl Leader {
     /// Checks what the database holds against the log, starts to feed what is live and to build what is missing.
     pub async fn begin(shared: Arc<Shared>, activity: Activity) -> Result<Self, EngineError> {
         let (send, commands) = mpsc::channel(64);
         let operator = Operator::new(Arc::clone(&shared), LaneHandle(send), activity);
-        let reign = Self { operator };
+        let leader = Self { operator };
         let plan = Plan::make(&shared).await?;
         let convoy = Convoy::new(catch_up::members(&shared, &plan.lane).await?, plan.checkpoint);
-        reign.operator.spawn(Lane { shared: Arc::clone(&shared), convoy, commands }.run());
+        leader.operator.spawn(Lane { shared: Arc::clone(&shared), convoy, commands }.run());
         for group in plan.others {
-            reign.operator.build(group);
+            leader.operator.build(group);
         }
         // Whoever comes for something else, on the command line, is not kept by it.
         if shared.options.serving {
-            reign.operator.mend();
+            leader.operator.mend();
         }
-        Ok(reign)
+        Ok(leader)
     }
 
-    /// Ends after the transactions under way. Builds go on with the next reign.
+    /// Ends after the transactions under way. Builds go on with the next leader.
     pub async fn end(&self) {
         self.operator.shared.down.send_replace(true);
         self.operator.ended().await;
     }
 }
 
-impl Drop for Reign {
+impl Drop for Leader {
     fn drop(&mut self) {
         self.operator.shared.down.send_replace(true);
     }

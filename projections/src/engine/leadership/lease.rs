@@ -1,7 +1,7 @@
 //! Who moves which read models where several nodes share them: a row for each, held until a moment by the database's clock.
 //!
-//! A *term* begins when a node takes leases and has a number of its own, the epoch. Every transaction of the term compares it
-//! ([`Db::fenced`]) and holds a lock on its rows that a takeover waits for: what a deposed node still writes fails.
+//! Whoever takes leases gets a number for them that nobody had before, the *epoch*. Every transaction under a lease compares it
+//! ([`Db::fenced`]) and holds a lock on its rows that a takeover waits for: what a node still writes that lost its lease fails.
 
 use crate::{
     db::{Db, DbError, Urgency, Write},
@@ -11,7 +11,7 @@ use crate::{
 use std::time::Duration;
 
 /// For how long a lease holds that is not renewed. Shorter ends sooner after a crash; longer bears slower machines.
-pub const TERM: Duration = Duration::from_secs(3);
+pub const TTL: Duration = Duration::from_secs(3);
 /// How often a lease is renewed.
 pub const RENEWAL: Duration = Duration::from_millis(750);
 /// The lease on reactions; those on projections are called by name and version.
@@ -27,8 +27,8 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS projection_leases (name TEXT PRI
 
 /// What a node holds since it last took something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
-    /// Grows with every term of any node.
+pub struct Lease {
+    /// Grows with every lease of any node.
     pub epoch: i64,
     /// The leases.
     pub keys: Vec<String>,
@@ -91,10 +91,10 @@ impl Leases {
         Ok(rows.into_iter().map(holder).collect())
     }
 
-    /// Takes what is free and keeps what this node holds: a new term, unless others were faster and nothing is left.
-    pub async fn take(&self) -> Result<Option<Term>, DbError> {
+    /// Takes what is free and keeps what this node holds: a new epoch, unless others were faster and nothing is left.
+    pub async fn take(&self) -> Result<Option<Lease>, DbError> {
         let count = "UPDATE projection_leases SET epoch = epoch + 1 WHERE name = $1";
-        // Waits for what a deposed node is just writing.
+        // Waits for what a node that lost its lease is just writing.
         let lock = "SELECT name FROM projection_leases WHERE name = ANY($1) ORDER BY name FOR UPDATE";
         let take = format!(
             "UPDATE projection_leases SET holder = $2, url = $3, until = {NOW} + $4, failure = NULL, \
@@ -105,31 +105,31 @@ impl Leases {
         let writes = vec![
             Write::run(count, params![COUNTER]),
             Write::run(lock, params![keys.clone()]),
-            Write::run(take, params![keys.clone(), id, url, micros(TERM), COUNTER]),
+            Write::run(take, params![keys.clone(), id, url, micros(TTL), COUNTER]),
         ];
         self.db.write(writes, Urgency::Lane).await?;
         let held = "SELECT epoch, name FROM projection_leases WHERE name = ANY($1) AND holder = $2 ORDER BY name";
         let held = self.db.query::<(i64, String)>(held, params![keys.clone(), id]).await?;
         let Some((epoch, _)) = held.first().cloned() else { return Ok(None) };
-        Ok(Some(Term { epoch, keys: held.into_iter().map(|(_, name)| name).collect() }))
+        Ok(Some(Lease { epoch, keys: held.into_iter().map(|(_, name)| name).collect() }))
     }
 
-    /// Holds on to what `term` holds, and tells the others what is wrong with it, if something is.
-    pub async fn renew(&self, term: &Term, failure: Option<String>) -> Result<(), DbError> {
+    /// Holds on to what `lease` holds, and tells the others what is wrong with it, if something is.
+    pub async fn renew(&self, lease: &Lease, failure: Option<String>) -> Result<(), DbError> {
         let sql = format!("UPDATE projection_leases SET until = {NOW} + $3, failure = $4 WHERE epoch = $1 AND name = ANY($2)");
-        let params = params![term.epoch, term.keys.clone(), micros(TERM), failure];
-        self.db.write(vec![Write::Fence { sql: sql.into(), params, rows: term.keys.len() as u64 }], Urgency::Lane).await
+        let params = params![lease.epoch, lease.keys.clone(), micros(TTL), failure];
+        self.db.write(vec![Write::Fence { sql: sql.into(), params, rows: lease.keys.len() as u64 }], Urgency::Lane).await
     }
 
     /// Lets go, so that another takes over at once.
-    pub async fn release(&self, term: &Term) -> Result<(), DbError> {
+    pub async fn release(&self, lease: &Lease) -> Result<(), DbError> {
         let sql = "UPDATE projection_leases SET until = 0, holder = '' WHERE epoch = $1 AND name = ANY($2)";
-        self.db.write(vec![Write::run(sql, params![term.epoch, term.keys.clone()])], Urgency::Lane).await
+        self.db.write(vec![Write::run(sql, params![lease.epoch, lease.keys.clone()])], Urgency::Lane).await
     }
 }
 
-impl Term {
-    /// Part of every transaction of the term. The lock lets renewals pass and makes a takeover wait.
+impl Lease {
+    /// Part of every transaction under the lease. The lock lets renewals pass and makes a takeover wait.
     pub(crate) fn fence(&self) -> Write {
         Write::Fence {
             sql: "SELECT name FROM projection_leases WHERE epoch = $1 AND name = ANY($2) FOR KEY SHARE".into(),

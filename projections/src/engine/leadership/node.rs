@@ -1,8 +1,8 @@
-//! One of several nodes: takes leases that are free, reigns over what it holds, and follows those who hold the rest.
+//! One of several nodes: takes leases that are free, leads what it holds, and follows those who hold the rest.
 
 use super::{
-    lease::{Holder, Leases, REACTIONS, RENEWAL, Term},
-    reign::Reign,
+    leader::Leader,
+    lease::{Holder, Lease, Leases, REACTIONS, RENEWAL},
 };
 use crate::{
     db::{Building, Db, DbError, Dialect},
@@ -100,9 +100,9 @@ impl Seen {
     }
 }
 
-/// A reign under a lease.
+/// A lease, and who renews it.
 struct Held {
-    term: Term,
+    lease: Lease,
     renewer: JoinHandle<()>,
 }
 
@@ -110,22 +110,22 @@ struct Supervisor {
     shared: Arc<Shared>,
     leases: Leases,
     seen: Arc<Seen>,
-    reign: watch::Sender<Option<Arc<Reign>>>,
+    leader: watch::Sender<Option<Arc<Leader>>>,
     activity: Activity,
     reacting: watch::Sender<Option<Db>>,
     resignation: Resignation,
     held: Option<Held>,
     /// Until then others go first.
     aside: Option<Instant>,
-    /// Why the last reign could not begin.
+    /// Why the last leader could not begin.
     failure: Option<String>,
 }
 
-/// Starts to take turns with other nodes. If a turn is to be had it has begun when this returns.
+/// Starts to share the read models with other nodes. If leases are to be had this node leads when this returns.
 pub async fn supervise(
     shared: &Arc<Shared>,
     node: Node,
-    reign: watch::Sender<Option<Arc<Reign>>>,
+    leader: watch::Sender<Option<Arc<Leader>>>,
     activity: Activity,
 ) -> Result<Supervised, EngineError> {
     if shared.db.dialect() != Dialect::Postgres {
@@ -150,7 +150,7 @@ pub async fn supervise(
         shared,
         leases,
         seen,
-        reign,
+        leader,
         activity,
         reacting,
         resignation: Resignation::new(),
@@ -159,7 +159,7 @@ pub async fn supervise(
         failure: None,
     };
     supervisor.follow_all_but(&[]);
-    supervisor.turn().await?;
+    supervisor.tick().await?;
     tokio::spawn(async move {
         supervisor.run().await;
         ended.send_replace(true);
@@ -190,8 +190,8 @@ impl Supervisor {
                 () = async { drop(resigned.wait_for(Option::is_some).await) } => {}
                 () = sleep(TICK) => {}
             }
-            if let Err(error) = self.turn().await {
-                tracing::warn!(%error, "this node could not take its turn with the read models");
+            if let Err(error) = self.tick().await {
+                tracing::warn!(%error, "this node could not look after its leases on the read models");
                 sleep(TICK).await;
             }
         }
@@ -199,7 +199,7 @@ impl Supervisor {
     }
 
     /// Looks who moves what, and takes what is free.
-    async fn turn(&mut self) -> Result<(), EngineError> {
+    async fn tick(&mut self) -> Result<(), EngineError> {
         if let Some(why) = self.resignation.why.send_replace(None) {
             tracing::warn!(?why, "this node moves the read models no more");
             self.aside = (why == Why::Newer).then(|| Instant::now() + ASIDE);
@@ -207,7 +207,7 @@ impl Supervisor {
         }
         let holders = self.leases.holders().await?;
         let me = &self.leases.node().id;
-        let mine = |holder: &Holder| self.held.as_ref().is_some_and(|held| held.term.keys.contains(&holder.key));
+        let mine = |holder: &Holder| self.held.as_ref().is_some_and(|held| held.lease.keys.contains(&holder.key));
         let is_free = holders.iter().any(|holder| !mine(holder) && (holder.free || holder.node.id == *me));
         if self.held.is_none() {
             let failure = holders.iter().find_map(|holder| holder.failure.clone());
@@ -246,25 +246,25 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes what is free, if nobody was faster, and reigns over it and over what was held before.
+    /// Takes what is free, if nobody was faster, and leads it and what was held before.
     async fn take(&mut self) -> Result<(), EngineError> {
         self.step_down(false).await;
-        let Some(term) = self.leases.take().await? else { return Ok(()) };
-        tracing::info!(epoch = term.epoch, leases = ?term.keys, "this node moves the read models now");
-        let shared = Arc::new(self.shared.under(&term.keys, term.fence(), self.resignation.clone()));
-        let renewer = tokio::spawn(renew(self.leases.clone(), term.clone(), Arc::clone(&shared), self.resignation.why.clone()));
+        let Some(lease) = self.leases.take().await? else { return Ok(()) };
+        tracing::info!(epoch = lease.epoch, leases = ?lease.keys, "this node moves the read models now");
+        let shared = Arc::new(self.shared.under(&lease.keys, lease.fence(), self.resignation.clone()));
+        let renewer = tokio::spawn(renew(self.leases.clone(), lease.clone(), Arc::clone(&shared), self.resignation.why.clone()));
         let db = shared.db.clone();
         let lane = shared.applied.subscribe();
         self.shared.meters().failure = None;
-        let begun = Reign::begin(shared, self.activity.clone()).await;
-        self.held = Some(Held { term: term.clone(), renewer });
+        let begun = Leader::begin(shared, self.activity.clone()).await;
+        self.held = Some(Held { lease: lease.clone(), renewer });
         match begun {
-            Ok(reign) => {
+            Ok(leader) => {
                 self.failure = None;
-                self.follow_all_but(&term.keys);
+                self.follow_all_but(&lease.keys);
                 locked(&self.seen.followed).lane = Some(lane);
-                self.reign.send_replace(Some(Arc::new(reign)));
-                self.reacting.send_replace(term.keys.iter().any(|key| key == REACTIONS).then_some(db));
+                self.leader.send_replace(Some(Arc::new(leader)));
+                self.reacting.send_replace(lease.keys.iter().any(|key| key == REACTIONS).then_some(db));
                 Ok(())
             }
             Err(error) => {
@@ -276,18 +276,18 @@ impl Supervisor {
         }
     }
 
-    /// Ends the reign; with `release`, another node may begin its own at once.
+    /// Leads no more; with `release`, another node may take over at once.
     async fn step_down(&mut self, release: bool) {
         self.follow_all_but(&[]);
         self.reacting.send_replace(None);
-        let reign = self.reign.send_replace(None);
-        if let Some(reign) = reign {
-            reign.end().await;
+        let leader = self.leader.send_replace(None);
+        if let Some(leader) = leader {
+            leader.end().await;
         }
-        let Some(Held { term, renewer }) = self.held.take() else { return };
+        let Some(Held { lease, renewer }) = self.held.take() else { return };
         renewer.abort();
         let _ = renewer.await;
-        if release && let Err(error) = self.leases.release(&term).await {
+        if release && let Err(error) = self.leases.release(&lease).await {
             tracing::warn!(%error, "the leases are not let go before their time");
         }
     }
@@ -299,15 +299,15 @@ impl Supervisor {
     }
 }
 
-/// Holds on to what `term` holds, until it turns out that another node has it.
-pub async fn renew(leases: Leases, term: Term, shared: Arc<Shared>, resigned: watch::Sender<Option<Why>>) {
+/// Holds on to what `lease` holds, until it turns out that another node has it.
+pub async fn renew(leases: Leases, lease: Lease, shared: Arc<Shared>, resigned: watch::Sender<Option<Why>>) {
     loop {
         sleep(RENEWAL).await;
         let failure = shared.meters().failure.clone();
-        match leases.renew(&term, failure).await {
+        match leases.renew(&lease, failure).await {
             Ok(()) => {}
-            Err(DbError::Deposed) => {
-                resigned.send_replace(Some(Why::Deposed));
+            Err(DbError::LeaseLost) => {
+                resigned.send_replace(Some(Why::LeaseLost));
                 return;
             }
             // Until it is back nobody else can take over either; if somebody does, the next answer tells.

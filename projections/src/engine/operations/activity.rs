@@ -1,4 +1,4 @@
-//! What is under way, and what the last verifications came to, whichever reign it belongs to.
+//! What is under way, and what the last verifications came to, also from when this process led before.
 
 use super::report::Report;
 use crate::engine::{
@@ -11,7 +11,7 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// What one process is at with builds and verifications, over all its reigns.
+/// What one process is at with builds and verifications, however often it leads.
 #[derive(Clone, Default)]
 pub struct Activity {
     /// How many builds and verifications are under way.

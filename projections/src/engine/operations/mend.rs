@@ -17,9 +17,9 @@ use crate::{
 use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
-/// What mends read models while a reign lasts.
+/// What mends read models while this process leads.
 pub struct Mender {
-    /// What all parts of the reign share.
+    /// What all parts share.
     pub shared: Arc<Shared>,
     /// The lane that builds join.
     pub lane: LaneHandle,
@@ -30,7 +30,7 @@ pub struct Mender {
 }
 
 impl Mender {
-    /// Of this reign.
+    /// Beside a lane.
     pub fn new(shared: Arc<Shared>, lane: LaneHandle, activity: Activity) -> Self {
         Self { shared, lane, activity, tried: HashSet::new() }
     }
