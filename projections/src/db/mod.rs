@@ -104,8 +104,8 @@ impl DbError {
 /// Who goes first when several wait for the one writer of an SQLite database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// The live lane and operators' switches.
-    Lane,
+    /// The live subscription and operators' switches.
+    Live,
     /// Builds.
     Build,
 }
@@ -184,7 +184,7 @@ impl Db {
 
     /// The rows of a query. The text uses `$1`, `$2`, .. and, for lists, `column = ANY($1)`; columns are named.
     ///
-    /// One query sees one moment: either all or nothing of what the lane or a switch does at a time.
+    /// One query sees one moment: either all or nothing of what the live subscription or a switch does at a time.
     pub async fn query<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Vec<R>, DbError> {
         let rows = self.rows(sql.into(), params).await?;
         Ok(rows.into_iter().map(R::from_values).collect::<Result<_, _>>()?)

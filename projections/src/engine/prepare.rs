@@ -78,14 +78,14 @@ async fn prepare_group(shared: &Arc<Shared>, ids: &[BuildId], until: Option<Posi
     let mut group = registry::builds(&shared.db).await?;
     group.retain(|build| ids.contains(&build.id));
     let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { return Ok(vec![]) };
-    let convoy = catch_up::bring_up(shared, catch_up::members(shared, &group).await?, checkpoint, until).await?;
-    if convoy.members.len() < group.len() {
+    let subscription = catch_up::bring_up(shared, catch_up::subscribers(shared, &group).await?, checkpoint, until).await?;
+    if subscription.subscribers.len() < group.len() {
         let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
         let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
         return Err(
             failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
         );
     }
-    make_live(shared, &convoy.members).await?;
-    Ok(convoy.members.into_iter().map(|member| member.id).collect())
+    make_live(shared, &subscription.subscribers).await?;
+    Ok(subscription.subscribers.into_iter().map(|subscriber| subscriber.id).collect())
 }

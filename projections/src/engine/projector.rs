@@ -38,11 +38,11 @@ pub struct Projector {
     supervised: Option<Supervised>,
 }
 
-/// The log did not come to a position in time, or the lane did not.
+/// The log did not come to a position in time, or the live subscription did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the read models are at position {applied} and not at {wanted} yet")]
 pub struct Behind {
-    /// Where the lane is.
+    /// Where the live subscription is.
     pub applied: Position,
     /// Where it should be.
     pub wanted: Position,
@@ -87,12 +87,12 @@ impl Projector {
         if applied >= position { Ok(()) } else { Err(Behind { applied, wanted: position }) }
     }
 
-    /// Why the lane stopped for good, if it did, here or on the node that leads.
+    /// Why the live subscription stopped for good, if it did, here or on the node that leads.
     pub fn failure(&self) -> Option<String> {
         self.shared.meters().failure.clone()
     }
 
-    /// What keeps the lane from going on for now, if it is kept.
+    /// What keeps the live subscription from going on for now, if it is kept.
     pub fn trouble(&self) -> Option<String> {
         self.shared.meters().trouble.clone()
     }

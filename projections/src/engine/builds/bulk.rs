@@ -10,8 +10,8 @@ use super::{
     decode::{Decoded, Readers, decode},
     fold::{fold_all, park_refused, stop, stop_readers},
     lifecycle,
-    member::Member,
     pace::{self, Pace},
+    subscriber::Subscriber,
 };
 use crate::{
     db::{DbError, Dialect, Sql, Urgency, Write},
@@ -34,8 +34,8 @@ const FEWEST: usize = 64;
 const AHEAD: usize = 2;
 /// How long one transaction should take.
 const TRANSACTION: Duration = Duration::from_millis(5);
-/// The same where a lane has to wait for it.
-const BESIDE_LANE: Duration = Duration::from_micros(1_500);
+/// The same where a live subscription has to wait for it.
+const BESIDE_LIVE: Duration = Duration::from_micros(1_500);
 /// Rows in the first transaction of a table, at most; how long it takes sets the number for the next.
 const FIRST_PIECE: usize = 50;
 /// Rows in any transaction, at most.
@@ -44,7 +44,7 @@ const LAST_PIECE: usize = 8_000;
 /// Builds under construction that share one read of the log.
 pub struct Bulk {
     /// The builds; all at `checkpoint`.
-    pub members: Vec<Member>,
+    pub subscribers: Vec<Subscriber>,
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
     pace: Pace,
@@ -54,26 +54,26 @@ pub struct Bulk {
     /// The fold ended before its end.
     careful: bool,
     /// Somebody is served from the same SQLite file, which has one writer.
-    beside_lane: bool,
+    beside_live: bool,
 }
 
 impl Bulk {
     /// Builds that all stand at `checkpoint`.
-    pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
-        Self { members, checkpoint, pace: Pace::default(), care: Care::default(), taken: 0, careful: false, beside_lane: false }
+    pub fn new(subscribers: Vec<Subscriber>, checkpoint: Checkpoint) -> Self {
+        Self { subscribers, checkpoint, pace: Pace::default(), care: Care::default(), taken: 0, careful: false, beside_live: false }
     }
 
     /// Folds everything up to `until` and stores it. Builds that cannot go on, or were given up, are gone afterwards.
     pub async fn run(&mut self, shared: &Arc<Shared>, until: Position) -> Result<(), EngineError> {
         self.find_empty(shared).await?;
-        self.beside_lane = shared.db.dialect() == Dialect::Sqlite
+        self.beside_live = shared.db.dialect() == Dialect::Sqlite
             && shared.options.serving
             && registry::builds(&shared.db).await?.iter().any(|build| build.state.is_live());
         self.make_indexes_early(shared).await?;
         loop {
             let (send, mut pages) = mpsc::channel(AHEAD);
             let range = (self.checkpoint.position, until);
-            let reader = tokio::spawn(read(Arc::clone(shared), range, self.page(shared), Readers::of(&self.members), send));
+            let reader = tokio::spawn(read(Arc::clone(shared), range, self.page(shared), Readers::of(&self.subscribers), send));
             let outcome = self.fold_pages(shared, &mut pages, until).await;
             // Ends the reader, if something left it behind.
             drop(pages);
@@ -82,9 +82,9 @@ impl Bulk {
                 Ok(None) if self.begins_again(until) => {}
                 Ok(None) => return Ok(()),
                 // The reader ended there; those who do not read it go on behind it.
-                Ok(Some(poison)) => stop_readers(shared, &mut self.members, &poison).await?,
+                Ok(Some(poison)) => stop_readers(shared, &mut self.subscribers, &poison).await?,
                 Err(error) => {
-                    self.members.iter_mut().for_each(Member::clear);
+                    self.subscribers.iter_mut().for_each(Subscriber::clear);
                     let taken = std::mem::take(&mut self.taken);
                     match error {
                         EngineError::Db(DbError::Unfit(reason)) if self.care.has_a_way(taken) => {
@@ -99,24 +99,24 @@ impl Bulk {
 
     /// Was a part of the way only folded, with care?
     fn begins_again(&mut self, until: Position) -> bool {
-        std::mem::take(&mut self.careful) && self.checkpoint.position < until && !self.members.is_empty()
+        std::mem::take(&mut self.careful) && self.checkpoint.position < until && !self.subscribers.is_empty()
     }
 
     /// How many events are read at once: few enough for the rate, and to take little of the memory.
     fn page(&self, shared: &Shared) -> usize {
-        let page = shared.options.build_page.min((pace::memory(shared, &self.members) / EVENT_SHARE).max(FEWEST));
-        self.care.limit(Pace::page(pace::rate(shared, &self.members), page))
+        let page = shared.options.build_page.min((pace::memory(shared, &self.subscribers) / EVENT_SHARE).max(FEWEST));
+        self.care.limit(Pace::page(pace::rate(shared, &self.subscribers), page))
     }
 
     /// Notes which builds have nothing stored, not even by an interrupted flush: until the first flush, their rows are new.
     async fn find_empty(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        for member in &mut self.members {
+        for subscriber in &mut self.subscribers {
             let mut stored = false;
-            for physical in member.tables() {
+            for physical in subscriber.tables() {
                 let sql = format!("SELECT {} FROM {} LIMIT 1", physical.table.key(), physical.name);
                 stored |= !shared.db.long_query(sql, vec![]).await?.is_empty();
             }
-            member.empty = !stored;
+            subscriber.empty = !stored;
         }
         Ok(())
     }
@@ -124,13 +124,13 @@ impl Bulk {
     /// Where somebody is served from the same SQLite file, indexes are made while the tables are empty. That costs the build more
     /// than making them at its end; but there each would keep the file's one writer for as long as it takes to read a whole table.
     async fn make_indexes_early(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        let early = self.beside_lane;
-        for member in self.members.iter_mut().filter(|member| early && member.empty && member.lacks_indexes()) {
-            let indexes = member.tables().flat_map(|physical| physical.create_indexes(shared.db.dialect()));
+        let early = self.beside_live;
+        for subscriber in self.subscribers.iter_mut().filter(|subscriber| early && subscriber.empty && subscriber.lacks_indexes()) {
+            let indexes = subscriber.tables().flat_map(|physical| physical.create_indexes(shared.db.dialect()));
             let indexes = indexes.map(|sql| Write::run(sql, vec![])).collect();
             may_go_on(shared)?;
             shared.db.write(indexes, Urgency::Build).await?;
-            member.has_indexes = true;
+            subscriber.has_indexes = true;
         }
         Ok(())
     }
@@ -146,21 +146,21 @@ impl Bulk {
         while let Some(page) = pages.recv().await {
             let decoded = page?;
             self.remove_cancelled(shared).await?;
-            if pace::is_asked(shared, &self.members) {
+            if pace::is_asked(shared, &self.subscribers) {
                 // Who is left behind must stand where it is stored.
                 self.flush(shared, to).await?;
-                self.members.retain(|member| !shared.let_go(&member.id));
+                self.subscribers.retain(|subscriber| !shared.let_go(&subscriber.id));
             }
-            if self.members.is_empty() {
+            if self.subscribers.is_empty() {
                 return Ok(None);
             }
             self.taken += decoded.count;
             self.care.meets(&decoded.events);
-            park_refused(shared, &mut self.members, self.care.refused()).await?;
-            fold_all(shared, &mut self.members, &decoded, Urgency::Build).await?;
+            park_refused(shared, &mut self.subscribers, self.care.refused()).await?;
+            fold_all(shared, &mut self.subscribers, &decoded, Urgency::Build).await?;
             to = decoded.checkpoint.unwrap_or(to);
-            pace::note(shared, &self.members, to.position, decoded.count, until);
-            let full = self.members.iter().map(Member::size).sum::<usize>() > pace::memory(shared, &self.members);
+            pace::note(shared, &self.subscribers, to.position, decoded.count, until);
+            let full = self.subscribers.iter().map(Subscriber::size).sum::<usize>() > pace::memory(shared, &self.subscribers);
             let enough = self.care.is_enough(self.taken);
             if full || enough {
                 self.flush(shared, to).await?;
@@ -171,7 +171,7 @@ impl Bulk {
                 return Ok(None);
             }
             poison = decoded.poison;
-            self.pace.keep(shared, &self.members, decoded.count).await?;
+            self.pace.keep(shared, &self.subscribers, decoded.count).await?;
         }
         self.flush(shared, to).await?;
         Ok(poison)
@@ -179,18 +179,18 @@ impl Bulk {
 
     /// Stores what is in memory, in pieces, and then the checkpoint.
     async fn flush(&mut self, shared: &Shared, to: Checkpoint) -> Result<(), EngineError> {
-        if to == self.checkpoint || self.members.is_empty() {
+        if to == self.checkpoint || self.subscribers.is_empty() {
             return Ok(());
         }
         // Before the rows: who finds them after a crash must know what they lack.
-        let parks: Vec<Write> = self.members.iter().flat_map(Member::parks).collect();
+        let parks: Vec<Write> = self.subscribers.iter().flat_map(Subscriber::parks).collect();
         if !parks.is_empty() {
             self.write_whole(shared, parks).await?;
-            self.members.iter_mut().for_each(Member::parks_stored);
+            self.subscribers.iter_mut().for_each(Subscriber::parks_stored);
         }
         let mut at = 0;
-        while at < self.members.len() {
-            self.members[at].empty = false;
+        while at < self.subscribers.len() {
+            self.subscribers[at].empty = false;
             let stored = self.flush_member(shared, at, to.position).await;
             if matches!(stored, Err(EngineError::Db(DbError::Unfit(_)))) && self.care.has_a_way(self.taken) {
                 return stored;
@@ -200,10 +200,11 @@ impl Bulk {
                 at += 1;
             }
         }
-        self.write_whole(shared, vec![registry::advance(self.members.iter().map(|member| &member.id), self.checkpoint, to)]).await?;
+        self.write_whole(shared, vec![registry::advance(self.subscribers.iter().map(|subscriber| &subscriber.id), self.checkpoint, to)])
+            .await?;
         self.checkpoint = to;
-        for member in &mut self.members {
-            member.checkpoint = to;
+        for subscriber in &mut self.subscribers {
+            subscriber.checkpoint = to;
         }
         self.taken = 0;
         self.care.passed(shared.options.build_page);
@@ -211,7 +212,7 @@ impl Bulk {
     }
 
     async fn flush_member(&mut self, shared: &Shared, at: usize, to: Position) -> Result<(), EngineError> {
-        for mut pieces in self.members[at].changes(to, true) {
+        for mut pieces in self.subscribers[at].changes(to, true) {
             // Rows of one table say nothing of those of another, which may be ten times as large.
             let mut piece = shared.options.build_page.min(FIRST_PIECE);
             while let Some(writes) = compute(Urgency::Build, || pieces.next(piece)) {
@@ -225,8 +226,8 @@ impl Bulk {
     async fn leaves(&mut self, shared: &Shared, at: usize, outcome: &Result<(), EngineError>) -> Result<bool, EngineError> {
         match outcome {
             Err(error) if error.is_lasting() => {
-                stop(shared, &mut self.members[at], &error.to_string()).await?;
-                self.members.remove(at);
+                stop(shared, &mut self.subscribers[at], &error.to_string()).await?;
+                self.subscribers.remove(at);
                 Ok(true)
             }
             _ => Ok(false),
@@ -237,7 +238,7 @@ impl Bulk {
     async fn write(&self, shared: &Shared, writes: Vec<Write>, piece: usize) -> Result<usize, EngineError> {
         let begun = Instant::now();
         self.write_whole(shared, writes).await?;
-        let (took, aim) = (begun.elapsed(), if self.beside_lane { BESIDE_LANE } else { TRANSACTION });
+        let (took, aim) = (begun.elapsed(), if self.beside_live { BESIDE_LIVE } else { TRANSACTION });
         let next = if took > aim {
             piece / 2
         } else if took < aim / 2 {
@@ -261,9 +262,9 @@ impl Bulk {
 
     /// Takes those out that operators gave up.
     async fn remove_cancelled(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        while let Some(at) = self.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
-            lifecycle::discard(shared, &self.members[at]).await?;
-            self.members.remove(at);
+        while let Some(at) = self.subscribers.iter().position(|subscriber| shared.steering.is_cancelled(&subscriber.id)) {
+            lifecycle::discard(shared, &self.subscribers[at]).await?;
+            self.subscribers.remove(at);
         }
         Ok(())
     }
@@ -272,7 +273,7 @@ impl Bulk {
     pub async fn complete(&mut self, shared: &Shared) -> Result<(), EngineError> {
         self.remove_cancelled(shared).await?;
         let mut at = 0;
-        while at < self.members.len() {
+        while at < self.subscribers.len() {
             let completed = self.complete_member(shared, at).await;
             if !self.leaves(shared, at, &completed).await? {
                 completed?;
@@ -283,16 +284,16 @@ impl Bulk {
     }
 
     async fn complete_member(&mut self, shared: &Shared, at: usize) -> Result<(), EngineError> {
-        let member = &self.members[at];
-        for physical in member.tables() {
+        let subscriber = &self.subscribers[at];
+        for physical in subscriber.tables() {
             remove_markers(shared, &physical.name, physical.table.key(), &physical.delete).await?;
-            let indexes = if member.lacks_indexes() { physical.create_indexes(shared.db.dialect()) } else { vec![] };
+            let indexes = if subscriber.lacks_indexes() { physical.create_indexes(shared.db.dialect()) } else { vec![] };
             for sql in indexes {
                 self.write_whole(shared, vec![Write::run(sql, vec![])]).await?;
             }
         }
-        self.write_whole(shared, vec![registry::set_indexed(&member.id)]).await?;
-        self.members[at].indexed = true;
+        self.write_whole(shared, vec![registry::set_indexed(&subscriber.id)]).await?;
+        self.subscribers[at].indexed = true;
         Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use super::{
     bulk::Bulk,
     lifecycle::discard,
-    member::Member,
     pace::{self, Pace},
-    step::{Convoy, Step},
+    subscriber::Subscriber,
+    subscription::{Step, Subscription},
 };
 use crate::{
     db::Urgency,
@@ -21,25 +21,25 @@ use circolo_events::Position;
 use std::sync::Arc;
 
 /// Builds as the registry knows them, ready to be moved.
-pub async fn members(shared: &Shared, builds: &[Build]) -> Result<Vec<Member>, EngineError> {
-    let mut members = Vec::with_capacity(builds.len());
+pub async fn subscribers(shared: &Shared, builds: &[Build]) -> Result<Vec<Subscriber>, EngineError> {
+    let mut subscribers = Vec::with_capacity(builds.len());
     for build in builds {
-        let mut member = Member::new(shared.projection(&build.id.name)?, build);
-        member.leave_out(registry::parked(&shared.db, &build.id).await?);
-        members.push(member);
+        let mut subscriber = Subscriber::new(shared.projection(&build.id.name)?, build);
+        subscriber.leave_out(registry::parked(&shared.db, &build.id).await?);
+        subscribers.push(subscriber);
     }
-    Ok(members)
+    Ok(subscribers)
 }
 
 /// Folds builds that stand at `checkpoint` up to `until`, or else to where the log ends now, and completes them.
 pub async fn bring_up(
     shared: &Arc<Shared>,
-    members: Vec<Member>,
+    subscribers: Vec<Subscriber>,
     checkpoint: Checkpoint,
     until: Option<Position>,
-) -> Result<Convoy, EngineError> {
-    let mut bulk = Bulk::new(members, checkpoint);
-    if bulk.members.iter().any(|member| !member.indexed) {
+) -> Result<Subscription, EngineError> {
+    let mut bulk = Bulk::new(subscribers, checkpoint);
+    if bulk.subscribers.iter().any(|subscriber| !subscriber.indexed) {
         let end = match until {
             Some(until) => until,
             None => shared.store.head().await?,
@@ -47,25 +47,25 @@ pub async fn bring_up(
         bulk.run(shared, end).await?;
         bulk.complete(shared).await?;
     }
-    let mut convoy = Convoy::new(bulk.members, bulk.checkpoint);
+    let mut subscription = Subscription::new(bulk.subscribers, bulk.checkpoint);
     let mut pace = Pace::default();
     loop {
-        remove_cancelled(shared, &mut convoy).await?;
-        convoy.members.retain(|member| !shared.let_go(&member.id));
-        if convoy.members.is_empty() {
-            return Ok(convoy);
+        remove_cancelled(shared, &mut subscription).await?;
+        subscription.subscribers.retain(|subscriber| !shared.let_go(&subscriber.id));
+        if subscription.subscribers.is_empty() {
+            return Ok(subscription);
         }
-        let limit = Pace::page(pace::rate(shared, &convoy.members), shared.options.live_page);
-        match convoy.step(shared, limit, until, Urgency::Build).await? {
+        let limit = Pace::page(pace::rate(shared, &subscription.subscribers), shared.options.live_page);
+        match subscription.step(shared, limit, until, Urgency::Build).await? {
             Step::Moved(events) => {
-                let position = convoy.checkpoint.position;
-                pace::note(shared, &convoy.members, position, events, position);
-                if events < limit && until.is_none_or(|until| convoy.checkpoint.position >= until) {
-                    return Ok(convoy);
+                let position = subscription.checkpoint.position;
+                pace::note(shared, &subscription.subscribers, position, events, position);
+                if events < limit && until.is_none_or(|until| subscription.checkpoint.position >= until) {
+                    return Ok(subscription);
                 }
-                pace.keep(shared, &convoy.members, events).await?;
+                pace.keep(shared, &subscription.subscribers, events).await?;
             }
-            Step::Idle => return Ok(convoy),
+            Step::Idle => return Ok(subscription),
             Step::Stopped => {}
         }
         if shared.is_down() {
@@ -75,10 +75,10 @@ pub async fn bring_up(
 }
 
 /// Takes those out that operators gave up.
-pub async fn remove_cancelled(shared: &Shared, convoy: &mut Convoy) -> Result<(), EngineError> {
-    while let Some(at) = convoy.members.iter().position(|member| shared.steering.is_cancelled(&member.id)) {
-        discard(shared, &convoy.members[at]).await?;
-        convoy.members.remove(at);
+pub async fn remove_cancelled(shared: &Shared, subscription: &mut Subscription) -> Result<(), EngineError> {
+    while let Some(at) = subscription.subscribers.iter().position(|subscriber| shared.steering.is_cancelled(&subscriber.id)) {
+        discard(shared, &subscription.subscribers[at]).await?;
+        subscription.subscribers.remove(at);
     }
     Ok(())
 }

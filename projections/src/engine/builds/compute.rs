@@ -1,4 +1,4 @@
-//! Work that keeps a processor busy: the lane's at once, builds' on threads that others go before.
+//! Work that keeps a processor busy: the live subscription's at once, builds' on threads that others go before.
 
 use crate::db::Urgency;
 use circolo_events::threads::give_way;
@@ -13,7 +13,7 @@ const THREADS: usize = 2;
 pub fn compute<T: Send>(urgency: Urgency, work: impl FnOnce() -> T + Send) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| match urgency {
-            Urgency::Lane => work(),
+            Urgency::Live => work(),
             Urgency::Build => behind_others(work),
         }),
         _ => work(),

@@ -1,6 +1,6 @@
 //! A page of the log, each event decoded once for all its readers, and not at all if nobody reads it.
 
-use super::{compute::compute, member::Member};
+use super::{compute::compute, subscriber::Subscriber};
 use crate::{
     db::Urgency,
     engine::{
@@ -38,9 +38,9 @@ pub struct Readers {
 
 impl Readers {
     /// Of these builds.
-    pub fn of(members: &[Member]) -> Self {
+    pub fn of(subscribers: &[Subscriber]) -> Self {
         let mut readers = Self::default();
-        for Member { projection, .. } in members {
+        for Subscriber { projection, .. } in subscribers {
             readers.reads.extend(projection.categories);
             if projection.on_poison == OnPoison::Stop {
                 readers.stops.extend(projection.categories);

@@ -3,7 +3,7 @@
 use super::{
     compute::compute,
     decode::Decoded,
-    member::{FoldError, Member},
+    subscriber::{FoldError, Subscriber},
 };
 use crate::{
     db::Urgency,
@@ -18,32 +18,32 @@ use futures::{FutureExt, StreamExt, stream};
 /// So many builds ask at a time for the rows that they are about to change.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Folds into the memory of all `members`; those that are broken leave.
-pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
+/// Folds into the memory of all `subscribers`; those that are broken leave.
+pub async fn fold_all(shared: &Shared, subscribers: &mut Vec<Subscriber>, decoded: &Decoded, urgency: Urgency) -> Result<(), EngineError> {
     let now = (shared.options.clock)();
-    for member in members.iter_mut() {
-        member.park(&decoded.poisons, now);
+    for subscriber in subscribers.iter_mut() {
+        subscriber.park(&decoded.poisons, now);
     }
-    let prepared: Vec<_> = compute(urgency, || members.iter_mut().map(|member| member.prepare(&decoded.events)).collect());
-    let loads = members.iter_mut().zip(prepared).map(|(member, prepared)| {
+    let prepared: Vec<_> = compute(urgency, || subscribers.iter_mut().map(|subscriber| subscriber.prepare(&decoded.events)).collect());
+    let loads = subscribers.iter_mut().zip(prepared).map(|(subscriber, prepared)| {
         let load = async move {
             let mut prepared = prepared?;
-            member.load(&shared.db, &mut prepared, urgency).await?;
+            subscriber.load(&shared.db, &mut prepared, urgency).await?;
             Ok::<_, FoldError>(prepared)
         };
         load.boxed()
     });
     let loaded: Vec<_> = stream::iter(loads.collect::<Vec<_>>()).buffered(SIDE_BY_SIDE).collect().await;
     let folded: Vec<_> = compute(urgency, || {
-        members.iter_mut().zip(loaded).map(|(member, prepared)| prepared.and_then(|prepared| member.fold(&prepared))).collect()
+        subscribers.iter_mut().zip(loaded).map(|(subscriber, prepared)| prepared.and_then(|prepared| subscriber.fold(&prepared))).collect()
     });
     let mut at = 0;
     for outcome in folded {
         match outcome {
             Ok(()) => at += 1,
             Err(FoldError::Broken(reason)) => {
-                stop(shared, &mut members[at], &reason).await?;
-                members.remove(at);
+                stop(shared, &mut subscribers[at], &reason).await?;
+                subscribers.remove(at);
             }
             Err(FoldError::Engine(error)) => return Err(error),
         }
@@ -52,35 +52,35 @@ pub async fn fold_all(shared: &Shared, members: &mut Vec<Member>, decoded: &Deco
 }
 
 /// Parks what the database cannot hold, in all who read it; those who stop at such leave.
-pub async fn park_refused(shared: &Shared, members: &mut Vec<Member>, refused: &[Poison]) -> Result<(), EngineError> {
+pub async fn park_refused(shared: &Shared, subscribers: &mut Vec<Subscriber>, refused: &[Poison]) -> Result<(), EngineError> {
     let now = (shared.options.clock)();
     for poison in refused {
-        stop_readers(shared, members, poison).await?;
-        for member in members.iter_mut() {
-            member.park(std::slice::from_ref(poison), now);
+        stop_readers(shared, subscribers, poison).await?;
+        for subscriber in subscribers.iter_mut() {
+            subscriber.park(std::slice::from_ref(poison), now);
         }
     }
     Ok(())
 }
 
-/// Takes those out of `members` who read what cannot be read.
-pub async fn stop_readers(shared: &Shared, members: &mut Vec<Member>, poison: &Poison) -> Result<(), EngineError> {
-    let stops = |member: &Member| member.projection.on_poison == OnPoison::Stop && member.reads(poison.stream.category());
-    while let Some(at) = members.iter().position(stops) {
-        stop(shared, &mut members[at], &poison.reason()).await?;
-        members.remove(at);
+/// Takes those out of `subscribers` who read what cannot be read.
+pub async fn stop_readers(shared: &Shared, subscribers: &mut Vec<Subscriber>, poison: &Poison) -> Result<(), EngineError> {
+    let stops = |subscriber: &Subscriber| subscriber.projection.on_poison == OnPoison::Stop && subscriber.reads(poison.stream.category());
+    while let Some(at) = subscribers.iter().position(stops) {
+        stop(shared, &mut subscribers[at], &poison.reason()).await?;
+        subscribers.remove(at);
     }
     Ok(())
 }
 
 /// Notes that a build cannot go on.
-pub async fn stop(shared: &Shared, member: &mut Member, reason: &str) -> Result<(), EngineError> {
-    member.clear();
-    let state = if matches!(member.state, State::Live | State::Stopped) { State::Stopped } else { State::Failed };
-    tracing::error!(projection = %member.id, %reason, "a projection stopped; mend it and rebuild");
-    shared.db.write(vec![registry::set_state(&member.id, state, Some(reason))], Urgency::Lane).await?;
-    member.state = state;
-    shared.gave_up(&member.projection);
+pub async fn stop(shared: &Shared, subscriber: &mut Subscriber, reason: &str) -> Result<(), EngineError> {
+    subscriber.clear();
+    let state = if matches!(subscriber.state, State::Live | State::Stopped) { State::Stopped } else { State::Failed };
+    tracing::error!(projection = %subscriber.id, %reason, "a projection stopped; mend it and rebuild");
+    shared.db.write(vec![registry::set_state(&subscriber.id, state, Some(reason))], Urgency::Live).await?;
+    subscriber.state = state;
+    shared.gave_up(&subscriber.projection);
     shared.steering.changed();
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! How builds begin and end: their tables, their entries in the registry, their views.
 
-use super::member::Member;
+use super::subscriber::Subscriber;
 use crate::{
     db::{DbError, Dialect, Urgency, Write},
     engine::{
@@ -40,7 +40,7 @@ pub async fn create(
         };
         writes.push(registry::insert(&build));
         writes.push(registry::set_controls(&build.id, false, limits));
-        for physical in Member::new(projection, &build).tables() {
+        for physical in Subscriber::new(projection, &build).tables() {
             // A table of this name can only be what a crash left of a build that was dropped.
             let sql = [physical.drop(shared.db.dialect()), physical.create(shared.db.dialect())].concat();
             writes.extend(sql.into_iter().map(|sql| Write::run(sql, vec![])));
@@ -49,7 +49,7 @@ pub async fn create(
         builds.push(build);
     }
     shared.steering.take_up(builds.iter().map(|build| &build.id));
-    if let Err(error) = shared.db.write(writes, Urgency::Lane).await {
+    if let Err(error) = shared.db.write(writes, Urgency::Live).await {
         shared.steering.put_down(builds.iter().map(|build| &build.id));
         return Err(error.into());
     }
@@ -58,22 +58,22 @@ pub async fn create(
 }
 
 /// Removes a build with all it holds. One that was on its way back to being live goes back to where it was.
-pub async fn discard(shared: &Shared, member: &Member) -> Result<(), EngineError> {
-    let writes = if member.state == State::Returning {
-        vec![registry::set_state(&member.id, State::Old, None)]
+pub async fn discard(shared: &Shared, subscriber: &Subscriber) -> Result<(), EngineError> {
+    let writes = if subscriber.state == State::Returning {
+        vec![registry::set_state(&subscriber.id, State::Old, None)]
     } else {
-        let drops = member.tables().flat_map(|physical| physical.drop(shared.db.dialect()));
-        registry::remove(&member.id).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
+        let drops = subscriber.tables().flat_map(|physical| physical.drop(shared.db.dialect()));
+        registry::remove(&subscriber.id).chain(drops.map(|sql| Write::run(sql, vec![]))).collect()
     };
     match shared.db.write(writes, Urgency::Build).await {
         // It takes a new file to be rid of it. Nobody waits for that, and nobody goes back to it.
-        Err(DbError::Damaged(_)) if member.state != State::Returning => {
-            let left = registry::set_state(&member.id, State::Failed, Some(UNDROPPABLE));
+        Err(DbError::Damaged(_)) if subscriber.state != State::Returning => {
+            let left = registry::set_state(&subscriber.id, State::Failed, Some(UNDROPPABLE));
             shared.db.write(vec![left], Urgency::Build).await?;
         }
         outcome => outcome?,
     }
-    shared.forget(&member.id);
+    shared.forget(&subscriber.id);
     Ok(())
 }
 
@@ -100,11 +100,11 @@ pub async fn discard_foreign(shared: &Shared, build: &Build) -> Result<(), Engin
 }
 
 /// What makes a build live, in the transaction that is to be: its views, its state, and that of the one before it.
-pub fn go_live(shared: &Shared, member: &Member) -> Vec<Write> {
-    let views = member.tables().flat_map(|physical| physical.point_view(shared.db.dialect())).map(|sql| Write::run(sql, vec![]));
+pub fn go_live(shared: &Shared, subscriber: &Subscriber) -> Vec<Write> {
+    let views = subscriber.tables().flat_map(|physical| physical.point_view(shared.db.dialect())).map(|sql| Write::run(sql, vec![]));
     // A reader that waits for one view while it holds another must not wait until the server sees a deadlock.
     let patience = (shared.db.dialect() == Dialect::Postgres).then(|| Write::run("SET LOCAL lock_timeout = '300ms'", vec![]));
-    patience.into_iter().chain(views).chain(registry::replace_live(&member.id, member.projection.version)).collect()
+    patience.into_iter().chain(views).chain(registry::replace_live(&subscriber.id, subscriber.projection.version)).collect()
 }
 
 /// Drops what a new live build leaves behind: of those that were live before, only the last stays, for rollback.
@@ -116,19 +116,19 @@ pub async fn drop_leftovers(shared: &Shared, name: &str) -> Result<(), EngineErr
     let kept = mine().filter(|build| build.state == State::Old).max_by_key(|build| (build.checkpoint.position, build.id.build));
     for build in mine().filter(|build| matches!(build.state, State::Old | State::Failed)) {
         if kept.is_none_or(|kept| kept.id != build.id) {
-            discard(shared, &Member::new(projection, build)).await?;
+            discard(shared, &Subscriber::new(projection, build)).await?;
         }
     }
     Ok(())
 }
 
-/// Makes builds live without a lane: where the log is empty, or in a database of their own.
-pub async fn make_live(shared: &Shared, members: &[Member]) -> Result<(), EngineError> {
+/// Makes builds live that nothing feeds yet: where the log is empty, or in a database of their own.
+pub async fn make_live(shared: &Shared, subscribers: &[Subscriber]) -> Result<(), EngineError> {
     let mut writes = Vec::new();
-    for member in members {
-        writes.extend(go_live(shared, member));
+    for subscriber in subscribers {
+        writes.extend(go_live(shared, subscriber));
     }
-    shared.db.write(writes, Urgency::Lane).await?;
+    shared.db.write(writes, Urgency::Live).await?;
     shared.steering.changed();
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! How builds are moved over the log.
 //!
-//! - [`member`]: a build that is moved
+//! - [`subscriber`]: a build that is moved
 //! - [`decode`]: a page of the log, each event decoded once for all its readers; [`care`]: what cannot be stored
 //! - [`fold`]: what was decoded into the rows of all; [`compute`]: where what keeps a processor busy is done
-//! - [`step`]: one batch in one transaction, for the lane and for catching up
+//! - [`subscription`]: builds that move together, one batch in one transaction; live or catching up
 //! - [`bulk`]: batches as large as memory allows, written in many short transactions, for builds under construction
 //! - [`catch_up`]: from where builds stand to where the log ends; [`pace`]: how fast
 //! - [`lifecycle`]: how builds begin and end
@@ -15,6 +15,6 @@ pub mod compute;
 pub mod decode;
 pub mod fold;
 pub mod lifecycle;
-pub mod member;
 pub mod pace;
-pub mod step;
+pub mod subscriber;
+pub mod subscription;

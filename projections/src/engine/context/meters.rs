@@ -1,21 +1,21 @@
-//! Figures of the lane and of builds: how far they have come in this process, how fast, and what keeps them.
+//! Figures of the live subscription and of builds: how far they have come in this process, how fast, and what keeps them.
 
 use crate::engine::tables::build::BuildId;
 use circolo_events::Position;
 use std::collections::HashMap;
 use tokio::time::{Duration, Instant};
 
-/// Figures of the lane and of builds.
+/// Figures of the live subscription and of builds.
 #[derive(Default)]
 pub struct Meters {
-    /// How fast the lane moves.
-    pub lane: Rate,
+    /// How fast the live subscription moves.
+    pub live: Rate,
     builds: HashMap<BuildId, Progress>,
     /// What keeps builds from going on, until a retry mends it.
     held_up: HashMap<BuildId, String>,
-    /// Why the lane stopped, if it did.
+    /// Why the live subscription stopped, if it did.
     pub failure: Option<String>,
-    /// What keeps the lane from its next step, until a retry mends it.
+    /// What keeps the live subscription from its next step, until a retry mends it.
     pub trouble: Option<String>,
 }
 
@@ -64,9 +64,9 @@ impl Rate {
 }
 
 impl Meters {
-    /// The lane moved over so many events.
+    /// The live subscription moved over so many events.
     pub fn moved(&mut self, events: usize) {
-        self.lane.add(events);
+        self.live.add(events);
     }
 
     /// A build came to `position`, over so many events.

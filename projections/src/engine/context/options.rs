@@ -11,7 +11,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Options {
     /// Tells the time, for operators; folds never see it.
     pub clock: Clock,
-    /// Events per transaction of the lane.
+    /// Events per transaction of the live subscription.
     pub live_page: usize,
     /// Events per read of a build.
     pub build_page: usize,

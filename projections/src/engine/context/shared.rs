@@ -23,7 +23,7 @@ pub struct Shared {
     pub projections: Vec<Projection>,
     /// How to work.
     pub options: Options,
-    /// Up to where the lane is: everything a query sees is folded up to here.
+    /// Up to where the live subscription is: everything a query sees is folded up to here.
     pub applied: watch::Sender<Position>,
     /// Turns true once.
     pub down: watch::Sender<bool>,
@@ -33,7 +33,7 @@ pub struct Shared {
     pub skips: Skips,
     /// Tells that something was passed over.
     pub skipped: watch::Sender<()>,
-    /// Figures of the lane and of builds.
+    /// Figures of the live subscription and of builds.
     meters: Arc<Mutex<Meters>>,
     /// Where several nodes share the read models: how this one ceases to lead.
     resignation: Option<Resignation>,
@@ -67,7 +67,7 @@ impl Shared {
     /// What the parts of a leader share: the projections that are held, by their keys, and no more.
     pub fn under(&self, keys: &[String], fence: Write, resignation: Resignation) -> Self {
         let projections: Vec<_> = self.projections.iter().filter(|p| keys.contains(&p.key())).cloned().collect();
-        // A lane that feeds only some does not tell how far all are.
+        // A live subscription that feeds only some does not tell how far all are.
         let applied = if projections.len() == self.projections.len() { self.applied.clone() } else { watch::Sender::new(Position::START) };
         Self {
             db: self.db.clone().fenced(fence),

@@ -1,10 +1,10 @@
-//! This process as the leader: it moves the lane and all builds, from what the database holds to an orderly end.
+//! This process as the leader: it moves the live subscription and all builds, from what the database holds to an orderly end.
 
 use super::plan::Plan;
 use crate::engine::{
-    builds::{catch_up, step::Convoy},
+    builds::{catch_up, subscription::Subscription},
     context::{error::EngineError, shared::Shared},
-    live::lane::{Lane, LaneHandle},
+    live::live_subscription::{LiveHandle, LiveSubscription},
     operations::{activity::Activity, operator::Operator},
 };
 use std::sync::Arc;
@@ -20,11 +20,11 @@ impl Leader {
     /// Checks what the database holds against the log, starts to feed what is live and to build what is missing.
     pub async fn begin(shared: Arc<Shared>, activity: Activity) -> Result<Self, EngineError> {
         let (send, commands) = mpsc::channel(64);
-        let operator = Operator::new(Arc::clone(&shared), LaneHandle(send), activity);
+        let operator = Operator::new(Arc::clone(&shared), LiveHandle(send), activity);
         let leader = Self { operator };
         let plan = Plan::make(&shared).await?;
-        let convoy = Convoy::new(catch_up::members(&shared, &plan.lane).await?, plan.checkpoint);
-        leader.operator.spawn(Lane { shared: Arc::clone(&shared), convoy, commands }.run());
+        let subscription = Subscription::new(catch_up::subscribers(&shared, &plan.live).await?, plan.checkpoint);
+        leader.operator.spawn(LiveSubscription { shared: Arc::clone(&shared), subscription, commands }.run());
         for group in plan.others {
             leader.operator.build(group);
         }

@@ -66,7 +66,7 @@ impl Leases {
         let insert = "INSERT INTO projection_leases (name, epoch, holder, url, until) SELECT u, 0, '', '', 0 FROM unnest($1) AS u \
                       ON CONFLICT (name) DO NOTHING";
         let make = [Write::run(TABLE, vec![]), Write::run(insert, params![rows])];
-        db.write(alone(&db).chain(make).collect(), Urgency::Lane).await?;
+        db.write(alone(&db).chain(make).collect(), Urgency::Live).await?;
         Ok(Self { db, node, keys })
     }
 
@@ -107,7 +107,7 @@ impl Leases {
             Write::run(lock, params![keys.clone()]),
             Write::run(take, params![keys.clone(), id, url, micros(TTL), COUNTER]),
         ];
-        self.db.write(writes, Urgency::Lane).await?;
+        self.db.write(writes, Urgency::Live).await?;
         let held = "SELECT epoch, name FROM projection_leases WHERE name = ANY($1) AND holder = $2 ORDER BY name";
         let held = self.db.query::<(i64, String)>(held, params![keys.clone(), id]).await?;
         let Some((epoch, _)) = held.first().cloned() else { return Ok(None) };
@@ -118,13 +118,13 @@ impl Leases {
     pub async fn renew(&self, lease: &Lease, failure: Option<String>) -> Result<(), DbError> {
         let sql = format!("UPDATE projection_leases SET until = {NOW} + $3, failure = $4 WHERE epoch = $1 AND name = ANY($2)");
         let params = params![lease.epoch, lease.keys.clone(), micros(TTL), failure];
-        self.db.write(vec![Write::Fence { sql: sql.into(), params, rows: lease.keys.len() as u64 }], Urgency::Lane).await
+        self.db.write(vec![Write::Fence { sql: sql.into(), params, rows: lease.keys.len() as u64 }], Urgency::Live).await
     }
 
     /// Lets go, so that another takes over at once.
     pub async fn release(&self, lease: &Lease) -> Result<(), DbError> {
         let sql = "UPDATE projection_leases SET until = 0, holder = '' WHERE epoch = $1 AND name = ANY($2)";
-        self.db.write(vec![Write::run(sql, params![lease.epoch, lease.keys.clone()])], Urgency::Lane).await
+        self.db.write(vec![Write::run(sql, params![lease.epoch, lease.keys.clone()])], Urgency::Live).await
     }
 }
 

@@ -58,8 +58,8 @@ struct Seen {
 struct Followed {
     /// What others move, by name and version.
     projections: Vec<(&'static str, i64)>,
-    /// How far this node's own lane is, if it moves some.
-    lane: Option<watch::Receiver<Position>>,
+    /// How far this node's own live subscription is, if it moves some.
+    own: Option<watch::Receiver<Position>>,
 }
 
 impl Supervised {
@@ -89,14 +89,14 @@ impl Seen {
     /// Up to where everything is folded; the beginning if it is not others who move it.
     async fn position(&self) -> Result<Position, EngineError> {
         const SQL: &str = "SELECT name, version, position FROM projection_builds WHERE state = $1";
-        let Followed { projections, lane } = locked(&self.followed).clone();
+        let Followed { projections, own } = locked(&self.followed).clone();
         if projections.is_empty() {
             return Ok(Position::START);
         }
         let live = self.db.query::<(String, i64, i64)>(SQL, crate::params![State::Live.name()]).await?;
         let of = |(name, version): &(&str, i64)| live.iter().find(|(n, v, _)| n == name && v == version).map_or(0, |(.., at)| *at);
         let least = projections.iter().map(of).min().unwrap_or_default();
-        Ok(Position(lane.map_or(least, |lane| lane.borrow().0.min(least))))
+        Ok(Position(own.map_or(least, |own| own.borrow().0.min(least))))
     }
 }
 
@@ -254,7 +254,7 @@ impl Supervisor {
         let shared = Arc::new(self.shared.under(&lease.keys, lease.fence(), self.resignation.clone()));
         let renewer = tokio::spawn(renew(self.leases.clone(), lease.clone(), Arc::clone(&shared), self.resignation.why.clone()));
         let db = shared.db.clone();
-        let lane = shared.applied.subscribe();
+        let own = shared.applied.subscribe();
         self.shared.meters().failure = None;
         let begun = Leader::begin(shared, self.activity.clone()).await;
         self.held = Some(Held { lease: lease.clone(), renewer });
@@ -262,7 +262,7 @@ impl Supervisor {
             Ok(leader) => {
                 self.failure = None;
                 self.follow_all_but(&lease.keys);
-                locked(&self.seen.followed).lane = Some(lane);
+                locked(&self.seen.followed).own = Some(own);
                 self.leader.send_replace(Some(Arc::new(leader)));
                 self.reacting.send_replace(lease.keys.iter().any(|key| key == REACTIONS).then_some(db));
                 Ok(())
@@ -295,7 +295,7 @@ impl Supervisor {
     /// Everything is moved by others, except what `keys` name.
     fn follow_all_but(&self, keys: &[String]) {
         let projections = self.shared.projections.iter().filter(|p| !keys.contains(&p.key())).map(|p| (p.name, p.version)).collect();
-        *locked(&self.seen.followed) = Followed { projections, lane: None };
+        *locked(&self.seen.followed) = Followed { projections, own: None };
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
             bulk::Bulk,
             catch_up,
             lifecycle::{create, discard, make_live},
-            member::Member,
+            subscriber::Subscriber,
         },
         context::{error::EngineError, options::Mismatch, shared::Shared},
         tables::{
@@ -22,11 +22,11 @@ use std::sync::Arc;
 
 /// What a start finds.
 pub struct Plan {
-    /// Builds that are live and furthest: the lane goes on with them.
-    pub lane: Vec<Build>,
+    /// Builds that are live and furthest: the live subscription goes on with them.
+    pub live: Vec<Build>,
     /// Where they stand.
     pub checkpoint: Checkpoint,
-    /// Builds to be brought up to the lane, in groups that share a read of the log.
+    /// Builds to be brought up to the live subscription, in groups that share a read of the log.
     pub others: Vec<Vec<BuildId>>,
 }
 
@@ -46,8 +46,8 @@ impl Plan {
                     State::Live | State::Stopped if shared.options.mismatch == Mismatch::Refuse => {
                         return Err(EngineError::Mismatch { id: build.id.clone(), position: build.checkpoint.position });
                     }
-                    State::Checking => discard(shared, &Member::new(projection, build)).await?,
-                    state if state.is_underway() && !matches => discard(shared, &Member::new(projection, build)).await?,
+                    State::Checking => discard(shared, &Subscriber::new(projection, build)).await?,
+                    state if state.is_underway() && !matches => discard(shared, &Subscriber::new(projection, build)).await?,
                     state if state.is_underway() => {
                         underway = true;
                         if build.paused && state.is_moving() {
@@ -69,18 +69,18 @@ impl Plan {
         }
         let checkpoint = live.iter().map(|build| build.checkpoint).max_by_key(|checkpoint| checkpoint.position);
         let checkpoint = checkpoint.unwrap_or(Checkpoint::start(shared.store.log_id()));
-        let (mut lane, behind): (Vec<_>, Vec<_>) =
+        let (mut live, behind): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|build| build.checkpoint == checkpoint && build.state == State::Live);
         others.extend(behind);
         if shared.store.head().await? == Position::START {
-            lane.extend(at_once(shared, &std::mem::take(&mut missing)).await?);
+            live.extend(at_once(shared, &std::mem::take(&mut missing)).await?);
         }
         let mut others = grouped(others);
         if !missing.is_empty() {
             let created = create(shared, &missing, State::Building, Switch::Auto, Limits::default()).await?;
             others.push(created.into_iter().map(|build| build.id).collect());
         }
-        Ok(Self { lane, checkpoint, others })
+        Ok(Self { live, checkpoint, others })
     }
 }
 
@@ -97,7 +97,7 @@ fn announce(shared: &Shared, projection: &Projection, is_missing: bool) {
 async fn forget_failed(shared: &Shared, projection: &Projection, builds: &[Build]) {
     let of_it = |build: &&Build| build.id.name == projection.name && build.version == projection.version && build.state == State::Failed;
     for build in builds.iter().filter(of_it) {
-        if let Err(error) = discard(shared, &Member::new(projection, build)).await {
+        if let Err(error) = discard(shared, &Subscriber::new(projection, build)).await {
             tracing::warn!(%error, build = %build.id, "a build that failed cannot be removed");
         }
     }
@@ -109,9 +109,9 @@ async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Bu
         return Ok(vec![]);
     }
     let mut created = create(shared, missing, State::Building, Switch::Auto, Limits::default()).await?;
-    let mut bulk = Bulk::new(catch_up::members(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
+    let mut bulk = Bulk::new(catch_up::subscribers(shared, &created).await?, Checkpoint::start(shared.store.log_id()));
     bulk.complete(shared).await?;
-    make_live(shared, &bulk.members).await?;
+    make_live(shared, &bulk.subscribers).await?;
     shared.steering.put_down(created.iter().map(|build| &build.id));
     for (build, projection) in created.iter_mut().zip(missing) {
         (build.state, build.indexed) = (State::Live, true);

@@ -1,11 +1,11 @@
-//! A build from its first event to its place in the lane.
+//! A build from its first event to its place in the live subscription.
 
-use super::lane::LaneHandle;
+use super::live_subscription::LiveHandle;
 use crate::{
     db::Urgency,
     engine::{
         builds::{
-            catch_up::{bring_up, members},
+            catch_up::{bring_up, subscribers},
             lifecycle::{discard, drop_leftovers},
         },
         context::{backoff::Backoff, error::EngineError, shared::Shared},
@@ -20,11 +20,11 @@ use std::sync::Arc;
 /// How often builds are tried again one after the other though it should be in vain.
 const TRIES: u32 = 8;
 
-/// Brings builds up to now and into the lane, through failures that pass and across restarts.
-pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
+/// Brings builds up to now and into the live subscription, through failures that pass and across restarts.
+pub async fn run(shared: Arc<Shared>, live: LiveHandle, mut ids: Vec<BuildId>) {
     let (mut backoff, mut in_vain) = (Backoff::new(), 0);
     loop {
-        let error = match attempt(&shared, &lane, &mut ids).await {
+        let error = match attempt(&shared, &live, &mut ids).await {
             Ok(()) | Err(EngineError::Down) => return,
             Err(error) if shared.resigns(&error) => return,
             Err(error) => error,
@@ -47,22 +47,22 @@ pub async fn run(shared: Arc<Shared>, lane: LaneHandle, mut ids: Vec<BuildId>) {
     }
 }
 
-/// What joined the lane is no longer in `ids`: it must not be moved by two.
-async fn attempt(shared: &Arc<Shared>, lane: &LaneHandle, ids: &mut Vec<BuildId>) -> Result<(), EngineError> {
+/// What joined the live subscription is no longer in `ids`: it must not be moved by two.
+async fn attempt(shared: &Arc<Shared>, live: &LiveHandle, ids: &mut Vec<BuildId>) -> Result<(), EngineError> {
     ids.retain(|id| !shared.let_go(id));
     let mut builds = registry::builds(&shared.db).await?;
     builds.retain(|build| ids.contains(&build.id) && (build.state.is_underway() || build.state.is_live()));
     // What was interrupted together stands together; a group at a time.
     builds.sort_by_key(|build| (build.indexed, build.checkpoint.position));
     let (given_up, builds): (Vec<_>, Vec<_>) = builds.into_iter().partition(|build| shared.steering.is_cancelled(&build.id));
-    for member in members(shared, &given_up).await? {
-        discard(shared, &member).await?;
+    for subscriber in subscribers(shared, &given_up).await? {
+        discard(shared, &subscriber).await?;
     }
     for group in builds.chunk_by(|a, b| (a.indexed, a.checkpoint) == (b.indexed, b.checkpoint)) {
-        let members = members(shared, group).await?;
-        let convoy = bring_up(shared, members, group[0].checkpoint, None).await?;
-        let joining: Vec<_> = convoy.members.iter().map(|member| member.id.clone()).collect();
-        lane.join(convoy).await?;
+        let subscribers = subscribers(shared, group).await?;
+        let subscription = bring_up(shared, subscribers, group[0].checkpoint, None).await?;
+        let joining: Vec<_> = subscription.subscribers.iter().map(|subscriber| subscriber.id.clone()).collect();
+        live.join(subscription).await?;
         ids.retain(|id| !joining.contains(id));
         for id in joining {
             // What is left over now is left over after the next build as well.

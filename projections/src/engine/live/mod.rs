@@ -1,7 +1,7 @@
 //! What is live moves together.
 //!
-//! - [`lane`]: the live loop
+//! - [`live_subscription`]: the live loop
 //! - [`join`]: how builds come to it
 
 pub mod join;
-pub mod lane;
+pub mod live_subscription;

@@ -3,7 +3,7 @@
 use crate::{
     db::{Dialect, Urgency, Write},
     engine::{
-        builds::member::Member,
+        builds::subscriber::Subscriber,
         context::{error::EngineError, shared::Shared},
         tables::ddl::Physical,
     },
@@ -12,20 +12,20 @@ use crate::{
 
 /// What the database itself finds wrong with the tables of a build: pages, indexes, full-text against rows. In its words, and
 /// what could not be looked at.
-pub async fn examine(shared: &Shared, member: &Member) -> Result<(Vec<String>, Option<String>), EngineError> {
+pub async fn examine(shared: &Shared, subscriber: &Subscriber) -> Result<(Vec<String>, Option<String>), EngineError> {
     match shared.db.dialect() {
-        Dialect::Sqlite => Ok((on_sqlite(shared, member).await?, None)),
+        Dialect::Sqlite => Ok((on_sqlite(shared, subscriber).await?, None)),
         Dialect::Postgres => {
-            let tables: Vec<String> = member.tables().map(|physical| physical.name.clone()).collect();
+            let tables: Vec<String> = subscriber.tables().map(|physical| physical.name.clone()).collect();
             let found = shared.db.examine(&tables).await?;
             Ok((found.faults, found.left_out))
         }
     }
 }
 
-async fn on_sqlite(shared: &Shared, member: &Member) -> Result<Vec<String>, EngineError> {
+async fn on_sqlite(shared: &Shared, subscriber: &Subscriber) -> Result<Vec<String>, EngineError> {
     let mut found = Vec::new();
-    for physical in member.tables() {
+    for physical in subscriber.tables() {
         match shared.db.long_query(format!("PRAGMA integrity_check('{}')", physical.name), vec![]).await {
             Ok(lines) => found.extend(lines.into_iter().flatten().filter_map(|value| match value {
                 Value::Text(line) if line != "ok" => Some(format!("{}: {line}", physical.name)),

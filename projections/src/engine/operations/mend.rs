@@ -6,7 +6,7 @@ use crate::{
     engine::{
         builds::lifecycle::create,
         context::{backoff::Backoff, error::EngineError, shared::Shared},
-        live::{join, lane::LaneHandle},
+        live::{join, live_subscription::LiveHandle},
         tables::{
             build::{Build, BuildId, Limits, State, Switch},
             registry,
@@ -21,8 +21,8 @@ use uuid::Uuid;
 pub struct Mender {
     /// What all parts share.
     pub shared: Arc<Shared>,
-    /// The lane that builds join.
-    pub lane: LaneHandle,
+    /// The live subscription that builds join.
+    pub live: LiveHandle,
     /// What this process is at.
     pub activity: Activity,
     /// For which events something was built anew: once is enough.
@@ -30,9 +30,9 @@ pub struct Mender {
 }
 
 impl Mender {
-    /// Beside a lane.
-    pub fn new(shared: Arc<Shared>, lane: LaneHandle, activity: Activity) -> Self {
-        Self { shared, lane, activity, tried: HashSet::new() }
+    /// Of nothing tried yet.
+    pub fn new(shared: Arc<Shared>, live: LiveHandle, activity: Activity) -> Self {
+        Self { shared, live, activity, tried: HashSet::new() }
     }
 
     /// Looks at the beginning, and whenever something was passed over or a build has ended.
@@ -91,7 +91,7 @@ impl Mender {
         };
         tracing::info!(builds = ?ids, "read models are built anew: what they left out can be read, or is passed over");
         let _active = self.activity.begin(&shared, &ids);
-        join::run(shared, self.lane.clone(), ids).await;
+        join::run(shared, self.live.clone(), ids).await;
         Ok(true)
     }
 

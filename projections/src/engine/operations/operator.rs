@@ -6,10 +6,10 @@ use crate::{
     engine::{
         builds::{
             lifecycle::{create, discard, discard_foreign, drop_leftovers},
-            member::Member,
+            subscriber::Subscriber,
         },
         context::{error::EngineError, shared::Shared},
-        live::{join, lane::LaneHandle},
+        live::{join, live_subscription::LiveHandle},
         tables::{
             build::{Build, BuildId, Limits, State, Switch},
             registry,
@@ -35,19 +35,19 @@ pub enum Disposable {
     OldVersions,
 }
 
-/// Does what is asked of builds, beside the lane.
+/// Does what is asked of builds, beside the live subscription.
 pub struct Operator {
     /// What all parts share.
     pub shared: Arc<Shared>,
-    lane: LaneHandle,
+    live: LiveHandle,
     activity: Activity,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl Operator {
-    /// Of a lane.
-    pub fn new(shared: Arc<Shared>, lane: LaneHandle, activity: Activity) -> Self {
-        Self { shared, lane, activity, tasks: Mutex::default() }
+    /// Of a live subscription.
+    pub fn new(shared: Arc<Shared>, live: LiveHandle, activity: Activity) -> Self {
+        Self { shared, live, activity, tasks: Mutex::default() }
     }
 
     /// Runs a task; [`Self::ended`] waits for it.
@@ -64,18 +64,18 @@ impl Operator {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Begins to bring builds up and into the lane.
+    /// Begins to bring builds up and into the live subscription.
     pub fn build(&self, ids: Vec<BuildId>) {
-        let (shared, lane, active) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.begin(&self.shared, &ids));
+        let (shared, live, active) = (Arc::clone(&self.shared), self.live.clone(), self.activity.begin(&self.shared, &ids));
         self.spawn(async move {
             let _active = active;
-            join::run(shared, lane, ids).await;
+            join::run(shared, live, ids).await;
         });
     }
 
     /// Begins to mend what leaves streams out, whenever it can be mended.
     pub fn mend(&self) {
-        self.spawn(Mender::new(Arc::clone(&self.shared), self.lane.clone(), self.activity.clone()).run());
+        self.spawn(Mender::new(Arc::clone(&self.shared), self.live.clone(), self.activity.clone()).run());
     }
 
     /// Begins to fold a projection once more, or a sample of its rows.
@@ -86,12 +86,12 @@ impl Operator {
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
         let comparison = Comparison::begin(&self.shared, &self.activity, name, sampling).await?;
         let (send, receive) = oneshot::channel();
-        let (shared, lane, activity) = (Arc::clone(&self.shared), self.lane.clone(), self.activity.clone());
+        let (shared, live, activity) = (Arc::clone(&self.shared), self.live.clone(), self.activity.clone());
         let active = activity.begin(&shared, &[]);
         // A task of its own: it cleans up even if whoever asked has gone.
         self.spawn(async move {
             let _active = active;
-            let _ = send.send(comparison.run(&shared, &activity, &lane).await);
+            let _ = send.send(comparison.run(&shared, &activity, &live).await);
         });
         Ok(receive)
     }
@@ -123,7 +123,7 @@ impl Operator {
         const WHAT: &str = "paused";
         let build = self.find(name, WHAT, |build| build.state.is_moving() && !build.paused).await?;
         let writes = vec![registry::set_controls(&build.id, true, build.limits)];
-        self.shared.db.write(writes, Urgency::Lane).await?;
+        self.shared.db.write(writes, Urgency::Live).await?;
         let mut changes = self.shared.steering.changes();
         self.shared.steering.ask_to_pause(&build.id);
         while self.shared.steering.is_moved(&build.id) {
@@ -139,7 +139,7 @@ impl Operator {
     pub async fn resume(&self, name: &str) -> Result<BuildId, EngineError> {
         let build = self.find(name, "resumed", |build| build.state.is_moving() && build.paused).await?;
         let writes = vec![registry::set_controls(&build.id, false, build.limits)];
-        self.shared.db.write(writes, Urgency::Lane).await?;
+        self.shared.db.write(writes, Urgency::Live).await?;
         if self.shared.steering.unpause(&build.id) {
             self.build(vec![build.id.clone()]);
         }
@@ -165,7 +165,7 @@ impl Operator {
         for build in &builds {
             match build.version.cmp(&projection.version) {
                 Ordering::Equal if matches!(build.state, State::Old | State::Failed) => {
-                    discard(&self.shared, &Member::new(&projection, build)).await?;
+                    discard(&self.shared, &Subscriber::new(&projection, build)).await?;
                 }
                 Ordering::Less if is_served => discard_foreign(&self.shared, build).await?,
                 _ => return Err(EngineError::InUse { id: build.id.clone(), state: build.state }),
@@ -177,7 +177,7 @@ impl Operator {
     /// Makes the build live that is ready.
     pub async fn switch(&self, name: &str) -> Result<BuildId, EngineError> {
         let ready = self.find(name, "switched to", |build| build.state == State::Ready).await?;
-        self.lane.switch(&ready.id).await?;
+        self.live.switch(&ready.id).await?;
         drop_leftovers(&self.shared, name).await?;
         Ok(ready.id)
     }
@@ -195,7 +195,7 @@ impl Operator {
             registry::set_switch(&old.id, Switch::Auto),
             registry::set_controls(&old.id, false, Limits::default()),
         ];
-        self.shared.db.write(writes, Urgency::Lane).await?;
+        self.shared.db.write(writes, Urgency::Live).await?;
         self.shared.steering.unpause(&old.id);
         self.build(vec![old.id.clone()]);
         Ok(old.id)
@@ -206,7 +206,7 @@ impl Operator {
         let build = self.find(name, "cancelled", |build| build.state.is_underway()).await?;
         let mut changes = self.shared.steering.changes();
         self.shared.steering.ask_to_cancel(&build.id);
-        match self.lane.leave(&build.id).await {
+        match self.live.leave(&build.id).await {
             Err(EngineError::Nothing { .. }) => {}
             outcome => return outcome.map(|()| build.id),
         }
@@ -218,7 +218,7 @@ impl Operator {
         }
         let builds = registry::builds(&self.shared.db).await?;
         if let Some(left) = builds.iter().find(|other| other.id == build.id && other.state.is_underway()) {
-            discard(&self.shared, &Member::new(self.shared.projection(name)?, left)).await?;
+            discard(&self.shared, &Subscriber::new(self.shared.projection(name)?, left)).await?;
         }
         Ok(build.id)
     }

@@ -101,7 +101,7 @@ fn measured(shared: &Shared, build: Build, head: Position) -> Status {
         head,
         lag_events: (head.0 - position.0).max(0),
         lag_seconds: 0.0,
-        rate: progress.map_or(if moving { meters.lane.per_second() } else { 0.0 }, |progress| progress.rate.per_second()),
+        rate: progress.map_or(if moving { meters.live.per_second() } else { 0.0 }, |progress| progress.rate.per_second()),
         progress: if head.0 > 0 { (position.0 as f64 / head.0 as f64).min(1.0) } else { 1.0 },
         eta_seconds: progress.and_then(|progress| progress.eta(head)),
         switch: build.switch,

@@ -1,7 +1,7 @@
 //! Verify: the same fold once more, beside the live rows, and a comparison row by row.
 //!
-//! The second fold moves with the lane once it has caught up. From then on live and folded rows stand at one position at
-//! every moment, so that one query compares them, while the lane runs.
+//! The second fold moves with the live subscription once it has caught up. From then on live and folded rows stand at one position at
+//! every moment, so that one query compares them, while the live subscription runs.
 
 use super::{
     activity::Activity,
@@ -11,9 +11,9 @@ use super::{
 use crate::{
     DbError, FromValues, Value,
     engine::{
-        builds::{catch_up, lifecycle, member::Member},
+        builds::{catch_up, lifecycle, subscriber::Subscriber},
         context::{error::EngineError, shared::Shared},
-        live::lane::LaneHandle,
+        live::live_subscription::LiveHandle,
         tables::{
             build::{Build, BuildId, Limits, State, Switch},
             registry,
@@ -71,10 +71,10 @@ impl Comparison {
     }
 
     /// Folds and compares, and keeps what it came to until the next time.
-    pub async fn run(self, shared: &Arc<Shared>, activity: &Activity, lane: &LaneHandle) -> Result<Verification, EngineError> {
-        let mut outcome = self.compare(shared, lane).await;
-        if matches!(lane.leave(&self.check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
-            let removed = lifecycle::discard(shared, &Member::new(&self.projection, &self.check)).await;
+    pub async fn run(self, shared: &Arc<Shared>, activity: &Activity, handle: &LiveHandle) -> Result<Verification, EngineError> {
+        let mut outcome = self.compare(shared, handle).await;
+        if matches!(handle.leave(&self.check.id).await, Err(EngineError::Nothing { .. } | EngineError::Down)) {
+            let removed = lifecycle::discard(shared, &Subscriber::new(&self.projection, &self.check)).await;
             outcome = outcome.and_then(|found| removed.map(|()| found));
         }
         shared.steering.put_down([&self.check.id]);
@@ -86,24 +86,24 @@ impl Comparison {
         outcome
     }
 
-    async fn compare(&self, shared: &Arc<Shared>, lane: &LaneHandle) -> Result<Verification, EngineError> {
+    async fn compare(&self, shared: &Arc<Shared>, handle: &LiveHandle) -> Result<Verification, EngineError> {
         let Self { projection, live, check, sample } = self;
         // A stopped build stays where it is, and so must what it is compared with.
         let until = (live.state == State::Stopped).then_some(live.checkpoint.position);
-        let mut members = catch_up::members(shared, std::slice::from_ref(check)).await?;
-        for member in &mut members {
-            member.sample = *sample;
+        let mut subscribers = catch_up::subscribers(shared, std::slice::from_ref(check)).await?;
+        for subscriber in &mut subscribers {
+            subscriber.sample = *sample;
         }
-        let convoy = catch_up::bring_up(shared, members, check.checkpoint, until).await?;
+        let subscription = catch_up::bring_up(shared, subscribers, check.checkpoint, until).await?;
         if until.is_none() {
-            lane.join(convoy).await?;
+            handle.join(subscription).await?;
         }
         still_whole(shared, &check.id).await?;
         let name = live.id.name.clone();
-        let (damage, left_out) = damage::examine(shared, &Member::new(projection, live)).await?;
+        let (damage, left_out) = damage::examine(shared, &Subscriber::new(projection, live)).await?;
         let (rows, compared, different, differences) = (0, 0, 0, Vec::new());
         let mut found = Verification { name, build: live.id.build, rows, compared, different, differences, damage, left_out };
-        let tables = |build: &Build| Member::new(projection, build).tables().cloned().collect::<Vec<_>>();
+        let tables = |build: &Build| Subscriber::new(projection, build).tables().cloned().collect::<Vec<_>>();
         for (live, check) in tables(live).iter().zip(&tables(check)) {
             let names = (live.name.as_str(), check.name.as_str());
             let compared = async {
@@ -125,7 +125,7 @@ impl Comparison {
 
 async fn rows_of(shared: &Shared, projection: &Projection, build: &Build) -> Result<i64, EngineError> {
     let mut rows = 0;
-    for physical in Member::new(projection, build).tables() {
+    for physical in Subscriber::new(projection, build).tables() {
         let counted = shared.db.long_query(format!("SELECT count(*) FROM {}", physical.name), vec![]).await?;
         if let Some([Value::Int(count)]) = counted.first().map(Vec::as_slice) {
             rows += count;

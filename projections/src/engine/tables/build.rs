@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub enum State {
     /// Being folded, beside whatever is live.
     Building,
-    /// Complete, moves with the lane, waits for the switch.
+    /// Complete, moves with the live subscription, waits for the switch.
     Ready,
     /// The declared names stand for it.
     Live,

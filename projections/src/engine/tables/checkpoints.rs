@@ -45,7 +45,7 @@ impl CheckpointStore for Checkpoints {
     async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
         const SQL: &str = "INSERT INTO consumer_checkpoints (name, log_id, position) VALUES ($1, $2, $3) \
                            ON CONFLICT (name) DO UPDATE SET log_id = excluded.log_id, position = excluded.position";
-        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Live).await?)
     }
 
     async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
@@ -62,7 +62,7 @@ impl CheckpointStore for Checkpoints {
         // What no database keeps in a text is no reason to keep nothing.
         let error = error.replace('\0', "\u{fffd}");
         let params = params![name, self.log, error, *since, *last, *times, *lasting];
-        Ok(self.db.write(vec![Write::run(SQL, params)], Urgency::Lane).await?)
+        Ok(self.db.write(vec![Write::run(SQL, params)], Urgency::Live).await?)
     }
 
     async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError> {
@@ -72,11 +72,11 @@ impl CheckpointStore for Checkpoints {
 
     async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError> {
         const SQL: &str = "INSERT INTO consumer_aside (name, log_id, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Live).await?)
     }
 
     async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError> {
         const SQL: &str = "DELETE FROM consumer_aside WHERE name = $1 AND log_id = $2 AND position = $3";
-        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Lane).await?)
+        Ok(self.db.write(vec![Write::run(SQL, params![name, self.log, position.0])], Urgency::Live).await?)
     }
 }

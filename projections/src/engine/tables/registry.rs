@@ -81,7 +81,7 @@ const TABLES: [&str; 7] = [
 
 /// Makes the tables of the registry, if they are not there.
 pub async fn create_tables(db: &Db) -> Result<(), DbError> {
-    db.write(alone(db).chain(TABLES.iter().map(|sql| Write::run(*sql, vec![]))).collect(), Urgency::Lane).await
+    db.write(alone(db).chain(TABLES.iter().map(|sql| Write::run(*sql, vec![]))).collect(), Urgency::Live).await
 }
 
 /// Begins a transaction that makes tables: two that do so at once would make one of them fail.

@@ -21,7 +21,7 @@ use circolo_events::{Position, Recorded};
 use std::{collections::HashMap, iter::Peekable, panic::AssertUnwindSafe};
 
 /// One build on its way along the log.
-pub struct Member {
+pub struct Subscriber {
     /// Which build.
     pub id: BuildId,
     /// What it is a build of.
@@ -62,7 +62,7 @@ struct Part {
     rows: Box<dyn Rows>,
 }
 
-impl Member {
+impl Subscriber {
     /// A build of `projection`, as the registry knows it.
     pub fn new(projection: &Projection, build: &Build) -> Self {
         let tables = projection

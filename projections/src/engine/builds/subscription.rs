@@ -4,7 +4,7 @@ use super::{
     care::Care,
     decode::{Readers, decode},
     fold::{fold_all, park_refused, stop, stop_readers},
-    member::Member,
+    subscriber::Subscriber,
 };
 use crate::{
     db::{DbError, Urgency, Write},
@@ -15,10 +15,10 @@ use crate::{
 };
 use circolo_events::Position;
 
-/// Builds that move together.
-pub struct Convoy {
+/// Builds that are fed together from one place of the log.
+pub struct Subscription {
     /// The builds; all at `checkpoint`.
-    pub members: Vec<Member>,
+    pub subscribers: Vec<Subscriber>,
     /// Up to where they are folded and stored.
     pub checkpoint: Checkpoint,
     /// From where to read on: at the checkpoint, or behind it where the log holds nothing of interest.
@@ -41,11 +41,11 @@ pub enum Step {
     Idle,
 }
 
-impl Convoy {
+impl Subscription {
     /// Builds that all stand at `checkpoint`.
-    pub fn new(members: Vec<Member>, checkpoint: Checkpoint) -> Self {
+    pub fn new(subscribers: Vec<Subscriber>, checkpoint: Checkpoint) -> Self {
         let care = Care::default();
-        Self { members, checkpoint, scanned: checkpoint.position, doubtful: false, care, attempted: Vec::new() }
+        Self { subscribers, checkpoint, scanned: checkpoint.position, doubtful: false, care, attempted: Vec::new() }
     }
 
     /// Moves all builds over the next events, at most `limit` and not beyond `until`.
@@ -74,12 +74,12 @@ impl Convoy {
             self.scanned = until.map_or(page.scanned, |until| page.scanned.min(until)).max(self.scanned);
             return Ok(Step::Idle);
         }
-        let decoded = decode(shared, &page, until, &Readers::of(&self.members), urgency).await?;
+        let decoded = decode(shared, &page, until, &Readers::of(&self.subscribers), urgency).await?;
         match (decoded.checkpoint, &decoded.poison) {
             (Some(to), _) => {
                 self.care.meets(&decoded.events);
-                park_refused(shared, &mut self.members, self.care.refused()).await?;
-                fold_all(shared, &mut self.members, &decoded, urgency).await?;
+                park_refused(shared, &mut self.subscribers, self.care.refused()).await?;
+                fold_all(shared, &mut self.subscribers, &decoded, urgency).await?;
                 if !self.store(shared, to, limit, urgency).await? {
                     return Ok(Step::Stopped);
                 }
@@ -87,7 +87,7 @@ impl Convoy {
                 Ok(Step::Moved(decoded.count))
             }
             (None, Some(poison)) => {
-                stop_readers(shared, &mut self.members, poison).await?;
+                stop_readers(shared, &mut self.subscribers, poison).await?;
                 Ok(Step::Stopped)
             }
             (None, None) => {
@@ -99,20 +99,20 @@ impl Convoy {
 
     /// Stores what is in memory of `taken` events and the checkpoint. If the database does not take what some builds hold, they have left instead.
     async fn store(&mut self, shared: &Shared, to: Checkpoint, taken: usize, urgency: Urgency) -> Result<bool, EngineError> {
-        if self.members.is_empty() {
+        if self.subscribers.is_empty() {
             self.checkpoint = to;
             return Ok(true);
         }
-        let mut parts: Vec<Vec<Write>> = Vec::with_capacity(self.members.len());
-        for member in &mut self.members {
-            let mut part: Vec<Write> = member.parks().collect();
-            for mut pieces in member.changes(to.position, false) {
+        let mut parts: Vec<Vec<Write>> = Vec::with_capacity(self.subscribers.len());
+        for subscriber in &mut self.subscribers {
+            let mut part: Vec<Write> = subscriber.parks().collect();
+            for mut pieces in subscriber.changes(to.position, false) {
                 part.extend(std::iter::from_fn(|| pieces.next(usize::MAX)).flatten());
             }
             parts.push(part);
         }
         let mut writes = parts.concat();
-        writes.push(registry::advance(self.members.iter().map(|member| &member.id), self.checkpoint, to));
+        writes.push(registry::advance(self.subscribers.iter().map(|subscriber| &subscriber.id), self.checkpoint, to));
         let late = !self.attempted.is_empty();
         if !self.attempted.contains(&to) {
             self.attempted.push(to);
@@ -149,8 +149,8 @@ impl Convoy {
         }
         self.clear();
         for (at, error) in found.into_iter().rev() {
-            stop(shared, &mut self.members[at], &error.to_string()).await?;
-            self.members.remove(at);
+            stop(shared, &mut self.subscribers[at], &error.to_string()).await?;
+            self.subscribers.remove(at);
         }
         Ok(())
     }
@@ -158,26 +158,28 @@ impl Convoy {
     fn moved(&mut self, to: Checkpoint) {
         self.checkpoint = to;
         self.attempted.clear();
-        for member in &mut self.members {
-            member.checkpoint = to;
-            member.empty = false;
-            member.parks_stored();
+        for subscriber in &mut self.subscribers {
+            subscriber.checkpoint = to;
+            subscriber.empty = false;
+            subscriber.parks_stored();
         }
     }
 
     fn clear(&mut self) {
-        for member in &mut self.members {
-            member.clear();
+        for subscriber in &mut self.subscribers {
+            subscriber.clear();
         }
     }
 
     /// After an error: does the log still hold what was folded, and did the database take the last step or not?
     pub async fn settle(&mut self, shared: &Shared) -> Result<(), EngineError> {
-        let Some(first) = self.members.first().map(|member| member.id.clone()).filter(|_| self.doubtful) else { return Ok(()) };
+        let Some(first) = self.subscribers.first().map(|subscriber| subscriber.id.clone()).filter(|_| self.doubtful) else { return Ok(()) };
         self.clear();
         let builds = registry::builds(&shared.db).await?;
-        let stored = |member: &Member| builds.iter().find(|build| build.id == member.id).map(|build| build.checkpoint);
-        let Some(found) = stored(&self.members[0]).filter(|found| self.members.iter().all(|member| stored(member) == Some(*found))) else {
+        let stored = |subscriber: &Subscriber| builds.iter().find(|build| build.id == subscriber.id).map(|build| build.checkpoint);
+        let Some(found) =
+            stored(&self.subscribers[0]).filter(|found| self.subscribers.iter().all(|subscriber| stored(subscriber) == Some(*found)))
+        else {
             return Err(DbError::Moved.into());
         };
         // Behind what was stored: the database crashed and lost its last commits, which is why rows and checkpoint go together.
@@ -190,8 +192,8 @@ impl Convoy {
         if !self.checkpoint.matches(&*shared.store).await? {
             return Err(EngineError::Mismatch { id: first, position: self.checkpoint.position });
         }
-        for member in &mut self.members {
-            member.leave_out(registry::parked(&shared.db, &member.id).await?);
+        for subscriber in &mut self.subscribers {
+            subscriber.leave_out(registry::parked(&shared.db, &subscriber.id).await?);
         }
         self.doubtful = false;
         Ok(())
