@@ -12,7 +12,7 @@ const STRETCH: usize = 1_000;
 
 /// Earliest times along one log.
 #[derive(Debug, Default)]
-pub struct Moments(Mutex<Known>);
+pub struct TimeIndex(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -28,7 +28,7 @@ struct Stretch {
     events: usize,
 }
 
-impl Moments {
+impl TimeIndex {
     /// Position of the last event of `store`, always the same log, that was recorded at `time` or before. Everything up to it
     /// is the log as of that time.
     pub async fn position(&self, store: &dyn EventStore, time: Timestamp) -> Result<Position, StoreError> {

@@ -63,7 +63,7 @@ pub enum Cell {
 }
 
 /// A file under construction; useless until it is finished.
-pub struct Sheet {
+pub struct ParquetFile {
     file: SerializedFileWriter<File>,
     nullable: Vec<bool>,
     /// By column.
@@ -72,7 +72,7 @@ pub struct Sheet {
     bytes: usize,
 }
 
-impl Sheet {
+impl ParquetFile {
     /// Makes the file, or empties it.
     pub fn create(path: &Path, columns: &[Column<'_>]) -> Result<Self> {
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();

@@ -14,8 +14,8 @@ use uuid::Uuid;
 /// Told how far the reader has come.
 pub type Progress = Box<dyn Fn(Position) + Send + Sync>;
 
-/// Another log, seen through a lens. Takes no appends.
-pub struct Lens {
+/// A view of another log. Takes no appends.
+pub struct MaskedView {
     store: Arc<dyn EventStore>,
     end: Position,
     masked: bool,
@@ -23,7 +23,7 @@ pub struct Lens {
     last: Mutex<Option<(Position, Timestamp)>>,
 }
 
-impl Lens {
+impl MaskedView {
     /// `store` up to and including `end`. Masked, every personal text is null, so that what is folded from it holds none; what
     /// cannot be masked, because its type is unknown here, cannot be read either.
     pub fn new(store: Arc<dyn EventStore>, end: Position, masked: bool, progress: Progress) -> Self {
@@ -56,10 +56,10 @@ impl Lens {
     }
 }
 
-const READ_ONLY: StoreError = StoreError::Invalid("through a lens a log is only read");
+const READ_ONLY: StoreError = StoreError::Invalid("in a view a log is only read");
 
 #[async_trait]
-impl EventStore for Lens {
+impl EventStore for MaskedView {
     fn log_id(&self) -> LogId {
         self.store.log_id()
     }
