@@ -13,6 +13,7 @@
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
+mod cached_stream;
 pub mod check;
 pub mod execute;
 mod in_flight;
@@ -28,7 +29,6 @@ mod rules;
 pub mod sealing;
 pub mod simulate;
 pub mod skips;
-mod slot;
 pub mod sqlite;
 mod standings;
 pub mod store;

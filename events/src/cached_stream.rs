@@ -1,4 +1,4 @@
-//! The place of one stream in memory: its folded state, its recent commands, and the queue of those who want to write.
+//! A stream in memory: its folded state, its recent commands, and the queue of those who want to write.
 
 use crate::execute::Options;
 use crate::{Appended, Metadata, Position, Revision, Unreadable};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const RECENT: usize = 16;
 
 /// Bytes that a place takes beside its state, roughly: itself, its name, what the cache keeps of it.
-const PLACE: u64 = size_of::<Slot>() as u64 + 256;
+const PLACE: u64 = size_of::<CachedStream>() as u64 + 256;
 /// Weights are told in steps of so many bytes, so that not every event is a change of weight.
 const STEP: u64 = 256;
 /// Parts of the cache that are locked one by one. Each has its part of the budget, so that none may be too small for a large
@@ -23,8 +23,8 @@ const STEP: u64 = 256;
 const SHARDS: usize = 16;
 
 /// All streams in memory; the least used leave when they weigh too much together. Those in use stay.
-pub(crate) struct Slots {
-    slots: quick_cache::sync::Cache<StreamName, Weighed, ByWeight, quick_cache::DefaultHashBuilder, InUse>,
+pub(crate) struct CachedStreams {
+    streams: quick_cache::sync::Cache<StreamName, Weighed, ByWeight, quick_cache::DefaultHashBuilder, InUse>,
     /// See [`Options::queue_per_stream`].
     pub queue_per_stream: usize,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Slots {
 /// A place with the weight that the cache was told of. A place that has grown is told of anew.
 #[derive(Clone)]
 struct Weighed {
-    slot: Arc<Slot>,
+    place: Arc<CachedStream>,
     bytes: u64,
 }
 
@@ -54,7 +54,7 @@ impl quick_cache::Lifecycle<StreamName, Weighed> for InUse {
     type RequestState = Vec<Weighed>;
 
     fn is_pinned(&self, _: &StreamName, weighed: &Weighed) -> bool {
-        Arc::strong_count(&weighed.slot) > 1
+        Arc::strong_count(&weighed.place) > 1
     }
 
     fn begin_request(&self) -> Vec<Weighed> {
@@ -66,34 +66,34 @@ impl quick_cache::Lifecycle<StreamName, Weighed> for InUse {
     }
 }
 
-impl Slots {
+impl CachedStreams {
     pub fn new(options: Options) -> Self {
         let Options { cache_bytes, queue_per_stream } = options;
         let estimate = usize::try_from(cache_bytes / (2 * PLACE)).unwrap_or(usize::MAX);
         let (mut sizes, state) = (quick_cache::OptionsBuilder::new(), quick_cache::DefaultHashBuilder::default());
         let sizes = sizes.shards(SHARDS).estimated_items_capacity(estimate).weight_capacity(cache_bytes).build();
         // Both capacities are given, which is all that can be missing.
-        let slots = match sizes {
+        let streams = match sizes {
             Ok(sizes) => quick_cache::sync::Cache::with_options(sizes, ByWeight, state, InUse),
             Err(_) => quick_cache::sync::Cache::with(estimate, cache_bytes, ByWeight, state, InUse),
         };
-        Self { slots, queue_per_stream }
+        Self { streams, queue_per_stream }
     }
 
-    /// The place of `stream`.
+    /// The memory of `stream`.
     pub fn of<'a>(&'a self, stream: &'a StreamName) -> Held<'a> {
-        let made = || Ok::<_, std::convert::Infallible>(Weighed { slot: Arc::default(), bytes: PLACE });
-        let slot = match self.slots.get_or_insert_with(stream, made) {
-            Ok(weighed) => weighed.slot,
+        let made = || Ok::<_, std::convert::Infallible>(Weighed { place: Arc::default(), bytes: PLACE });
+        let place = match self.streams.get_or_insert_with(stream, made) {
+            Ok(weighed) => weighed.place,
             Err(never) => match never {},
         };
-        Held { slots: self, stream, slot }
+        Held { streams: self, stream, place }
     }
 
     /// Somebody, perhaps another node, wrote `revision` to `stream`.
     pub fn wrote(&self, stream: &StreamName, revision: Revision) {
-        if let Some(Weighed { slot, .. }) = self.slots.peek(stream) {
-            let mut content = slot.content();
+        if let Some(Weighed { place, .. }) = self.streams.peek(stream) {
+            let mut content = place.content();
             content.written = content.written.max(Some(revision));
         }
     }
@@ -101,37 +101,37 @@ impl Slots {
     /// What all places weigh together, as far as the cache was told.
     #[cfg(test)]
     pub fn weight(&self) -> u64 {
-        self.slots.weight()
+        self.streams.weight()
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.streams.len()
     }
 }
 
 /// A place in somebody's hands. When they let go of it the cache learns what it weighs now.
 pub(crate) struct Held<'a> {
-    slots: &'a Slots,
+    streams: &'a CachedStreams,
     stream: &'a StreamName,
-    slot: Arc<Slot>,
+    place: Arc<CachedStream>,
 }
 
 impl Deref for Held<'_> {
-    type Target = Slot;
+    type Target = CachedStream;
 
-    fn deref(&self) -> &Slot {
-        &self.slot
+    fn deref(&self) -> &CachedStream {
+        &self.place
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let bytes = self.slot.bytes.load(Ordering::Relaxed);
-        if self.slot.told.swap(bytes, Ordering::Relaxed) != bytes {
-            let weighed = Weighed { slot: Arc::clone(&self.slot), bytes: PLACE + bytes };
+        let bytes = self.place.bytes.load(Ordering::Relaxed);
+        if self.place.told.swap(bytes, Ordering::Relaxed) != bytes {
+            let weighed = Weighed { place: Arc::clone(&self.place), bytes: PLACE + bytes };
             // It is there: what is held does not leave.
-            let _ = self.slots.slots.replace(self.stream.clone(), weighed, true);
+            let _ = self.streams.streams.replace(self.stream.clone(), weighed, true);
         }
     }
 }
@@ -166,9 +166,9 @@ impl<D> Clone for Cached<D> {
     }
 }
 
-/// One stream's place.
+/// One stream in memory.
 #[derive(Default)]
-pub(crate) struct Slot {
+pub(crate) struct CachedStream {
     turns: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
     content: Mutex<Content>,
@@ -232,7 +232,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Slot {
+impl CachedStream {
     /// Waits for the turn, first come first served; `None` if `limit` others are there.
     pub async fn turn(&self, limit: usize) -> Option<Turn<'_>> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -253,12 +253,12 @@ impl Slot {
         Some((Cached { state, revision, position, origin, unread: entry.unread.clone() }, known))
     }
 
-    /// A token for [`Slot::put`]: to be taken before the reading begins.
+    /// A token for [`CachedStream::put`]: to be taken before the reading begins.
     pub fn generation(&self) -> u64 {
         self.content().generation
     }
 
-    /// Remembers a state that was read, unless it is older than what is known or was read before a [`Slot::forget`].
+    /// Remembers a state that was read, unless it is older than what is known or was read before a [`CachedStream::forget`].
     pub fn put<D: Decider>(&self, generation: u64, cached: &Cached<D>) {
         let mut content = self.content();
         let newer = content.entry.as_ref().is_none_or(|entry| entry.revision <= cached.revision);
@@ -271,7 +271,7 @@ impl Slot {
     /// Remembers what was just appended by whose turn it is.
     pub fn appended<D: Decider>(&self, cached: Cached<D>, events: &[D::Event], appended: Appended, metadata: &Metadata, now: Timestamp) {
         let mut content = self.content();
-        // The state is evolved in place where nobody else holds it: not even this slot.
+        // The state is evolved in place where nobody else holds it: not even this.
         content.entry = None;
         let origin = cached.origin.or(metadata.scope.map(|scope| Origin { scope, at: now }));
         let state = events.iter().fold(Arc::unwrap_or_clone(cached.state), |state, event| state.evolve(event, now));
@@ -331,8 +331,8 @@ mod tests {
     const BUDGET: u64 = 16 << 20;
     const TEXT: usize = 5_000;
 
-    fn slots() -> Slots {
-        Slots::new(Options { cache_bytes: BUDGET, queue_per_stream: 8 })
+    fn cache() -> CachedStreams {
+        CachedStreams::new(Options { cache_bytes: BUDGET, queue_per_stream: 8 })
     }
 
     fn stream(number: u32) -> StreamName {
@@ -356,49 +356,49 @@ mod tests {
 
     #[test]
     fn fifty_thousand_large_listings_stay_within_the_budget() {
-        let slots = slots();
+        let cache = cache();
         let large = cached(TEXT);
         assert!(size_of::<Listing>() + large.state.heap() > 3 * TEXT, "a state tells what it keeps");
         for number in 0..50_000 {
             let stream = stream(number);
-            slots.of(&stream).put(0, &large);
+            cache.of(&stream).put(0, &large);
         }
         // Counted one by one, not as the cache counts.
-        let held = slots.slots.iter().map(|(_, Weighed { slot, .. })| PLACE + slot.bytes.load(Ordering::Relaxed)).sum::<u64>();
-        assert_eq!(held, slots.weight());
-        assert!(held <= BUDGET, "{held} bytes in {} places", slots.len());
-        assert!(held > BUDGET / 2, "the budget is used: {held} bytes in {} places", slots.len());
+        let held = cache.streams.iter().map(|(_, Weighed { place, .. })| PLACE + place.bytes.load(Ordering::Relaxed)).sum::<u64>();
+        assert_eq!(held, cache.weight());
+        assert!(held <= BUDGET, "{held} bytes in {} places", cache.len());
+        assert!(held > BUDGET / 2, "the budget is used: {held} bytes in {} places", cache.len());
     }
 
     #[test]
     fn what_grows_while_it_is_there_makes_others_leave() {
-        let slots = slots();
+        let cache = cache();
         let (small, large) = (cached(1), cached(TEXT));
         let streams: Vec<StreamName> = (0..2_000).map(stream).collect();
         for stream in &streams {
-            slots.of(stream).put(0, &small);
+            cache.of(stream).put(0, &small);
         }
-        assert_eq!(slots.len(), streams.len(), "small ones have room");
+        assert_eq!(cache.len(), streams.len(), "small ones have room");
         for stream in &streams {
-            slots.of(stream).put(0, &large);
+            cache.of(stream).put(0, &large);
         }
-        assert!(slots.weight() <= BUDGET && slots.len() < streams.len(), "{} bytes in {} places", slots.weight(), slots.len());
+        assert!(cache.weight() <= BUDGET && cache.len() < streams.len(), "{} bytes in {} places", cache.weight(), cache.len());
     }
 
     #[test]
     fn what_somebody_holds_stays_the_one_place_of_its_stream() {
-        let slots = slots();
+        let cache = cache();
         let (first, large) = (stream(0), cached(TEXT));
-        let held = slots.of(&first);
+        let held = cache.of(&first);
         held.put(0, &large);
         for number in 1..5_000 {
-            slots.of(&stream(number)).put(0, &large);
+            cache.of(&stream(number)).put(0, &large);
         }
-        assert!(Arc::ptr_eq(&held.slot, &slots.of(&first).slot));
+        assert!(Arc::ptr_eq(&held.place, &cache.of(&first).place));
         drop(held);
         for number in 1..50_000 {
-            slots.of(&stream(number)).put(0, &large);
+            cache.of(&stream(number)).put(0, &large);
         }
-        assert!(slots.slots.peek(&first).is_none(), "when nobody holds it, it leaves like any other");
+        assert!(cache.streams.peek(&first).is_none(), "when nobody holds it, it leaves like any other");
     }
 }
