@@ -216,6 +216,11 @@ impl App {
         &*self.0.parts.store
     }
 
+    /// The same, to be passed on.
+    pub fn log(&self) -> &Arc<dyn EventStore> {
+        &self.0.parts.store
+    }
+
     /// Marks of events that clients have followed the log to.
     pub(crate) fn places(&self) -> &Cache<Position, u64> {
         &self.0.places

@@ -6,12 +6,12 @@ use crate::{
     keys::Keys,
 };
 use circolo_domain::PersonId;
+use circolo_events::People;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
-use uuid::Uuid;
 
 /// The name of this installation's own issuer.
 pub const ISSUER: &str = "circolo";
@@ -19,8 +19,6 @@ pub const ISSUER: &str = "circolo";
 const LONGEST: usize = 8 * 1024;
 /// How many verified tokens are remembered.
 const REMEMBERED: usize = 10_000;
-/// Namespace of person ids.
-const PEOPLE: Uuid = Uuid::from_u128(0x9c1f_46a8_53d2_5e0b_8d77_0b1e_2f6a_4c02);
 
 /// What a token may allow beyond being somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -92,7 +90,7 @@ pub struct Principal {
     pub issuer: String,
     /// Who they are, in the issuer's terms.
     pub subject: String,
-    /// Who they are here: derived from both.
+    /// Who they are here: derived from both, and from the log's salt.
     pub person: PersonId,
     /// What else they may do.
     pub scopes: BTreeSet<Scope>,
@@ -126,24 +124,26 @@ pub enum AuthError {
 pub struct Auth {
     keys: Keys,
     foreign: Option<Foreign>,
+    people: People,
     clock: Clock,
     verified: Cache<[u8; 32], Arc<Principal>>,
 }
 
-/// The id of the person that `issuer` calls `subject`.
-pub fn person_id(issuer: &str, subject: &str) -> PersonId {
-    PersonId(Uuid::new_v5(&PEOPLE, serde_json::json!([issuer, subject]).to_string().as_bytes()))
-}
-
 impl Auth {
-    /// Accepts tokens of `keys` and of `foreign`.
-    pub fn new(keys: Keys, foreign: Option<Foreign>, clock: Clock) -> Self {
-        Self { keys, foreign, clock, verified: Cache::new(REMEMBERED) }
+    /// Accepts tokens of `keys` and of `foreign`; who they stand for is one of `people`.
+    pub fn new(keys: Keys, foreign: Option<Foreign>, people: People, clock: Clock) -> Self {
+        Self { keys, foreign, people, clock, verified: Cache::new(REMEMBERED) }
     }
 
     /// The keys of this installation.
     pub fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// The id of the person that `issuer` calls `subject`.
+    pub fn person(&self, issuer: &str, subject: &str) -> PersonId {
+        // Nobody can be forgotten yet.
+        self.people.id(issuer, subject, 0)
     }
 
     /// Who `token` stands for. Verified tokens are remembered until they expire.
@@ -188,7 +188,7 @@ impl Auth {
             }
             _ => return Err(AuthError::Refused("unknown issuer")),
         };
-        principal(claims, allowed, now)
+        self.principal(claims, allowed, now)
     }
 
     fn own(&self, token: &str, header: &Header) -> Result<Claims, AuthError> {
@@ -197,9 +197,23 @@ impl Auth {
         }
         verified(token, Algorithm::EdDSA, self.keys.public(), ISSUER, None)
     }
+
+    /// Whom claims stand for that were signed.
+    fn principal(&self, claims: Claims, allowed: &[Scope], now: i64) -> Result<Principal, AuthError> {
+        held(&claims, now)?;
+        let scopes = allowed.iter().copied().filter(|scope| claims.scope.split(' ').any(|name| name == scope.name())).collect();
+        Ok(Principal {
+            person: self.person(&claims.iss, &claims.sub),
+            issuer: claims.iss,
+            subject: claims.sub,
+            scopes,
+            bot: claims.kind == CallerKind::Bot,
+            expires: claims.exp,
+        })
+    }
 }
 
-/// Checks signature, issuer and audience. The times are checked against our clock, by [`principal`].
+/// Checks signature, issuer and audience. The times are checked against our clock, by [`held`].
 fn verified(token: &str, algorithm: Algorithm, key: &DecodingKey, issuer: &str, audience: Option<&str>) -> Result<Claims, AuthError> {
     let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[issuer]);
@@ -214,7 +228,8 @@ fn verified(token: &str, algorithm: Algorithm, key: &DecodingKey, issuer: &str, 
     jsonwebtoken::decode(token, key, &validation).map(|data| data.claims).map_err(|_| AuthError::Refused("signature, issuer or audience"))
 }
 
-fn principal(claims: Claims, allowed: &[Scope], now: i64) -> Result<Principal, AuthError> {
+/// Whether claims hold here and now.
+fn held(claims: &Claims, now: i64) -> Result<(), AuthError> {
     if claims.id_token {
         return Err(AuthError::Refused("an ID token"));
     }
@@ -227,15 +242,7 @@ fn principal(claims: Claims, allowed: &[Scope], now: i64) -> Result<Principal, A
     if claims.sub.is_empty() || claims.sub.len() > 255 || claims.sub.chars().any(char::is_control) {
         return Err(AuthError::Refused("subject"));
     }
-    let scopes = allowed.iter().copied().filter(|scope| claims.scope.split(' ').any(|name| name == scope.name())).collect();
-    Ok(Principal {
-        person: person_id(&claims.iss, &claims.sub),
-        issuer: claims.iss,
-        subject: claims.sub,
-        scopes,
-        bot: claims.kind == CallerKind::Bot,
-        expires: claims.exp,
-    })
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::jwks::Issuer;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use circolo_domain::Timestamp;
+use circolo_events::sealing::Secret;
 use jsonwebtoken::{EncodingKey, jwk::Jwk};
 use serde_json::{Value, json};
 
@@ -14,7 +15,11 @@ fn keys(seed: u8) -> Keys {
 }
 
 fn auth(foreign: Option<Foreign>) -> Auth {
-    Auth::new(keys(1), foreign, Arc::new(|| Timestamp::from_micros(NOW * 1_000_000)))
+    auth_of(foreign, People::salted(Secret::new([3; 32])))
+}
+
+fn auth_of(foreign: Option<Foreign>, people: People) -> Auth {
+    Auth::new(keys(1), foreign, people, Arc::new(|| Timestamp::from_micros(NOW * 1_000_000)))
 }
 
 fn claims(sub: &str) -> Claims {
@@ -42,12 +47,25 @@ async fn our_own_token_says_who_and_what() {
     let auth = auth(None);
     let token = auth.keys().sign(&claims("ann")).unwrap();
     let principal = auth.verify(&token).await.unwrap();
-    assert_eq!(principal.person, person_id(ISSUER, "ann"));
+    assert_eq!(principal.person, auth.person(ISSUER, "ann"));
     assert_eq!(principal.scopes, BTreeSet::from([Scope::Operator]));
     assert!(!principal.bot);
     assert!(Arc::ptr_eq(&principal, &auth.verify(&token).await.unwrap()), "verified once");
     let bot = auth.keys().sign(&Claims { kind: CallerKind::Bot, ..claims("robo") }).unwrap();
     assert!(auth.verify(&bot).await.unwrap().bot);
+}
+
+#[tokio::test]
+async fn who_somebody_is_depends_on_the_salt_of_the_log() {
+    let mut ids = BTreeSet::new();
+    for people in [People::unsalted(), People::salted(Secret::new([3; 32])), People::salted(Secret::new([4; 32]))] {
+        let auth = auth_of(None, people.clone());
+        let token = auth.keys().sign(&claims("ann")).unwrap();
+        let person = auth.verify(&token).await.unwrap().person;
+        assert_eq!(person, people.id(ISSUER, "ann", 0));
+        ids.insert(person);
+    }
+    assert_eq!(ids.len(), 3);
 }
 
 #[tokio::test]
@@ -171,7 +189,7 @@ async fn a_foreign_issuer_grants_only_the_scopes_it_is_configured_for() {
         let auth = auth(Some(issuer(&scopes).await.0));
         let principal = auth.verify(&foreign_token(7, keys(7).kid(), Algorithm::EdDSA, "circolo")).await.unwrap();
         assert_eq!(principal.scopes, scopes.into_iter().collect());
-        assert_ne!(principal.person, person_id(ISSUER, "ann"), "the same subject of another issuer is another person");
+        assert_ne!(principal.person, auth.person(ISSUER, "ann"), "the same subject of another issuer is another person");
     }
 }
 

@@ -6,7 +6,6 @@ use circolo_domain::{Context, PersonId, StreamName, Timestamp, access::Scope};
 use circolo_events::{Revision, execute::Request};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
@@ -18,17 +17,17 @@ pub struct Call {
     correlation: Uuid,
     if_match: Option<Revision>,
     /// `None` without an `Idempotency-Key`.
-    fingerprint: Option<Fingerprint>,
+    asked: Option<Asked>,
 }
 
-/// Hash of what a keyed request asks. The body is added when [`crate::extract::Json`] reads it.
+/// What a keyed request asks, of which a fingerprint is kept. The body is added when [`crate::extract::Json`] reads it.
 #[derive(Debug, Clone)]
-pub struct Fingerprint {
+pub struct Asked {
     query: String,
     body: Arc<OnceLock<String>>,
 }
 
-impl Fingerprint {
+impl Asked {
     /// Adds the body. Order of keys and white space do not count.
     pub(crate) fn of_body(&self, body: &Value) {
         let mut text = String::new();
@@ -37,10 +36,8 @@ impl Fingerprint {
         let _ = self.body.set(text);
     }
 
-    fn hex(&self) -> String {
-        let body = self.body.get().map_or("", String::as_str);
-        let digest = Sha256::new().chain_update(&self.query).chain_update("\n").chain_update(body).finalize();
-        format!("{digest:x}")
+    fn text(&self) -> Arc<str> {
+        format!("{}\n{}", self.query, self.body.get().map_or("", String::as_str)).into()
     }
 }
 
@@ -79,18 +76,18 @@ impl Call {
     pub(crate) fn read(parts: &mut Parts, app: &App, principal: Arc<Principal>) -> Result<Self, Problem> {
         let if_match = headers::if_match(&parts.headers)?;
         let correlation = parts.extensions.get().map_or_else(|| app.fresh_id(), |Correlation(id)| *id);
-        let (command_id, fingerprint) = match headers::idempotency_key(&parts.headers)? {
+        let (command_id, asked) = match headers::idempotency_key(&parts.headers)? {
             None => (app.fresh_id(), None),
             Some(key) => {
-                let fingerprint = Fingerprint { query: parts.uri.query().unwrap_or_default().to_owned(), body: Arc::default() };
-                parts.extensions.insert(fingerprint.clone());
+                let asked = Asked { query: parts.uri.query().unwrap_or_default().to_owned(), body: Arc::default() };
+                parts.extensions.insert(asked.clone());
                 let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
                 let operation = format!("{} {route}", parts.method);
-                (keyed_id(principal.person, &operation, parts.uri.path(), &key), Some(fingerprint))
+                (keyed_id(principal.person, &operation, parts.uri.path(), &key), Some(asked))
             }
         };
         tracing::Span::current().record("command_id", tracing::field::display(command_id));
-        Ok(Self { principal, command_id, correlation, if_match, fingerprint })
+        Ok(Self { principal, command_id, correlation, if_match, asked })
     }
 
     /// Who asks.
@@ -110,7 +107,7 @@ impl Call {
 
     /// Whether an `Idempotency-Key` came with it.
     pub fn keyed(&self) -> bool {
-        self.fingerprint.is_some()
+        self.asked.is_some()
     }
 
     /// The revision that the caller saw, if they said so.
@@ -140,8 +137,8 @@ impl Call {
         Request {
             actor: Some(self.person()),
             command_id: self.command_id,
-            keyed: self.fingerprint.is_some(),
-            fingerprint: self.fingerprint.as_ref().map(Fingerprint::hex),
+            keyed: self.asked.is_some(),
+            asked: self.asked.as_ref().map(Asked::text),
             correlation: self.correlation,
             causation: None,
             scope,
@@ -176,11 +173,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_order_of_keys_does_not_change_the_fingerprint_and_the_content_does() {
+    fn the_order_of_keys_does_not_change_what_is_asked_and_the_content_does() {
         let of = |query: &str, body: &str| {
-            let fingerprint = Fingerprint { query: query.to_owned(), body: Arc::default() };
-            fingerprint.of_body(&serde_json::from_str(body).unwrap());
-            fingerprint.hex()
+            let asked = Asked { query: query.to_owned(), body: Arc::default() };
+            asked.of_body(&serde_json::from_str(body).unwrap());
+            asked.text()
         };
         assert_eq!(of("", r#"{"a":1,"b":[{"c":2,"d":3}]}"#), of("", r#"{ "b": [{"d":3, "c":2}], "a": 1 }"#));
         assert_ne!(of("", r#"{"a":1}"#), of("", r#"{"a":"1"}"#));

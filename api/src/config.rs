@@ -46,10 +46,13 @@ pub struct Storage {
     /// The read models: `sqlite:PATH` or `postgres://...` [default: views.sqlite in the data folder]
     #[arg(long, env = "CIRCOLO_VIEWS", value_name = "URL", hide_env_values = true)]
     pub views: Option<String>,
+    /// Where the keys are.
+    #[command(flatten)]
+    pub keys: KeyStorage,
 }
 
 /// Where the keys are that texts are sealed under.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Keys")]
 pub struct KeyStorage {
     /// The key store: `sqlite:PATH` or `postgres://...`, never with the log or the read models [default: keys.sqlite in the data

@@ -4,7 +4,7 @@ mod strict;
 mod unique;
 
 use crate::{
-    call::Fingerprint,
+    call::Asked,
     problem::{Field, Problem},
 };
 use axum::{
@@ -56,15 +56,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             let detail = "the body has to be application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let fingerprint = request.extensions().get::<Fingerprint>().cloned();
+        let asked = request.extensions().get::<Asked>().cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         // First any JSON, then ours: so malformed JSON is told from JSON that breaks rules, wherever in it the fault is.
         let (value, twice) = unique::read(&bytes).map_err(|error| Problem::bad_request("malformed_json", error))?;
         if let Some(field) = twice {
             return Err(Problem::invalid(vec![duplicate(field)]));
         }
-        if let Some(fingerprint) = fingerprint {
-            fingerprint.of_body(&value);
+        if let Some(asked) = asked {
+            asked.of_body(&value);
         }
         serde_path_to_error::deserialize(Strict(&value)).map(Self).map_err(|error| Problem::invalid(vec![field(&error)]))
     }

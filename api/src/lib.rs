@@ -40,6 +40,7 @@ mod relay;
 pub mod remote;
 pub mod routes;
 pub mod running;
+pub mod sealed;
 pub mod server;
 pub mod telemetry;
 mod whole;

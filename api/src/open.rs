@@ -2,14 +2,14 @@
 
 use crate::{
     clock::Ids,
-    config::{KeyStorage, Storage, redacted},
+    config::{Storage, redacted},
     held::Held,
 };
 use circolo_events::{
-    DataLock, EventStore, LockError, LogId, Memory, Postgres, Sqlite, StoreError,
+    DataLock, EventStore, LockError, LogId, Memory, Position, Postgres, Sqlite, StoreError,
     postgres::{self, ClaimError, ConnectError},
     private,
-    sealing::{self, KeyStore, KeyStoreError, store::Make},
+    sealing::{KeyStoreError, KeyringError},
     sqlite,
 };
 #[cfg(feature = "kurrentdb")]
@@ -95,6 +95,15 @@ pub enum OpenError {
     /// The key store.
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
+    /// Keys cannot be had.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The key store is another one.
+    #[error(
+        "with the keys in {0} nothing opens of what is sealed in the log, from position {1} on: the key store is not the one that belongs to \
+         this log, or an old backup of it. Name the right one with --keys"
+    )]
+    OtherKeys(Place, Position),
 }
 
 impl OpenError {
@@ -135,10 +144,11 @@ impl Storage {
         Ok(matches!(self.views_place()?, Place::Postgres(_)))
     }
 
-    /// Whether log and read models are such that several processes can share them.
+    /// Whether log, read models and keys are such that several processes can share them.
     pub fn is_shared(&self) -> Result<bool, OpenError> {
         let log = matches!(self.log_place()?, Place::Postgres(_) | Place::Kurrent(_));
-        Ok(log && self.has_leases()?)
+        let keys = matches!(self.keys.place(&self.folder.data)?, Place::Postgres(_));
+        Ok(log && keys && self.has_leases()?)
     }
 
     /// Opens everything for writing, and keeps others out who could not share it. A log that is not there is made, with the first
@@ -163,7 +173,7 @@ impl Storage {
         let (new_log_id, log, views) = (ids(), self.log_place()?, self.views_place()?);
         held.claim_log(&log, alone, ids).await?;
         held.claim(&views, "views", alone).await?;
-        let store = whole(open_log(&log, new_log_id).await?).await?;
+        let store = self.sealed(whole(open_log(&log, new_log_id).await?).await?).await?;
         Ok(Opened { store, db: open_views(&views).await?, held })
     }
 
@@ -195,17 +205,17 @@ impl Storage {
         let (new_log_id, log) = (ids(), self.log_place()?);
         let mut held = Held::of(self.locks(&log, &log)?);
         held.claim_log(&log, true, ids).await?;
-        Ok((open_log(&log, new_log_id).await?, held))
+        Ok((self.sealed(open_log(&log, new_log_id).await?).await?, held))
     }
 
-    /// Opens the log for reading only, beside whoever writes to it.
+    /// Opens the log for reading only, beside whoever writes to it, as it is kept: what is sealed in it stays so.
     pub async fn open_log_beside(&self) -> Result<Arc<dyn EventStore>, OpenError> {
         open_to_read(&self.log_place()?).await
     }
 
     /// Opens the log for reading only, and the read models.
     pub async fn open_beside(&self) -> Result<Opened, OpenError> {
-        let store = self.open_log_beside().await?;
+        let store = self.unsealed(self.open_log_beside().await?).await?;
         let views = self.views_place()?;
         if let Place::Sqlite(path) = &views {
             make_folder_of(path)?;
@@ -233,36 +243,6 @@ impl Storage {
     }
 }
 
-impl KeyStorage {
-    /// Where the keys are.
-    pub fn place(&self, data: &Path) -> Result<Place, OpenError> {
-        place(self.keys.as_deref(), data, "keys.sqlite")
-    }
-
-    /// Where the installation key comes from.
-    pub fn source(&self, data: &Path) -> sealing::Source {
-        self.installation_key.clone().unwrap_or_else(|| sealing::Source::in_folder(data))
-    }
-
-    /// Opens the key store.
-    pub async fn open(&self, data: &Path, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
-        open_keys(self.place(data)?, make).await
-    }
-}
-
-/// Opens the key store at `url`.
-pub async fn keys(url: &str, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
-    open_keys(given(url)?, make).await
-}
-
-async fn open_keys(place: Place, make: Make) -> Result<Arc<dyn KeyStore>, OpenError> {
-    Ok(match place {
-        Place::Sqlite(path) => Arc::new(sealing::store::Sqlite::open(&path, make)?),
-        Place::Postgres(url) => Arc::new(sealing::store::Postgres::connect(&url, make).await?),
-        Place::Memory | Place::Kurrent(_) => return Err(OpenError::KeysElsewhere(place)),
-    })
-}
-
 /// Opens the log at `url` for reading only, beside whoever writes to it.
 pub async fn source(url: &str) -> Result<Arc<dyn EventStore>, OpenError> {
     match given(url)? {
@@ -283,7 +263,7 @@ pub async fn target(url: &str, ids: &Ids) -> Result<(Arc<dyn EventStore>, Held),
     Ok((open_log(&place, new_log_id).await?, held))
 }
 
-fn given(url: &str) -> Result<Place, OpenError> {
+pub(crate) fn given(url: &str) -> Result<Place, OpenError> {
     place(Some(url), Path::new(""), "")
 }
 
@@ -326,7 +306,7 @@ async fn open_views(place: &Place) -> Result<Db, OpenError> {
     }
 }
 
-fn place(url: Option<&str>, data: &Path, file: &str) -> Result<Place, OpenError> {
+pub(crate) fn place(url: Option<&str>, data: &Path, file: &str) -> Result<Place, OpenError> {
     let Some(url) = url else { return Ok(Place::Sqlite(data.join(file))) };
     match url.split_once(':') {
         Some(("memory", "")) => Ok(Place::Memory),
@@ -365,6 +345,7 @@ impl std::fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KeyStorage;
 
     #[test]
     fn a_url_names_an_adapter() {
@@ -389,7 +370,7 @@ mod tests {
     async fn a_folder_that_is_in_use_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let folder = crate::config::DataFolder { data: dir.path().join("data") };
-        let storage = Storage { folder, log: Some("memory:".into()), views: None };
+        let storage = Storage { folder, log: Some("memory:".into()), views: None, keys: KeyStorage::default() };
         let ids = crate::clock::fresh_ids();
         let opened = storage.open(&ids).await.unwrap();
         assert!(storage.open(&ids).await.err().unwrap().is_held());

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use circolo_domain::{Kind, Rejection, Span, access::Denied};
-use circolo_events::{ExecuteError, LoadError, StoreError};
+use circolo_events::{ExecuteError, LoadError, StoreError, sealing::SealError};
 use circolo_projections::{DbError, EngineError, past::PastError};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -261,7 +261,10 @@ impl From<StoreError> for Problem {
             StoreError::Unknown(_) => Self::outcome_unknown(),
             error @ StoreError::Lost => Self::try_later("log_lost_events", error).with_retry_after(60),
             StoreError::TooLarge(reason) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "append_too_large", reason),
-            error @ StoreError::Invalid(_) => Self::internal(&error),
+            StoreError::Unsealable(SealError::Destroyed(_)) => {
+                Self::new(StatusCode::CONFLICT, "forgotten", "whom this is about was forgotten: nothing is written of them any more")
+            }
+            error @ (StoreError::Invalid(_) | StoreError::Unsealable(_)) => Self::internal(&error),
         }
     }
 }

@@ -132,8 +132,9 @@ pub fn change(stream: &StreamName, event: &Event) -> Option<Change> {
         Event::Post(event) => Some(of_post(PostId(stream.id()?), event)),
         Event::Question(event) => Some(of_question(QuestionId(stream.id()?), event)),
         Event::Reaction(event) => of_reaction(stream, event),
-        // What places are taken for tells of itself; the page tells of its names; who read texts unmasked is for analysts.
-        Event::Allowance(_) | Event::Skip(_) | Event::Unmasking(_) | Event::Username(_) => None,
+        // What places are taken for tells of itself; the page tells of its names; who read texts unmasked is for analysts; the salt for
+        // nobody.
+        Event::Allowance(_) | Event::Salt(_) | Event::Skip(_) | Event::Unmasking(_) | Event::Username(_) => None,
     }
 }
 

@@ -37,6 +37,7 @@ fn every_event_is_a_change_or_nobodys_business() {
             matches!(
                 event,
                 Event::Allowance(_)
+                    | Event::Salt(_)
                     | Event::Skip(_)
                     | Event::Unmasking(_)
                     | Event::Username(_)

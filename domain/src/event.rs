@@ -27,6 +27,14 @@ pub enum DecodeError {
         /// Where it stands.
         stream: StreamName,
     },
+    /// Its texts are sealed and do not open.
+    #[error("the texts of {event_type} do not open: {reason}")]
+    Shut {
+        /// The stored type.
+        event_type: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What the parser found, without what it found it in, which may be somebody's words, and without where: what it read is the
@@ -126,6 +134,7 @@ aggregates! {
     Post(post::Post),
     Question(question::Question),
     Reaction(reaction::Reaction),
+    Salt(salt::Salt),
     Skip(skip::Skip),
     Unmasking(unmasking::Unmasking),
     Username(username::Username),

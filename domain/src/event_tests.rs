@@ -81,6 +81,7 @@ const PERSONAL: &[(&str, &[&str])] = &[
     ("post.written.v1", &["/text"]),
     ("question.answered.v1", &["/body"]),
     ("question.posted.v1", &["/title", "/body"]),
+    ("salt.drawn.v1", &["/salt"]),
     ("skip.decided.v1", &["/reason"]),
     ("unmasking.recorded.v1", &["/who", "/place"]),
 ];

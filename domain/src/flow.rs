@@ -42,6 +42,7 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         | Event::Post(_)
         | Event::Question(_)
         | Event::Reaction(_)
+        | Event::Salt(_)
         | Event::Skip(_)
         | Event::Unmasking(_) => vec![],
     }

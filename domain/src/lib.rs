@@ -4,7 +4,7 @@
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
 //! - one module per aggregate: [`comment`], [`conversation`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
-//!   [`question`], [`reaction`], [`skip`], [`unmasking`], [`username`]; [`authored`]: what posts and comments have in common
+//!   [`question`], [`reaction`], [`salt`], [`skip`], [`unmasking`], [`username`]; [`authored`]: what posts and comments have in common
 //! - [`change`]: what an event tells to whom in the change feed
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
 //! - [`flow`]: what follows from an event in another stream
@@ -37,6 +37,7 @@ pub mod post;
 pub mod question;
 pub mod reaction;
 pub mod response_rate;
+pub mod salt;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod skip;

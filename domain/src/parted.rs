@@ -18,9 +18,11 @@ pub struct Apart {
     pub value: String,
 }
 
-/// An event without its texts, and these.
+/// An event, the same without its texts, and these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parted {
+    /// Type and data with the texts in place.
+    pub whole: Encoded,
     /// Type and data as they are stored, with `null` for each text.
     pub facts: Encoded,
     /// The texts that are there, in the order of the data.
@@ -37,12 +39,12 @@ pub fn part(event: &impl Serialize, mask: Mask) -> Parted {
     let whole = encode(event);
     let (facts, owners) = taking(mask, || encode(event));
     if owners.is_empty() {
-        return Parted { facts: whole, texts: vec![] };
+        return Parted { whole, facts, texts: vec![] };
     }
     let open = nulls(&facts.data);
     let texts = cut(&whole.data, |at| open.iter().any(|open| open == at)).unwrap_or_default();
     let texts = texts.into_iter().zip(owners).map(|(Cut { at, place }, owner)| Apart { at, owner, value: whole.data[place].to_owned() });
-    Parted { texts: texts.collect(), facts }
+    Parted { texts: texts.collect(), whole, facts }
 }
 
 /// Parts an event that is stored in one piece: of before texts were sealed, or imported. `told` knows whose a text is where somebody
@@ -75,7 +77,7 @@ pub fn part_stored(
         let owner = parted.texts.iter().find(|text| text.at == at)?.owner;
         Some(Apart { at, owner, value: stored.data[place].to_owned() })
     });
-    Ok(Parted { texts: texts.collect(), facts: Encoded { event_type: stored.event_type.clone(), data } })
+    Ok(Parted { texts: texts.collect(), whole: stored.clone(), facts: Encoded { event_type: stored.event_type.clone(), data } })
 }
 
 /// The data with each value (JSON pointer and JSON) where it belongs, in place of a `null`. The values are in the order of the data.

@@ -37,6 +37,7 @@ const OWNERS: &[(&str, TextOwner)] = &[
     ("post.written.v1", TextOwner::Page(PageId(Uuid::from_u128(0x50)))),
     ("question.answered.v1", TextOwner::Person(person(2))),
     ("question.posted.v1", TextOwner::Person(person(1))),
+    ("salt.drawn.v1", TextOwner::Installation),
     ("skip.decided.v1", TextOwner::Audit(2026)),
     ("unmasking.recorded.v1", TextOwner::Audit(2026)),
 ];
@@ -145,7 +146,7 @@ fn what_a_stored_event_holds_beside_stays_where_it_stands() {
 #[test]
 fn a_group_keeps_its_name_to_itself_only_where_that_is_asked() {
     let named = Event::from(crate::group::Event::Renamed { name: crate::testing::communal("Andes") });
-    assert_eq!(part(&named, Mask::Persons), Parted { facts: named.encode(), texts: vec![] });
+    assert_eq!(part(&named, Mask::Persons), Parted { whole: named.encode(), facts: named.encode(), texts: vec![] });
     assert_eq!(values(&part(&named, ALL)), [("/name", "\"Andes\"")]);
 }
 

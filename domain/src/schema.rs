@@ -64,7 +64,7 @@ impl JsonSchema for Currency {
 }
 
 /// The streams of each aggregate: how they are named, and what one of them holds.
-const STREAMS: [(&str, &str, &str); 15] = [
+const STREAMS: [(&str, &str, &str); 16] = [
     ("allowance", "PERSON or PAGE", "what somebody did of the things that are bounded per day"),
     ("comment", "COMMENT", "a comment or a reply"),
     ("conversation", "PAGE.PERSON", "what a page and a person write to each other"),
@@ -77,6 +77,7 @@ const STREAMS: [(&str, &str, &str); 15] = [
     ("post", "POST", "a post in a group or on a page"),
     ("question", "QUESTION", "a question with its answers"),
     ("reaction", "TARGET.PERSON or TARGET.PAGE", "how somebody, or a page, reacts to a thing"),
+    ("salt", "people", "what the ids of people are made with, which a server tells nobody: one stream, the first of the log"),
     ("skip", "EVENT", "that an event is passed over"),
     ("unmasking", "USE", "that personal texts were read"),
     ("username", "NAME", "a page's name: in lower case, without its dots"),
@@ -260,7 +261,7 @@ mod tests {
     use crate::testing::samples;
     use crate::{CommentId, GroupId, ListingId, PageId, PersonId, PostId, QuestionId};
     use crate::{
-        allowance, comment, conversation, fan, group, listing, membership, page, person, post, question, reaction, skip, unmasking,
+        allowance, comment, conversation, fan, group, listing, membership, page, person, post, question, reaction, salt, skip, unmasking,
         username,
     };
     use std::{fs, path::Path};
@@ -319,17 +320,17 @@ mod tests {
             post::stream(PostId(id)),
             question::stream(QuestionId(id)),
             reaction::stream(id, Voice::Person(person)),
+            salt::stream(),
             skip::stream(id),
             unmasking::stream(id),
             username::stream(&name),
         ];
         for ((category, key, _), stream) in STREAMS.iter().zip(streams) {
-            let key = key
-                .split(" or ")
-                .next()
-                .unwrap()
-                .split('.')
-                .map(|word| if word == "NAME" { "fornovecchio".to_owned() } else { id.to_string() });
+            let key = key.split(" or ").next().unwrap().split('.').map(|word| match word {
+                "NAME" => "fornovecchio".to_owned(),
+                "people" => word.to_owned(),
+                _ => id.to_string(),
+            });
             assert_eq!(stream.as_str(), format!("{category}-{}", key.collect::<Vec<_>>().join(".")));
         }
     }

@@ -115,7 +115,7 @@ pub async fn check(store: &dyn EventStore, now: Timestamp, mut told: impl FnMut(
 impl Before {
     fn look(&mut self, stored: &Stored) {
         self.found.events += 1;
-        let Stored { position, stream, revision, event } = stored;
+        let Stored { position, stream, revision, event, .. } = stored;
         let place = || Damage { position: Some(*position), stream: Some(stream.clone()), revision: Some(*revision) };
         if *position <= self.last {
             self.found.fault(place(), format!("stands behind position {}", self.last));
@@ -165,7 +165,8 @@ mod tests {
     fn event(id: u128, event_type: &str, at: i64) -> NewEvent {
         let metadata = r#"{"command":"Test","command_id":"00000000-0000-0000-0000-000000000001","correlation":"00000000-0000-0000-0000-000000000001"}"#;
         let (event_type, metadata) = (event_type.to_owned(), metadata.to_owned());
-        NewEvent { id: Uuid::from_u128(id), event_type, data: "{}".to_owned(), metadata, recorded_at: Timestamp::from_micros(at) }
+        let recorded_at = Timestamp::from_micros(at);
+        NewEvent { id: Uuid::from_u128(id), event_type, data: "{}".to_owned(), metadata, recorded_at, texts: vec![] }
     }
 
     #[tokio::test]

@@ -7,12 +7,13 @@ use crate::cached_stream::{Cached, CachedStream, CachedStreams, Known, Recent};
 use crate::in_flight::InFlight;
 use crate::others::Others;
 use crate::{
-    Append, Appended, EventStore, Expected, Metadata, NewEvent, Position, Recorded, Revision, Skips, StoreError, Stored, Unreadable,
-    store::{concerns, event_id},
+    Append, EventStore, Expected, Position, Recorded, Revision, Skips, StoreError, Stored, Unreadable,
+    envelope::{self, new_events},
+    sealing::asked,
 };
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::stance::Rights;
-use circolo_domain::{Context, Decider, DecodeError, Event, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
+use circolo_domain::{Context, Decider, DecodeError, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
 use std::{ops::ControlFlow, sync::Arc};
 use uuid::Uuid;
 
@@ -49,8 +50,8 @@ pub struct Request {
     pub command_id: Uuid,
     /// Whether the id derives from something that repeats (an idempotency key, an event): then a first outcome is looked up.
     pub keyed: bool,
-    /// Fingerprint of the request's body: the same key with another body is refused.
-    pub fingerprint: Option<String>,
+    /// What is asked, in one spelling: the same key with something else is refused. What is kept of it is a fingerprint.
+    pub asked: Option<Arc<str>>,
     /// What this belongs to.
     pub correlation: Uuid,
     /// The event it follows from.
@@ -64,7 +65,7 @@ pub struct Request {
 impl Request {
     /// A request of `actor` under a fresh command id.
     pub const fn new(actor: Option<PersonId>, command_id: Uuid) -> Self {
-        Self { actor, command_id, keyed: false, fingerprint: None, correlation: command_id, causation: None, scope: None, if_match: None }
+        Self { actor, command_id, keyed: false, asked: None, correlation: command_id, causation: None, scope: None, if_match: None }
     }
 
     /// Is `stream` named by this very command, which is new? Then it can be taken to be empty, and the append proves it.
@@ -197,6 +198,14 @@ pub struct Executor {
 struct Accepted {
     done: Done,
     events: Vec<Recorded>,
+}
+
+impl Accepted {
+    /// There was nothing to do.
+    fn nothing<D>(cached: &Cached<D>) -> Self {
+        let done = Done { revision: cached.revision, position: cached.position, changed: false, repeated: false };
+        Self { done, events: vec![] }
+    }
 }
 
 impl Executor {
@@ -348,19 +357,19 @@ impl Executor {
             }
             let events = checked(decision, &cached, request)?;
             if events.is_empty() {
-                let done = Done { revision: cached.revision, position: cached.position, changed: false, repeated: false };
-                return Ok(Accepted { done, events: vec![] });
+                return Ok(Accepted::nothing(&cached));
             }
-            let metadata = metadata(stream, &cached, &events, command.name(), &context, &request.now_in(scope));
+            let fingerprint = self.fingerprint(request).await?;
+            let metadata = envelope::metadata(stream, &cached, &events, command.name(), &context, &request.now_in(scope), fingerprint);
             let expected = Expected::of(cached.revision);
-            let new = new_events(&events, &metadata, context.now);
+            let new = new_events(stream, &events, &metadata, context.now);
             let flight = self.in_flight.begin();
             match self.store.append(Append { stream: stream.clone(), expected, events: new }).await {
                 Ok(appended) => {
                     let done = Done { revision: Some(appended.revision), position: appended.position, changed: true, repeated: false };
-                    let recorded = recorded(stream, expected, appended, &events, &metadata, context.now);
                     slot.appended(cached, &events, appended, &metadata, context.now);
-                    return Ok(Accepted { done, events: recorded });
+                    let events = envelope::recorded(stream, expected, appended, &events, &metadata, context.now);
+                    return Ok(Accepted { done, events });
                 }
                 Err(StoreError::Conflict { .. }) if conflicts < ROUNDS => {
                     drop(flight);
@@ -400,6 +409,14 @@ impl Executor {
         }
     }
 
+    /// What is kept of what a keyed request asks.
+    async fn fingerprint(&self, request: &Request) -> Result<Option<String>, StoreError> {
+        match &request.asked {
+            Some(asked) => asked::of(&*self.store, request.actor, asked).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// What became of an append without an answer.
     async fn looked_up<E: Rejection>(
         &self,
@@ -435,7 +452,11 @@ impl Executor {
                 }
             },
         };
-        if fingerprint != request.fingerprint {
+        let same = match (&request.asked, &fingerprint) {
+            (Some(asked), Some(stored)) => asked::is(&*self.store, request.actor, asked, stored).await?,
+            (asked, stored) => asked.is_none() == stored.is_none(),
+        };
+        if !same {
             return Err(ExecuteError::KeyReused);
         }
         let count = usize::try_from(appended.revision - first + 1).unwrap_or(READ_PAGE);
@@ -538,63 +559,6 @@ fn checked<D: Decider>(
         Err(error) => Err(ExecuteError::Rejected(error)),
         Ok(events) => Ok(events),
     }
-}
-
-fn metadata<D: Decider>(
-    stream: &StreamName,
-    cached: &Cached<D>,
-    events: &[D::Event],
-    name: &str,
-    context: &Context,
-    request: &Request,
-) -> Metadata {
-    // Where the request does not tell the scope, the aggregate does, as it will be after these events.
-    let scope_after = || {
-        let after = events.iter().fold(D::clone(&cached.state), |state, event| state.evolve(event, context.now));
-        after.scope(stream.key())
-    };
-    Metadata {
-        actor: request.actor,
-        command: name.to_owned(),
-        command_id: request.command_id,
-        fingerprint: request.fingerprint.clone(),
-        correlation: request.correlation,
-        causation: request.causation,
-        scope: request.scope.or_else(scope_after),
-        concerns: concerns(stream, request.actor),
-    }
-}
-
-/// The envelopes of a command's events.
-pub fn new_events<E: serde::Serialize>(events: &[E], metadata: &Metadata, now: Timestamp) -> Vec<NewEvent> {
-    let json = serde_json::to_string(metadata).unwrap_or_default();
-    let envelope = |(index, event): (usize, &E)| {
-        let encoded = circolo_domain::encode(event);
-        let id = event_id(metadata.command_id, index);
-        NewEvent { id, event_type: encoded.event_type, data: encoded.data, metadata: json.clone(), recorded_at: now }
-    };
-    events.iter().enumerate().map(envelope).collect()
-}
-
-/// The appended events as a reader will see them. Their positions are not known one by one, and nobody asks for them here.
-fn recorded<E: Clone + Into<Event>>(
-    stream: &StreamName,
-    expected: Expected,
-    appended: Appended,
-    events: &[E],
-    metadata: &Metadata,
-    now: Timestamp,
-) -> Vec<Recorded> {
-    let envelope = |(index, event): (usize, &E)| Recorded {
-        position: appended.position,
-        stream: stream.clone(),
-        revision: expected.next() + index as u64,
-        id: event_id(metadata.command_id, index),
-        recorded_at: now,
-        metadata: metadata.clone(),
-        event: event.clone().into(),
-    };
-    events.iter().enumerate().map(envelope).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::reactions::{self, CheckpointStore, CompleteFlows, MemoryCheckpoints, Reaction, RefuseRequests};
-use crate::{LogId, Memory, Page};
+use crate::{Appended, LogId, Memory, Page};
 use async_trait::async_trait;
 use circolo_domain::access::{Privacy, Standing};
 use circolo_domain::group::{self, Group, Policy};
@@ -111,7 +111,7 @@ fn request(n: u128, command: u128) -> Request {
 }
 
 fn keyed(n: u128, command: u128, body: &str) -> Request {
-    Request { keyed: true, fingerprint: Some(body.to_owned()), ..request(n, command) }
+    Request { keyed: true, asked: Some(body.into()), ..request(n, command) }
 }
 
 impl World {

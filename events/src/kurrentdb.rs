@@ -121,6 +121,7 @@ impl KurrentDb {
             data: serde_json::to_string(&Identity { log_id }).map_err(|_| ConnectError::NotALog)?,
             metadata: "{}".to_owned(),
             recorded_at: Timestamp::from_micros(0),
+            texts: vec![],
         };
         let append = Append { stream: StreamName::stored(LOG_STREAM), expected: Expected::NoStream, events: vec![event] };
         match self.send(&append).await {
@@ -230,6 +231,7 @@ impl EventStore for KurrentDb {
             data: serde_json::json!({ "partial": partial }).to_string(),
             metadata: "{}".to_owned(),
             recorded_at: Timestamp::from_micros(0),
+            texts: vec![],
         };
         let append = Append { stream: StreamName::stored(PARTIAL_STREAM), expected: Expected::of(revision), events: vec![event] };
         self.send(&append).await.map(drop)

@@ -3,8 +3,9 @@
 //! - [`store`]: the port [`EventStore`] and the envelope of an event
 //! - [`memory`], [`sqlite`], [`postgres`], `kurrentdb`: its adapters
 //! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
-//! - [`execute`]: a command on its way from state to decision to append; [`others`]: where other nodes write, too
+//! - [`execute`]: a command on its way from state to decision to append; [`envelope`]: what is written of it; [`others`]: where other nodes write, too
 //! - [`check`]: whether a log is as it was written
+//! - [`people`]: ids of people, under the salt of the log
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
 //! - [`reactions`]: consumers of the log that issue commands
@@ -15,6 +16,7 @@
 mod batch;
 mod cached_stream;
 pub mod check;
+pub mod envelope;
 pub mod execute;
 mod in_flight;
 #[cfg(feature = "kurrentdb")]
@@ -22,6 +24,7 @@ pub mod kurrentdb;
 pub mod lock;
 pub mod memory;
 pub mod others;
+pub mod people;
 pub mod postgres;
 pub mod private;
 pub mod reactions;
@@ -42,6 +45,7 @@ pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Option
 pub use kurrentdb::KurrentDb;
 pub use lock::{DataLock, LockError};
 pub use memory::Memory;
+pub use people::{People, PeopleError};
 pub use postgres::Postgres;
 pub use skips::Skips;
 pub use sqlite::Sqlite;

@@ -2,7 +2,7 @@
 
 use crate::{
     rules::{check, prefix_end},
-    store::{Append, Appended, EventStore, Expected, LogId, Page, Position, Revision, StoreError, Stored, event_id},
+    store::{Append, Appended, EventStore, Expected, LogId, NewEvent, Page, Position, Revision, StoreError, Stored, event_id},
 };
 use async_trait::async_trait;
 use circolo_domain::StreamName;
@@ -69,10 +69,11 @@ impl Log {
         }
         let places = self.streams.entry(append.stream.as_str().to_owned()).or_default();
         for event in append.events {
+            let event = NewEvent { texts: vec![], ..event };
             let (place, revision) = (self.events.len(), places.len() as Revision);
             self.ids.insert(event.id);
             places.push(place);
-            self.events.push(Stored { position: position(place), stream: append.stream.clone(), revision, event });
+            self.events.push(Stored { position: position(place), stream: append.stream.clone(), revision, event, shut: None });
         }
         Ok(Appended { revision: places.len() as Revision - 1, position: self.head() })
     }

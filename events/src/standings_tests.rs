@@ -269,7 +269,7 @@ async fn a_group_that_has_no_admin_by_history_gets_the_member_of_longest_standin
             scope: None,
             concerns: vec![],
         };
-        let events = crate::execute::new_events(std::slice::from_ref(&left), &metadata, NOON);
+        let events = crate::envelope::new_events(&stream, std::slice::from_ref(&left), &metadata, NOON);
         let expected = Expected::of(loaded.revision);
         scene.executor.store().append(Append { stream, expected, events }).await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! The port of the log: streams of events with revisions, one order over all of them.
 
+use crate::sealing::{SealError, SealedLog, Text, UnsealError};
 use async_trait::async_trait;
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::{
@@ -9,7 +10,7 @@ use circolo_domain::{
     skip::Skip,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Place of an event in the log: unique and strictly increasing, not dense. 0 is before the first.
@@ -100,6 +101,9 @@ pub struct NewEvent {
     pub metadata: String,
     /// When it was decided: the deciding node's clock, never the database's.
     pub recorded_at: Timestamp,
+    /// Texts in the payload, and whose they are. A log that seals them keeps them apart and tells them when it opens them again; for
+    /// any other they are as good as none.
+    pub texts: Vec<Text>,
 }
 
 /// An event as the log holds it, not yet decoded.
@@ -113,6 +117,8 @@ pub struct Stored {
     pub revision: Revision,
     /// The event.
     pub event: NewEvent,
+    /// Why its texts, which are sealed, do not open: then it cannot be read.
+    pub shut: Option<UnsealError>,
 }
 
 /// An event of the log, decoded.
@@ -150,6 +156,9 @@ impl Stored {
 
     /// Decodes payload and metadata.
     pub fn decode(&self) -> Result<Recorded, DecodeError> {
+        if let Some(shut) = &self.shut {
+            return Err(DecodeError::Shut { event_type: self.event.event_type.clone(), reason: shut.to_string() });
+        }
         let metadata = self.metadata()?;
         let event = Event::decode(&self.event.event_type, &self.event.data)?;
         // Folded by readers who go by categories, it would be taken for what it is not.
@@ -242,6 +251,9 @@ pub enum StoreError {
          circolo, and if it refuses, build the read models anew with `circolo projections rebuild --all`"
     )]
     Lost,
+    /// The texts of what was to be appended cannot be sealed; nothing was appended.
+    #[error(transparent)]
+    Unsealable(#[from] SealError),
     /// What was to be appended is more than the store takes at once; nothing was appended.
     #[error("{0}")]
     TooLarge(&'static str),
@@ -372,6 +384,16 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Waits until the head is beyond `after`, at most `wait`; the head then.
     async fn changed(&self, after: Position, wait: Duration) -> Result<Position, StoreError>;
+
+    /// This log as one that seals texts and opens them, if it is such.
+    fn sealing(&self) -> Option<&SealedLog> {
+        None
+    }
+}
+
+/// The log as it is kept: what is sealed in it stays so.
+pub fn kept(store: &Arc<dyn EventStore>) -> Arc<dyn EventStore> {
+    Arc::clone(store.sealing().map_or(store, SealedLog::kept))
 }
 
 /// Whom the events of `actor` in `stream` concern beside them: the one person by whom a membership or a conversation is named.

@@ -247,7 +247,8 @@ fn listings(filter: &str) -> Readable<'_> {
 
 /// The listings whose ids `found` is.
 fn details(found: &str, order: &Order) -> String {
-    let joined = "JOIN listings_v2 q ON q.id = found.id LEFT JOIN people_v1 p ON p.id = q.seller";
+    // Found first: SQLite may else walk over all listings.
+    let joined = "CROSS JOIN listings_v2 q LEFT JOIN people_v1 p ON p.id = q.seller WHERE q.id = found.id";
     format!("SELECT {DETAIL} FROM ({found}) found {joined} {}", order.by("q"))
 }
 
@@ -277,10 +278,11 @@ pub async fn of_seller(db: &Db, seller: PersonId, viewer: Viewer<'_>, catalogue:
     };
     let bounds: Vec<_> = windows.into_iter().flat_map(bound).collect();
     let bounds = param(&mut params, serde_json::Value::Array(bounds).to_string());
+    // With the sign, the moment is no column that an index by time could be asked for.
     let found = |windows: &str| {
         let within = format!(
             "SELECT t.id, t.price, t.position FROM {windows} CROSS JOIN listings_v2 t \
-             WHERE {of} AND t.audience = w.a AND t.listed >= w.s AND t.listed < w.u"
+             WHERE {of} AND t.audience = w.a AND +t.listed >= w.s AND +t.listed < w.u"
         );
         details(&format!("SELECT t.id FROM ({always} UNION {within}) t {} LIMIT {limit}", order.by("t")), &order)
     };

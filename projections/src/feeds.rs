@@ -35,7 +35,7 @@ row! {
         pub position: i64,
     }
     index "by_audience" (audience, shown, position, written);
-    index "by_time" (audience, written);
+    index "by_time" (audience, written, position);
 }
 
 impl Fold for FeedItemRow {

@@ -76,10 +76,11 @@ row! {
         /// Place in the log of what gave it its status; catalogues are ordered by it.
         pub position: i64,
     }
-    index "newest" (audience, status, position);
-    index "by_category" (audience, status, category, position);
-    index "category_price" (audience, status, category, currency, price, position);
-    index "by_price" (audience, status, currency, price, position);
+    index "newest" (audience, status, position, listed);
+    index "by_category" (audience, status, category, position, listed);
+    index "category_price" (audience, status, category, currency, price, position, listed);
+    index "by_price" (audience, status, currency, price, position, listed);
+    index "by_time" (audience, listed);
     index "of_seller" (seller, audience, status, position);
     index "of_seller_by_price" (seller, audience, status, currency, price, position);
 }

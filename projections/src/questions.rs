@@ -39,9 +39,9 @@ row! {
         /// Place in the log of its asking; lists are ordered by it.
         pub position: i64,
     }
-    index "by_audience" (audience, position);
-    index "by_time" (audience, asked);
-    index "answered" (audience, answered, position);
+    index "by_audience" (audience, position, asked);
+    index "by_time" (audience, asked, position);
+    index "answered" (audience, answered, position, asked);
 }
 
 /// [`QuestionRow::answered`] of a question without an answer.
@@ -359,7 +359,8 @@ async fn select(db: &Db, keys: &[Key], filter: &str, page: &List) -> Result<Vec<
         return Ok(vec![]);
     };
     let sql = found.within(|found| {
-        format!("SELECT {DETAIL} FROM ({found}) found JOIN questions_v2 q ON q.id = found.id {JOINED} ORDER BY q.position DESC")
+        // Found first: SQLite may else walk over all questions.
+        format!("SELECT {DETAIL} FROM ({found}) found CROSS JOIN questions_v2 q {JOINED} WHERE q.id = found.id ORDER BY q.position DESC")
     });
     db.query(sql, params).await
 }

@@ -124,6 +124,16 @@ pub async fn fresh_schema() -> Option<String> {
     Some(format!("{url}{separator}options=-c%20search_path%3D{schema}"))
 }
 
+/// Where several nodes keep what they share: a schema for log and read models and one for the keys, as
+/// [`Storage::database`](crate::server::Storage::database) has them.
+///
+/// # Panics
+/// If they cannot be made.
+pub async fn shared_by_nodes() -> Option<String> {
+    let (data, keys) = (fresh_schema().await?, fresh_schema().await?);
+    Some(format!("{data} {data} {keys}"))
+}
+
 /// The folder of the newest installed server.
 fn installed() -> Option<PathBuf> {
     let in_path = env::var_os("PATH").and_then(|path| env::split_paths(&path).find(|dir| is_server(dir)));

@@ -46,7 +46,8 @@ fn built(name: &str) -> PathBuf {
 pub struct Storage {
     /// The data folder.
     pub folder: PathBuf,
-    /// `--log` and `--views`, if they are not in the data folder: one URL, or two with a space in between.
+    /// `--log`, `--views` and `--keys`, if they are not in the data folder, with spaces in between: one URL for log and read models, one
+    /// for each of them, or all three.
     pub database: Option<String>,
 }
 
@@ -55,8 +56,10 @@ impl Storage {
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["--data".to_owned(), self.folder.display().to_string()];
         if let Some(database) = &self.database {
-            let (log, views) = database.split_once(' ').unwrap_or((database, database));
-            arguments.extend(["--log", log, "--views", views].map(str::to_owned));
+            let urls: Vec<&str> = database.split(' ').collect();
+            let views = urls.get(1).unwrap_or(&urls[0]);
+            arguments.extend(["--log", urls[0], "--views", views].map(str::to_owned));
+            arguments.extend(urls.get(2).iter().flat_map(|keys| ["--keys", keys].map(str::to_owned)));
         }
         arguments
     }
@@ -73,6 +76,23 @@ impl Storage {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{subcommand:?} ended with {}: {complaint}", output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The URL of the log, if it is not in the data folder.
+    pub fn log_url(&self) -> Option<&str> {
+        self.database.as_deref()?.split(' ').next()
+    }
+
+    /// Brings the keys of what is sealed here to where a copy of the log is to be used.
+    pub fn bring_keys_to(&self, other: &Self) {
+        let url = |storage: &Self| format!("sqlite:{}", storage.folder.join("keys.sqlite").display());
+        let mut command = Command::new(binary());
+        command.args(["keys", "copy", "--from", &url(self), "--to", &url(other), "--data"]).arg(&self.folder);
+        let output = command.output().unwrap_or_else(|error| panic!("the binary cannot be started: {error}"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let installation = "installation-key.pem";
+        let copied = std::fs::copy(self.folder.join(installation), other.folder.join(installation));
+        copied.unwrap_or_else(|error| panic!("{installation} cannot be copied: {error}"));
     }
 
     /// A token of this installation.

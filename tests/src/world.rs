@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use circolo::{
     App,
-    auth::{Auth, Claims, ISSUER, person_id},
+    auth::{Auth, Claims, ISSUER},
     config::Http,
     keys::Keys,
     running::{Running, Start},
@@ -18,8 +18,9 @@ use circolo::{
 };
 use circolo_domain::{Span, Timestamp, testing::NOON};
 use circolo_events::{
-    EventStore, Memory, Position, Postgres, Sqlite, postgres,
+    EventStore, Memory, People, Position, Postgres, Sqlite, postgres,
     reactions::{self, CheckpointStore, Failure, MemoryCheckpoints, ReactionError},
+    sealing::{KeyStore, Keyring, Random, SealedLog, Source, keyring, store},
     sqlite,
 };
 use circolo_projections::Db;
@@ -27,6 +28,7 @@ use clap::Parser;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -170,11 +172,16 @@ impl World {
     }
 
     async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, kept: Kept) -> Self {
+        let store = if store.sealing().is_some() { store } else { sealed(store, kept.0.path()).await };
         let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
         // A second world on a log makes ids of its own.
         let count = AtomicU64::new(store.head().await.unwrap().0.unsigned_abs() << 20);
+        let ids: circolo::clock::Ids =
+            Arc::new(move || Uuid::new_v5(&Uuid::NAMESPACE_OID, &count.fetch_add(1, Ordering::Relaxed).to_be_bytes()));
+        let people = People::begin(&*store, &Random::of(|bytes| bytes.fill(7)), ids(), clock.now()).await.unwrap();
+        let salt = salt_of(&*store).await;
         let reactions = Arc::new(Watched::default());
         let running = Start {
             store: store.clone(),
@@ -182,13 +189,13 @@ impl World {
             checkpoints: reactions.clone(),
             node: None,
             shared_log: false,
-            auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, time.clone()),
+            auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, people, time.clone()),
             http,
             clock: time,
-            ids: Arc::new(move || Uuid::new_v5(&Uuid::NAMESPACE_OID, &count.fetch_add(1, Ordering::Relaxed).to_be_bytes())),
+            ids,
         };
         let running = running.run().await.unwrap();
-        let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default() });
+        let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default(), salt });
         Self { door, running, store, db, clock, reactions, _kept: kept }
     }
 
@@ -251,7 +258,7 @@ impl World {
         let exp = self.clock.now().micros() / 1_000_000 + 3_200_000_000;
         let claims = Claims { sub: name.to_owned(), exp, scope: scopes.to_owned(), ..Claims::default() };
         let token = self.app().auth().keys().sign(&claims).unwrap();
-        let actor = Actor::new(self.door.clone(), Some(person_id(ISSUER, name).0));
+        let actor = Actor::new(self.door.clone(), Some(self.app().auth().person(ISSUER, name).0));
         actor.with("authorization", &format!("Bearer {token}"))
     }
 
@@ -259,6 +266,25 @@ impl World {
     pub fn anonymous(&self) -> Actor {
         Actor::new(self.door.clone(), None)
     }
+}
+
+/// The salt as the log holds it: no answer to anybody may have it in it.
+async fn salt_of(store: &dyn EventStore) -> Option<String> {
+    let drawn = store.read(&circolo_domain::salt::stream(), 0, 1).await.unwrap().pop()?;
+    let data: serde_json::Value = serde_json::from_str(&drawn.event.data).unwrap();
+    Some(data["salt"].as_str().unwrap().to_owned())
+}
+
+/// A log behind keys that are in memory, with the installation key in `folder`.
+pub async fn sealed(log: Arc<dyn EventStore>, folder: &Path) -> Arc<dyn EventStore> {
+    let keys: Arc<dyn KeyStore> = Arc::new(store::Sqlite::in_memory().unwrap());
+    Arc::new(SealedLog::new(log, Arc::new(keyring(keys, folder).await), Random::system()))
+}
+
+/// The keys in `store` under the installation key in `folder`.
+pub async fn keyring(store: Arc<dyn KeyStore>, folder: &Path) -> Keyring {
+    let (source, clock) = (Source::in_folder(folder), circolo::clock::system());
+    Keyring::open(store, source, clock, Random::system(), &keyring::Options::default()).await.unwrap()
 }
 
 async fn sqlite_views(dir: &TempDir) -> Db {

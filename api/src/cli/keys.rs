@@ -4,14 +4,14 @@ use super::progress;
 use anyhow::Context;
 use circolo::{
     clock,
-    config::{DataFolder, KeyStorage},
-    open,
+    config::{DataFolder, KeyStorage, Storage},
+    sealed,
 };
 use circolo_events::sealing::{
-    Owner, Random, Secret, copy,
+    KeyStore, Owner, Random, Secret, copy,
     installation::block,
     store::{Count, Make},
-    tend,
+    tally, tend,
 };
 use clap::{Args, Subcommand};
 use std::collections::BTreeMap;
@@ -38,8 +38,9 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
-    /// Count the keys by purpose, version and generation, and try whether the installation key opens them
-    Status(Which),
+    /// Count the keys by purpose, version and generation, try whether the installation key opens them, and tell how many events of the
+    /// log are sealed and how many stand plain
+    Status(Box<Status>),
 }
 
 /// Which keys.
@@ -49,6 +50,13 @@ struct Which {
     folder: DataFolder,
     #[command(flatten)]
     keys: KeyStorage,
+}
+
+/// What `circolo keys status` takes.
+#[derive(Debug, Args)]
+struct Status {
+    #[command(flatten)]
+    storage: Storage,
 }
 
 /// What `circolo keys copy` takes.
@@ -74,7 +82,7 @@ impl Keys {
             Action::Copy(copy) => copy.run().await,
             Action::Rewrap(which) => which.rewrap().await,
             Action::Rotate { owner, which } => which.rotate(owner).await,
-            Action::Status(which) => which.status().await,
+            Action::Status(status) => status.run().await,
         }
     }
 }
@@ -109,18 +117,40 @@ impl Which {
         println!("a server that is running seals under it within a minute");
         Ok(())
     }
+}
 
-    async fn status(self) -> anyhow::Result<()> {
-        let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
+impl Status {
+    async fn run(self) -> anyhow::Result<()> {
+        let (data, keys) = (&self.storage.folder.data, &self.storage.keys);
+        let (store, source) = (keys.open(data, Make::Never).await?, keys.source(data));
         let counts = store.counts().await?;
         let newest = tend::prove(&*store, &source, &Random::system()).await?;
-        println!("keys in {}; the installation key is at generation {newest}", self.keys.place(&self.folder.data)?);
+        println!("keys in {}; the installation key is at generation {newest}", keys.place(data)?);
         print!("{}", table(&counts));
         let sum = |of: &dyn Fn(&Count) -> bool| counts.iter().filter(|count| of(count)).map(|count| count.keys).sum::<u64>();
         println!("{} alive, {} destroyed", sum(&|count| !count.destroyed), sum(&|count| count.destroyed));
         let old = sum(&|count| !count.destroyed && count.generation < newest);
         if old > 0 {
             println!("{old} are under an older generation than the newest: `circolo keys rewrap` goes on with them");
+        }
+        self.events(&*store).await
+    }
+
+    /// How much of the log is sealed.
+    async fn events(&self, store: &dyn KeyStore) -> anyhow::Result<()> {
+        let log = match self.storage.open_log_beside().await {
+            Ok(log) => log,
+            Err(error) => {
+                println!("the log was not looked at: {error}");
+                return Ok(());
+            }
+        };
+        let bar = progress::counted(log.head().await?.0.unsigned_abs(), "{wide_bar} {percent:>3} % of the log, {eta} left");
+        let tally = tally::count(&*log, store, |tally| bar.set_position(tally.position.0.unsigned_abs())).await?;
+        bar.finish_and_clear();
+        println!("{} events of the log are sealed, up to position {}; in {} texts stand plain", tally.sealed, tally.position, tally.plain);
+        if tally.plain > 0 {
+            println!("`circolo events copy --seal` brings the log to another place and seals them on the way (docs/sealing.md)");
         }
         Ok(())
     }
@@ -141,8 +171,8 @@ fn table(counts: &[Count]) -> String {
 
 impl Copy {
     async fn run(self) -> anyhow::Result<()> {
-        let source = open::keys(&self.from, Make::Never).await.context("--from")?;
-        let target = open::keys(&self.to, Make::IfMissing).await.context("--to")?;
+        let source = sealed::keys(&self.from, Make::Never).await.context("--from")?;
+        let target = sealed::keys(&self.to, Make::IfMissing).await.context("--to")?;
         let installation = self.which.keys.source(&self.which.folder.data);
         let bar = progress::counted(0, "{spinner} {pos} keys, {per_sec}");
         let mut told = |done| bar.set_position(done);

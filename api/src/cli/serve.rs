@@ -1,7 +1,10 @@
 //! `circolo serve`: the server, from its first start to its orderly end.
 
 use anyhow::Context;
-use circolo::{auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, server, telemetry};
+use circolo::{
+    auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, sealed, server, telemetry,
+};
+use circolo_events::{People, sealing::Random};
 use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -22,7 +25,8 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
         None => None,
     };
     let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
-    let auth = Auth::new(keys, foreign, clock.clone());
+    let people = People::begin(&*opened.store, &Random::system(), ids(), clock()).await?;
+    let auth = Auth::new(keys, foreign, people, clock.clone());
     let http = config.http.clone();
     let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
     let url = url.trim_end_matches('/').to_owned();
@@ -32,6 +36,10 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
     let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
     let told = told()?;
+    let counting = running.app().store().sealing().map(|log| {
+        let (kept, keys) = (Arc::clone(log.kept()), Arc::clone(log.keys().store()));
+        tokio::spawn(async move { sealed::tell_tally(&*kept, &*keys).await })
+    });
     welcome(&config, &listener, metrics_listener.as_ref(), first_start)?;
 
     // Samples of histograms are kept until somebody asks for them or this runs.
@@ -51,6 +59,9 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     };
     tokio::join!(server::serve(running.app(), listener, metrics_listener, stopped), waiting);
     upkeep.abort();
+    if let Some(counting) = counting {
+        counting.abort();
+    }
     running.shutdown().await;
     tracing::info!("stopped");
     held.release().await;

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use circolo::{auth, clock, config::Storage};
 use circolo_domain::Timestamp;
-use circolo_events::{Position, simulate};
+use circolo_events::{People, people, simulate};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -48,13 +48,13 @@ impl Simulate {
         let opened = self.storage.open_alone(&clock::fresh_ids()).await?;
         let store = &*opened.store;
         anyhow::ensure!(
-            self.append || store.head().await? == Position::START,
+            self.append || people::is_new(store).await?,
             "the log holds events already; --append writes behind them, with another --seed than theirs"
         );
         let options = self.options();
         let bar = bar(options.events);
         let began = tokio::time::Instant::now();
-        let person = |n: usize| auth::person_id(auth::ISSUER, &format!("person-{}", n + 1));
+        let person = |people: &People, n: usize| people.id(auth::ISSUER, &format!("person-{}", n + 1), 0);
         let summary = simulate::simulate(store, options, person, |written| bar.set_position(written.min(options.events))).await;
         opened.held.release().await;
         let summary = summary.context("the history could not be written; was this seed simulated here before?")?;

@@ -17,13 +17,15 @@ use axum::{
 };
 use circolo_domain::Timestamp;
 use circolo_events::{
-    Page, Position, StoreError, Stored,
+    EventStore, Page, Position, StoreError, Stored,
+    sealing::Owner,
+    store::kept,
     transfer::{Filter, Line, Pages, end},
 };
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::io;
+use std::{collections::BTreeMap, io, sync::Arc};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -94,8 +96,15 @@ pub struct EventView {
     /// What is known beside the facts.
     #[schema(value_type = Option<EventMetadata>)]
     metadata: Option<Box<RawValue>>,
-    /// Whether names and free text of persons were replaced by null.
+    /// Whether names and free text of persons were replaced by null. The salt of person ids always is.
     masked: bool,
+    /// Whose the texts are, by JSON pointers into `data`: `person-...`, `page-...`. Only where they are not masked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    owners: BTreeMap<String, Owner>,
+    /// What a masked event does not tell, as a hash by which two logs can be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_sha256: Option<String>,
 }
 
 /// What is known of an event beside its facts.
@@ -123,8 +132,9 @@ pub struct EventMetadata {
 
 impl From<Line> for EventView {
     fn from(line: Line) -> Self {
-        let Line { position, id, stream, revision, event_type, data, recorded_at, metadata, masked } = line;
-        Self { position: position.0, id, stream: stream.to_string(), revision, event_type, data, recorded_at, metadata, masked }
+        let Line { position, id, stream, revision, event_type, data, recorded_at, metadata, masked, owners, sealed_sha256 } = line;
+        let (position, stream) = (position.0, stream.to_string());
+        Self { position, id, stream, revision, event_type, data, recorded_at, metadata, masked, owners, sealed_sha256 }
     }
 }
 
@@ -181,8 +191,8 @@ async fn list_events(
     } else {
         let limit = query.limit.unwrap_or_default().get();
         let after = filter.after(app.store(), after).await?;
-        let page = read(&app, &filter, after, end, limit).await?;
-        let items = page.events.into_iter().map(|stored| EventView::from(Line::new(stored, masked))).collect();
+        let page = read(&*log_of(&app, masked), &filter, after, end, limit).await?;
+        let items = page.events.into_iter().map(|stored| EventView::from(Line::told(stored, masked))).collect();
         Listing { items, next: Some(ending(&app, page.scanned).await?.into_text()) }.into_response()
     };
     for (name, value) in [(headers::LOG, log.to_string()), (headers::POSITION, end.to_string())] {
@@ -216,14 +226,19 @@ fn wants_lines(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().any(|value| value.to_str().is_ok_and(named))
 }
 
-async fn read(app: &App, filter: &Filter, after: Position, end: Position, limit: usize) -> Result<Page, StoreError> {
+/// The log to read from: what is masked stays sealed, and needs no key.
+fn log_of(app: &App, masked: bool) -> Arc<dyn EventStore> {
+    if masked { kept(app.log()) } else { Arc::clone(app.log()) }
+}
+
+async fn read(log: &dyn EventStore, filter: &Filter, after: Position, end: Position, limit: usize) -> Result<Page, StoreError> {
     let mut found = Page { events: vec![], scanned: after };
     for _ in 0..SCANS {
         // Where every event counts there is no use in reading more than are asked for.
         let size = if filter.is_sparse() { SCAN } else { limit };
         let page = match &filter.stream {
-            Some(prefix) => app.store().read_prefix(prefix, found.scanned, end, size).await?,
-            None => app.store().read_all(found.scanned, size).await?,
+            Some(prefix) => log.read_prefix(prefix, found.scanned, end, size).await?,
+            None => log.read_all(found.scanned, size).await?,
         };
         let full = page.events.len() == size;
         for stored in page.events {
@@ -262,7 +277,8 @@ impl Lines {
         if self.left == 0 {
             return None;
         }
-        let batch = Pages::new(self.app.store(), &self.filter, self.after, self.end).next().await;
+        let log = log_of(&self.app, self.masked);
+        let batch = Pages::new(&*log, &self.filter, self.after, self.end).next().await;
         let chunk = match batch {
             Ok(None) => return None,
             Ok(Some(mut batch)) => {
@@ -284,7 +300,7 @@ impl Lines {
     fn text(events: Vec<Stored>, masked: bool) -> io::Result<Vec<u8>> {
         let mut text = Vec::with_capacity(events.len() * 400);
         for stored in events {
-            serde_json::to_writer(&mut text, &EventView::from(Line::new(stored, masked)))?;
+            serde_json::to_writer(&mut text, &EventView::from(Line::told(stored, masked)))?;
             text.push(b'\n');
         }
         Ok(text)

@@ -10,12 +10,13 @@ use crate::membership::Way;
 use crate::page::{Founding, StaffRole};
 use crate::permit::{Permit, Purpose};
 use crate::reaction::{Kind, TargetKind};
+use crate::salt::EncodedSalt;
 use crate::stance::Voice;
 use crate::testing::{NOON, communal, person, personal};
 use crate::unmasking::Reading;
 use crate::{
-    AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, allowance, comment, conversation, fan, group,
-    listing, membership, page, person, post, question, reaction, skip, unmasking, username,
+    AnswerId, CommentId, Currency, Event, MessageId, Money, PageId, Personal, PostId, TextOwner, allowance, comment, conversation, fan,
+    group, listing, membership, page, person, post, question, reaction, salt, skip, unmasking, username,
 };
 use uuid::Uuid;
 
@@ -152,6 +153,9 @@ one_of_each! {
     reaction {
         Given { target: TargetKind::Post, voice: Voice::Person(person(2)), kind: Kind::Love, previous: Some(Kind::Like) }
         Withdrawn { target: TargetKind::Comment, voice: Voice::Page(PageId(Uuid::from_u128(0x50))), previous: Kind::Sad }
+    }
+    salt {
+        Drawn { salt: Personal::new(EncodedSalt("QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8".to_owned()), TextOwner::Installation) }
     }
     skip {
         Decided {

@@ -212,6 +212,7 @@ impl Desk {
             metadata: "{}".to_owned(),
             // The database's own pages tell when.
             recorded_at: Timestamp::from_micros(0),
+            texts: vec![],
         };
         let append = Append { stream: StreamName::stored(CLAIM_STREAM), expected: Expected::of(revision), events: vec![event] };
         match self.store.send(&append).await {

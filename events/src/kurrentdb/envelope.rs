@@ -60,9 +60,10 @@ pub fn stored(record: &RecordedEvent) -> Result<Stored, StoreError> {
         metadata,
         recorded_at: Timestamp::from_micros(recorded_at),
         event_type: record.event_type.clone(),
+        texts: vec![],
     };
     let stream = StreamName::stored(record.stream_id());
-    Ok(Stored { position: position(record.position.commit)?, stream, revision: record.revision, event })
+    Ok(Stored { position: position(record.position.commit)?, stream, revision: record.revision, event, shut: None })
 }
 
 /// The moment, and the metadata as they were before it was put in front.

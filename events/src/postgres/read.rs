@@ -131,6 +131,8 @@ fn stored(row: PgRow) -> sqlx::Result<Stored> {
             data: row.try_get_unchecked(5)?,
             metadata: row.try_get_unchecked(6)?,
             recorded_at: Timestamp::from_micros(row.try_get_unchecked(7)?),
+            texts: vec![],
         },
+        shut: None,
     })
 }

@@ -121,7 +121,7 @@ pub fn following(event: &Recorded, what: &str) -> Request {
         actor: event.metadata.actor,
         command_id: Uuid::new_v5(&event.id, what.as_bytes()),
         keyed: true,
-        fingerprint: None,
+        asked: None,
         correlation: event.metadata.correlation,
         causation: Some(event.id),
         scope: event.metadata.scope,

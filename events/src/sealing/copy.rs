@@ -3,7 +3,7 @@
 use super::{
     Owner, Random, Source,
     keyring::{KeyringError, open_store},
-    store::{KeyStore, KeyStoreError, Row},
+    store::{KeyStore, KeyStoreError, Note, Row},
     wrapping::Wrapping,
 };
 use std::collections::HashMap;
@@ -75,8 +75,8 @@ pub async fn copy(
         bring(target, &wrapping, page, &mut copied).await?;
         progress(copied.copied + copied.found + copied.dead);
     }
-    if let (Some(checkpoint), None) = (source.checkpoint().await?, target.checkpoint().await?) {
-        target.set_checkpoint(checkpoint).await?;
+    if let (Some(checkpoint), None) = (source.note(Note::Checkpoint).await?, target.note(Note::Checkpoint).await?) {
+        target.set_note(Note::Checkpoint, checkpoint).await?;
     }
     Ok(copied)
 }

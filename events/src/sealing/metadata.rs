@@ -1,7 +1,7 @@
 //! Metadata of an event and what in them is not for everybody: the boxes, and the fingerprint, which confirms a guess.
 
 use super::{
-    places::{NoPlace, members},
+    places::{Member, NoPlace, members},
     secret::{Secret, sha256_hex},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -15,40 +15,60 @@ pub struct Parts<'a> {
     pub sealed: Option<&'a str>,
     /// The fingerprint.
     pub fingerprint: Option<String>,
+    /// In those of a masked line that came from elsewhere: what its boxes and its fingerprint came to there.
+    pub sum: Option<String>,
 }
+
+/// Under this name a masked line tells the sum of what it does not tell.
+const SUM: &str = "sealed_sha256";
 
 impl<'a> Parts<'a> {
     /// The parts of `metadata`.
     pub fn of(metadata: &'a str) -> Result<Self, NoPlace> {
-        let (mut told, mut sealed, mut fingerprint) = (vec![], None, None);
+        let (mut told, mut sealed, mut fingerprint, mut sum) = (vec![], None, None, None);
+        let text = |member: &Member<'_>| serde_json::from_str(member.value).map_err(|_| NoPlace::Missing(format!("/{}", member.name)));
         for member in members(metadata)? {
             match &*member.name {
                 "sealed" => sealed = Some(member.value),
-                "fingerprint" => {
-                    fingerprint = serde_json::from_str(member.value).map_err(|_| NoPlace::Missing("/fingerprint".to_owned()))?;
-                }
+                "fingerprint" => fingerprint = text(&member)?,
+                SUM => sum = text(&member)?,
                 _ => told.push(member.whole),
             }
         }
-        Ok(Self { told: format!("{{{}}}", told.join(",")), sealed, fingerprint })
+        Ok(Self { told: format!("{{{}}}", told.join(",")), sealed, fingerprint, sum })
     }
 
     /// SHA-256 of what is not told, so that it can be compared without being read: of the boxes as they are written, a line feed and
     /// the fingerprint, as far as there are any. Absent where there is neither.
     pub fn sealed_sha256(&self) -> Option<String> {
         if self.sealed.is_none() && self.fingerprint.is_none() {
-            return None;
+            return self.sum.clone();
         }
         let part = |text: Option<&'a str>| text.unwrap_or_default().as_bytes();
         Some(sha256_hex(&[part(self.sealed), b"\n", self.fingerprint.as_deref().unwrap_or_default().as_bytes()]))
     }
 }
 
+/// `metadata`, a JSON object, without `sealed`; all else as it is written.
+pub(super) fn without_boxes(metadata: &str) -> Result<String, NoPlace> {
+    let members = members(metadata)?.into_iter().filter(|member| member.name != "sealed").map(|member| member.whole);
+    Ok(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+}
+
 /// `metadata`, a JSON object, with `sealed` (JSON) behind all that it has.
 pub(super) fn with_boxes(metadata: &str, sealed: &str) -> Option<String> {
+    with(metadata, "sealed", sealed)
+}
+
+/// `metadata` of a masked line with the sum of what it does not tell, so that it is told again when the line is written again.
+pub(crate) fn with_sum(metadata: &str, sum: &str) -> Option<String> {
+    with(metadata, SUM, &format!("\"{sum}\""))
+}
+
+fn with(metadata: &str, name: &str, value: &str) -> Option<String> {
     let open = metadata.trim_end().strip_suffix('}')?.trim_end();
     let comma = if open.ends_with('{') { "" } else { "," };
-    Some(format!("{open}{comma}\"sealed\":{sealed}}}"))
+    Some(format!("{open}{comma}\"{name}\":{value}}}"))
 }
 
 /// Fingerprint of what a caller asked for, `parts` one behind the other: `VERSION:` and base64url of the first 16 bytes of
@@ -93,6 +113,9 @@ mod tests {
         assert_eq!(with_boxes(r#"{"a":1}"#, "[]").unwrap(), r#"{"a":1,"sealed":[]}"#);
         assert_eq!(with_boxes("{ }\n", "[]").unwrap(), r#"{"sealed":[]}"#);
         assert!(with_boxes("null", "[]").is_none());
+        for without in [r#"{"a":1,"fingerprint":"1:x"}"#, "{}"] {
+            assert_eq!(without_boxes(&with_boxes(without, r#"[{"of":"x"}]"#).unwrap()).unwrap(), without);
+        }
     }
 
     #[test]

@@ -6,13 +6,16 @@
 //!   event comes to where logs are compared
 //! - [`installation`]: the key that all others hang on; [`wrapping`]: keys under it; [`store`]: where they are kept; [`keyring`]:
 //!   those in use
-//! - [`tend`]: rotation and new generations; [`mod@copy`]: keys move to another store
+//! - [`log`]: a log that seals what is appended to it and opens what is read; `asked`: fingerprints of requests
+//! - [`tend`]: rotation and new generations; [`tally`]: how much of a log is sealed; [`mod@copy`]: keys move to another store
 
+pub(crate) mod asked;
 pub mod boxed;
 pub mod copy;
 pub mod installation;
 pub mod keyring;
 pub mod leaf;
+pub mod log;
 pub mod metadata;
 pub mod owner;
 pub mod person;
@@ -20,6 +23,7 @@ pub mod places;
 pub mod sealed;
 pub mod secret;
 pub mod store;
+pub mod tally;
 pub mod tend;
 #[cfg(test)]
 mod vector_tests;
@@ -27,6 +31,7 @@ pub mod wrapping;
 
 pub use installation::{InstallationError, InstallationKey, Source};
 pub use keyring::{Keyring, KeyringError};
+pub use log::SealedLog;
 pub use owner::{NotAnOwner, Owner};
 pub use sealed::{Entry, SealError, Text, UnsealError, Unsealed};
 pub use secret::{NoRandomness, Random, Secret};

@@ -1,5 +1,6 @@
 //! Whose a text is: a purpose and, for most, an id.
 
+use circolo_domain::TextOwner;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
@@ -33,6 +34,13 @@ impl Owner {
     /// What stands before the first hyphen.
     pub fn purpose(&self) -> &str {
         self.0.split('-').next().unwrap_or_default()
+    }
+}
+
+impl From<TextOwner> for Owner {
+    /// Every owner that the domain has is written as one.
+    fn from(owner: TextOwner) -> Self {
+        Self(owner.to_string().into())
     }
 }
 
@@ -82,6 +90,8 @@ mod tests {
             assert_eq!(owner.purpose(), name.split('-').next().unwrap());
             assert_eq!(serde_json::from_str::<Owner>(&serde_json::to_string(&owner).unwrap()).unwrap(), owner);
         }
+        let ann = TextOwner::Person(circolo_domain::testing::person(1));
+        assert_eq!(Owner::from(ann), Owner::new(&ann.to_string()).unwrap());
         for name in ["", "-", "person-", "-x", "Person-x", "person-x\n1", "person-ä", "per son", "person-a b", &"p".repeat(201)] {
             assert!(Owner::new(name).is_err(), "{name:?}");
             assert!(serde_json::from_value::<Owner>(name.into()).is_err(), "{name:?}");

@@ -7,6 +7,7 @@ use super::{
     places::{self, NoPlace},
 };
 use crate::NewEvent;
+use circolo_domain::{Apart, TextOwner};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Range};
 
@@ -36,6 +37,13 @@ pub struct Text {
     pub of: Owner,
     /// The most bytes that the array of all texts of this owner could take here, where nobody must see how long they are.
     pub longest: Option<usize>,
+}
+
+impl From<Apart> for Text {
+    /// What nobody owns, which no decision makes, still is not for everyone.
+    fn from(text: Apart) -> Self {
+        Self { at: text.at, of: text.owner.unwrap_or(TextOwner::Installation).into(), longest: None }
+    }
 }
 
 /// Why an event cannot be sealed.
@@ -89,8 +97,8 @@ pub enum UnsealError {
 pub struct Unsealed {
     /// The payload with the texts in place; null where they are forgotten.
     pub data: String,
-    /// Whose each text is, in the order of the boxes.
-    pub owners: Vec<(String, Owner)>,
+    /// The texts that are there, in the order of the boxes.
+    pub texts: Vec<Text>,
     /// How many texts are forgotten.
     pub forgotten: usize,
 }
@@ -103,7 +111,7 @@ struct Content<'a> {
     longest: Option<usize>,
 }
 
-/// Seals the texts of an event under the keys that `keys` has of their owners. Where null stands, nothing was said and nothing is
+/// Seals `texts` of an event under the keys that `keys` has of their owners. Where null stands, nothing was said and nothing is
 /// sealed.
 pub fn seal(event: NewEvent, texts: &[Text], keys: &Current, random: &Random) -> Result<NewEvent, SealError> {
     if !entries(&event.metadata).map_err(|_| SealError::Metadata)?.is_empty() {
@@ -155,23 +163,23 @@ pub fn entries(metadata: &str) -> Result<Vec<Entry>, UnsealError> {
 
 /// Opens what `entries` hold of an event with the keys that `keys` has of them.
 pub fn unseal(event: &NewEvent, entries: &[Entry], keys: &Versions) -> Result<Unsealed, UnsealError> {
-    let owners: Vec<(String, Owner)> = entries.iter().flat_map(|entry| entry.at.iter().map(|at| (at.clone(), entry.of.clone()))).collect();
-    let pointers: Vec<&str> = owners.iter().map(|(at, _)| at.as_str()).collect();
+    let pointers: Vec<&str> = entries.iter().flat_map(|entry| entry.at.iter().map(String::as_str)).collect();
     let places = places::find(&event.data, &pointers)?;
     if let Some((_, at)) = places.iter().zip(&pointers).find(|(place, _)| &event.data[(*place).clone()] != NULL) {
         return Err(UnsealError::Taken((*at).to_owned()));
     }
-    let (mut values, mut forgotten) = (Vec::with_capacity(places.len()), 0);
+    let (mut values, mut texts, mut forgotten) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len()), 0);
     for entry in entries {
         if let Some(opened) = open(event, entry, keys)? {
             values.extend(opened.into_iter().map(Some));
+            texts.extend(entry.at.iter().map(|at| Text { at: at.clone(), of: entry.of.clone(), longest: None }));
         } else {
             forgotten += entry.at.len();
             values.extend(entry.at.iter().map(|_| None));
         }
     }
     let values = places.into_iter().zip(&values).filter_map(|(place, value)| Some((place, value.as_deref()?))).collect();
-    Ok(Unsealed { data: places::replaced(&event.data, values), owners, forgotten })
+    Ok(Unsealed { data: places::replaced(&event.data, values), texts, forgotten })
 }
 
 /// What is in a box; `None` if its key was destroyed.

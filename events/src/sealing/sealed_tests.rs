@@ -25,6 +25,7 @@ fn plain() -> NewEvent {
         data: r#"{"id":1.50,"said":["Hello","Wörld \"x\""],"note":{"text":"about you","stars":3},"no":null}"#.to_owned(),
         metadata: r#"{"command":"Talk"}"#.to_owned(),
         recorded_at: Timestamp::from_micros(7),
+        texts: vec![],
     }
 }
 
@@ -56,7 +57,7 @@ fn texts_are_taken_out_by_owner_and_put_back_as_they_were() {
     let opened = unseal(&sealed, &entries, &versions()).unwrap();
     assert_eq!(opened.data, plain().data);
     assert_eq!(opened.forgotten, 0);
-    let owners: Vec<_> = opened.owners.iter().map(|(at, of)| format!("{at} {of}")).collect();
+    let owners: Vec<_> = opened.texts.iter().map(|text| format!("{} {}", text.at, text.of)).collect();
     assert_eq!(owners, ["/said/0 person-ann", "/said/1 person-ann", "/note/text person-fan"]);
 }
 
@@ -67,7 +68,7 @@ fn what_a_destroyed_key_sealed_is_null_and_all_else_is_there() {
     keys.insert((owner("person-ann"), 3), Found::Destroyed);
     let opened = unseal(&sealed, &entries, &keys).unwrap();
     assert_eq!(opened.data, r#"{"id":1.50,"said":[null,null],"note":{"text":"about you","stars":3},"no":null}"#);
-    assert_eq!(opened.forgotten, 2);
+    assert_eq!((opened.forgotten, opened.texts), (2, vec![text("/note/text", "person-fan")]));
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn event(vector: &Value) -> NewEvent {
         data: text(vector, "/event/data").to_owned(),
         metadata: text(vector, "/event/metadata").to_owned(),
         recorded_at: Timestamp::parse(text(vector, "/event/recorded_at")).unwrap(),
+        texts: vec![],
     }
 }
 
@@ -84,7 +85,7 @@ fn the_unmasked_line_is_that_of_the_vector() {
     let event = event(&vector);
     let keys = Versions::from([((owner(&vector), 1), key(&vector))]);
     let opened = unseal(&event, &entries(&event.metadata).unwrap(), &keys).unwrap();
-    let owners: serde_json::Map<String, Value> = opened.owners.into_iter().map(|(at, of)| (at, of.as_str().into())).collect();
+    let owners: serde_json::Map<String, Value> = opened.texts.into_iter().map(|text| (text.at, text.of.as_str().into())).collect();
     let line = json!({ "data": serde_json::from_str::<Value>(&opened.data).unwrap(), "owners": owners, "masked": false });
     assert_eq!(line, vector["unmasked_line"]);
 }
@@ -112,7 +113,7 @@ fn the_fingerprint_is_that_of_the_vector() {
 fn the_leaf_is_that_of_the_vector() {
     let vector = vector();
     let stream = StreamName::stored(text(&vector, "/event/stream"));
-    let stored = Stored { position: Position(1), stream, revision: 0, event: event(&vector) };
+    let stored = Stored { position: Position(1), stream, revision: 0, event: event(&vector), shut: None };
     let leaf = leaf::text(&stored).unwrap();
     assert_eq!(leaf, text(&vector, "/leaf/text"));
     assert_eq!(hex(&leaf::hash(&leaf)), text(&vector, "/leaf/hash_hex"));

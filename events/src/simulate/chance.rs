@@ -1,5 +1,6 @@
 //! Chance with a seed: the same seed gives the same history, on every machine and in every version.
 
+use crate::sealing::{Secret, secret::LENGTH};
 use circolo_domain::{Body, Comment, Text};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -93,7 +94,19 @@ const WORDS: &[&str] = &[
 /// A source of chance.
 pub struct Chance(ChaCha8Rng);
 
+/// The stream of chance that the salt comes from, so that all else is drawn as if there were none.
+const OF_SALT: u64 = 1;
+
 impl Chance {
+    /// The salt of the ids of people, and the id of the command that gives it to a log.
+    pub fn salt(seed: u64) -> (Secret, Uuid) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(OF_SALT);
+        let mut salt = [0; LENGTH];
+        rng.fill_bytes(&mut salt);
+        (Secret::new(salt), Self(rng).id())
+    }
+
     /// From a seed.
     pub fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
@@ -179,6 +192,9 @@ mod tests {
         assert_eq!((chance.below(1_000), chance.below(1_000), chance.id().get_version_num()), (FIRST.0, FIRST.1, 4));
         let (mut one, mut other) = (Chance::new(8), Chance::new(8));
         assert_eq!(one.words(3, 9), other.words(3, 9));
+        assert_eq!(Chance::salt(7), Chance::salt(7));
+        assert_ne!(Chance::salt(7).0, Chance::salt(8).0);
+        assert_eq!(Chance::salt(7).1.get_version_num(), 4);
     }
 
     /// What the generator gives for seed 7: a change here means that histories can no longer be reproduced.

@@ -17,7 +17,9 @@ pub use chance::Chance;
 pub use offline::Offline;
 
 use crate::execute::Request;
-use crate::{Append, EventStore, StoreError};
+use crate::sealing::person::write_salt;
+use crate::{Append, EventStore, People, PeopleError, StoreError};
+use circolo_domain::salt::{self, Salt};
 use circolo_domain::{PersonId, Span, Timestamp};
 use std::collections::BTreeMap;
 
@@ -159,21 +161,26 @@ impl Simulation {
     }
 }
 
-/// Simulates a community and writes its history into `store`. `person` derives ids of people from their number;
-/// `progress` is told the number of events written so far.
+/// Simulates a community and writes its history into `store`. `person` derives ids of people from their number, as they are made in
+/// that log: one without people and salt gets the salt of the seed. `progress` is told the number of events written so far.
 pub async fn simulate(
     store: &dyn EventStore,
     options: Options,
-    person: impl Fn(usize) -> PersonId + Send + 'static,
+    person: impl Fn(&People, usize) -> PersonId + Send + 'static,
     mut progress: impl FnMut(u64) + Send,
-) -> Result<Summary, StoreError> {
+) -> Result<Summary, PeopleError> {
     let wishes: Vec<(u64, Wish)> = WISHES.iter().flat_map(|pillar| pillar.iter().copied()).collect();
     let total = wishes.iter().map(|(weight, _)| weight).sum();
+    let mut offline = Offline::default();
+    let people = match People::of(store).await? {
+        Some(people) => people,
+        None => begin(&mut offline, &options),
+    };
     let mut simulation = Simulation {
-        offline: Offline::default(),
+        offline,
         chance: Chance::new(options.seed),
         now: options.start,
-        people: Box::new(person),
+        people: Box::new(move |number| person(&people, number)),
         registered: 0,
         wishes: 0,
         options,
@@ -202,6 +209,14 @@ pub async fn simulate(
         until: simulation.now,
         ..summary
     })
+}
+
+/// Gives the log the salt of the seed.
+fn begin(offline: &mut Offline, options: &Options) -> People {
+    let (salt, id) = Chance::salt(options.seed);
+    let command = salt::Command::DrawSalt(write_salt(&salt));
+    offline.ask::<Salt>(&salt::stream(), &command, &Request::new(None, id), options.start);
+    People::salted(salt)
 }
 
 async fn write(store: &dyn EventStore, appends: Vec<Append>, summary: &mut Summary) -> Result<(), StoreError> {

@@ -1,9 +1,9 @@
 //! Decides in memory and collects what would be appended: no log is read, and nobody else may write meanwhile.
 
-use crate::execute::{Request, new_events};
 use crate::reactions::following;
 use crate::store::{concerns, event_id};
 use crate::{Append, Expected, Metadata, Position, Recorded, Revision};
+use crate::{envelope::new_events, execute::Request};
 use circolo_domain::access::{Origin, Scope, Standing};
 use circolo_domain::flow::{FollowUp, follow_ups};
 use circolo_domain::group::{self, Group};
@@ -99,7 +99,7 @@ impl Offline {
             concerns: concerns(stream, request.actor),
         };
         let expected = Expected::of(revision);
-        self.pending.push(Append { stream: stream.clone(), expected, events: new_events(events, &metadata, now) });
+        self.pending.push(Append { stream: stream.clone(), expected, events: new_events(stream, events, &metadata, now) });
         self.events += events.len() as u64;
         for (index, event) in events.iter().enumerate() {
             let recorded = Recorded {

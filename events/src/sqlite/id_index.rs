@@ -74,6 +74,7 @@ mod tests {
             data: "{}".into(),
             metadata: "{}".into(),
             recorded_at: Timestamp::from_micros(1),
+            texts: vec![],
         };
         Append { stream: StreamName::new("thing", Uuid::from_u128(stream)), expected: Expected::NoStream, events: vec![event] }
     }

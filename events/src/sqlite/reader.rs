@@ -261,7 +261,9 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
             data: row.get(5)?,
             metadata: row.get(6)?,
             recorded_at: Timestamp::from_micros(row.get(7)?),
+            texts: vec![],
         },
+        shut: None,
     })
 }
 

@@ -3,8 +3,15 @@
 //!
 //! The target is empty or holds the beginning of the source, from an earlier run: then the copy goes on behind it. Positions
 //! are the target's own, so it is another log with an identity of its own, and checkpoints of the source mean nothing there.
+//!
+//! Boxes move as they are, and open with the same keys. Into a log behind its keys what stood plain is sealed on the way, and compared
+//! once it is opened again.
 
-use crate::{Append, EventStore, Expected, Position, StoreError, Stored};
+use super::owning::Owning;
+use crate::{
+    Append, EventStore, Expected, Position, StoreError, Stored,
+    sealing::{SealedLog, metadata::Parts},
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,6 +21,8 @@ const PAGE: usize = 4_000;
 const FEW: usize = 64;
 const MANY: usize = 65_536;
 const BRISK: Duration = Duration::from_secs(1);
+/// So many streams are remembered by their beginnings.
+const STREAMS: usize = 500_000;
 /// Bytes in one append: every version of every engine takes as much.
 pub(super) const APPEND: usize = 512 << 10;
 
@@ -106,7 +115,7 @@ pub enum CopyError {
     },
 }
 
-/// Copies `from`, up to and including `end`, into `to`.
+/// Copies `from`, which is read as it is kept, up to and including `end` into `to`.
 pub async fn copy(
     from: &dyn EventStore,
     to: &dyn EventStore,
@@ -121,7 +130,10 @@ pub async fn copy(
         return Err(CopyError::Nothing);
     }
     let partial = to.is_partial().await.map_err(CopyError::Target)?;
-    let mut copy = Copy { source: Cursor::new(from, end), target: Cursor::new(to, Position(i64::MAX)), found: 0, written: 0 };
+    let seal = to.sealing();
+    let kept = seal.map_or(to, |log| &**log.kept());
+    let (source, target) = (Cursor::new(from, end), Cursor::new(kept, Position(i64::MAX)));
+    let mut copy = Copy { source, target, seal, owning: Owning::default(), found: 0, written: 0 };
     if again == Again::Last {
         copy.pass_over().await?;
     }
@@ -165,6 +177,9 @@ impl<'a> Cursor<'a> {
 struct Copy<'a> {
     source: Cursor<'a>,
     target: Cursor<'a>,
+    /// The target behind its keys, if what stands plain is to be sealed.
+    seal: Option<&'a SealedLog>,
+    owning: Owning,
     found: u64,
     written: u64,
 }
@@ -176,10 +191,12 @@ impl Copy<'_> {
         let Some(last) = self.target.store.at(head).await.map_err(CopyError::Target)? else { return Ok(()) };
         let source = self.source.store.read(&last.stream, last.revision, 1).await.map_err(CopyError::Source)?;
         let Some(first) = source.into_iter().next() else { return Err(CopyError::More(last.position)) };
-        if let Some(what) = difference(&first, &last) {
-            return Err(CopyError::Other { position: last.position, what });
+        let (source, target) = (first.position, last.position);
+        let wanted = self.wanted(vec![first]).await?;
+        if let Some((_, what)) = self.differing(&wanted, &[last]).await? {
+            return Err(CopyError::Other { position: target, what });
         }
-        (self.source.after, self.target.after) = (first.position, last.position);
+        (self.source.after, self.target.after) = (source, target);
         Ok(())
     }
 
@@ -196,10 +213,9 @@ impl Copy<'_> {
                 }
                 source.extend(more);
             }
-            for (source, held) in source.iter().zip(&held) {
-                if let Some(what) = difference(source, held) {
-                    return Err(CopyError::Other { position: held.position, what });
-                }
+            let source = self.wanted(source).await?;
+            if let Some((place, what)) = self.differing(&source, &held).await? {
+                return Err(CopyError::Other { position: held[place].position, what });
             }
             if let Some(more) = held.get(source.len()) {
                 return Err(CopyError::More(more.position));
@@ -224,6 +240,7 @@ impl Copy<'_> {
                 partial = true;
             }
             let began = Instant::now();
+            let part = self.wanted(part).await?;
             append(to, &part).await?;
             self.check(&part).await?;
             size = if began.elapsed() < BRISK { (size * 2).min(MANY) } else { (size / 2).max(FEW) };
@@ -242,19 +259,64 @@ impl Copy<'_> {
             };
             // An engine's own records may stand behind it.
             self.target.after = last.position;
-            for (wanted, arrived) in rest.iter().zip(&arrived) {
-                if let Some(what) = difference(wanted, arrived) {
-                    return Err(CopyError::Arrived { position: wanted.position, what });
-                }
+            if let Some((place, what)) = self.differing(rest, &arrived).await? {
+                return Err(CopyError::Arrived { position: rest[place].position, what });
             }
             rest = &rest[arrived.len()..];
         }
         Ok(())
     }
 
+    /// What is to arrive of events of the source: where it seals, those that stand plain with their texts named.
+    async fn wanted(&mut self, events: Vec<Stored>) -> Result<Vec<Stored>, CopyError> {
+        if self.seal.is_none() {
+            return Ok(events);
+        }
+        let mut wanted = Vec::with_capacity(events.len());
+        for stored in events {
+            if is_sealed(&stored) {
+                wanted.push(stored);
+                continue;
+            }
+            if self.owning.len() >= STREAMS {
+                self.owning.forget();
+            }
+            if stored.revision > 0 && !self.owning.knows(&stored.stream) {
+                // Its beginning is sealed, or was copied by an earlier run, or is long ago.
+                let first = self.source.store.read(&stored.stream, 0, 1).await.map_err(CopyError::Source)?;
+                if let Some(first) = first.first() {
+                    self.owning.begin(first);
+                }
+            }
+            wanted.push(self.owning.own(stored));
+        }
+        Ok(wanted)
+    }
+
+    /// The first of `arrived` that is not what was wanted, and what differs: as it is kept, or once it is opened.
+    async fn differing(&self, wanted: &[Stored], arrived: &[Stored]) -> Result<Option<(usize, &'static str)>, CopyError> {
+        let pairs = || wanted.iter().zip(arrived).enumerate();
+        let Some((first, what)) = pairs().find_map(|(place, (one, other))| Some((place, difference(one, other)?))) else {
+            return Ok(None);
+        };
+        let Some(log) = self.seal else { return Ok(Some((first, what))) };
+        let opened = log.opened(arrived.to_vec()).await.map_err(CopyError::Target)?;
+        let differs = |(place, (one, other)): (usize, (&Stored, &Stored))| {
+            let what = difference(one, other)?;
+            let opened = &opened[place];
+            if is_sealed(one) || opened.shut.is_some() { Some((place, what)) } else { Some((place, difference(one, opened)?)) }
+        };
+        Ok(pairs().find_map(differs))
+    }
+
     fn progress(&self) -> Progress {
         Progress { position: self.source.after, found: self.found, written: self.written }
     }
+}
+
+/// Whether texts of an event lie in boxes.
+fn is_sealed(stored: &Stored) -> bool {
+    Parts::of(&stored.event.metadata).is_ok_and(|parts| parts.sealed.is_some())
 }
 
 async fn append(to: &dyn EventStore, part: &[Stored]) -> Result<(), CopyError> {

@@ -6,8 +6,11 @@
 use super::{
     Line,
     copy::{APPEND, difference},
+    line::is_of_salt,
+    owning::{self, Owning},
 };
-use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules};
+use crate::people::{SaltError, is_new, salt_in};
+use crate::{Append, EventStore, Expected, Position, Revision, StoreError, Stored, rules, sealing::places::NoPlace};
 use circolo_domain::{DecodeError, Event, skip};
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +21,7 @@ use std::{
     io::{self, BufRead, BufReader},
     path::Path,
 };
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 /// Events per call of [`EventStore::append_many`].
 const BATCH: usize = 64_000;
@@ -33,6 +36,12 @@ pub enum ImportError {
     /// There is history already.
     #[error("the log holds events already; a history is imported into an empty log only")]
     NotEmpty,
+    /// There is no history, but a salt.
+    #[error(
+        "a server has started on this log, which has a salt of its own for the ids of people since then: that of a history cannot take \
+         its place; import into a log on which no server has started, and start it then"
+    )]
+    Begun,
     /// The file.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
@@ -85,6 +94,15 @@ pub enum Fault {
     /// The domain does not know it.
     #[error(transparent)]
     Decode(DecodeError),
+    /// The salt is not what it has to be.
+    #[error("{0}; a server never tells it, so export where the data are, without --url")]
+    Salt(SaltError),
+    /// The salt is missing.
+    #[error(
+        "the id of this person was made with a salt, which does not stand on a line before; without it nobody could sign in: a history is \
+         whole, so export it without filters"
+    )]
+    NoSalt,
     /// Something before it is missing, or it is there twice.
     #[error("{stream} goes on with revision {expected}, not {found}: a history is whole, so export it without filters")]
     Revision {
@@ -98,6 +116,9 @@ pub enum Fault {
     /// The log knows each id once.
     #[error("the event id {0} stands on a line before as well")]
     Twice(Uuid),
+    /// It says of a text whose it is, and there is none.
+    #[error("`owners` of the event names a text that is not there: {0}")]
+    Owners(NoPlace),
     /// No text of ours has such.
     #[error("a text holds the control character U+{:04X}", u32::from(*.0))]
     Control(char),
@@ -127,19 +148,19 @@ pub struct Imported {
 /// more often if it is very long.
 pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMut(u64)) -> Result<Imported, ImportError> {
     let partial = store.is_partial().await.map_err(ImportError::Log)?;
-    if !partial && store.head().await.map_err(ImportError::Log)? != Position::START {
-        return Err(ImportError::NotEmpty);
+    if !partial {
+        is_empty(store).await?;
     }
     let (events, streams) = check(path, IDS, &mut progress)?;
-    let mut lines = Lines::open(path)?;
+    let (mut lines, mut owning) = (Lines::open(path)?, Owning::default());
     if partial {
-        pass_over(store, &mut lines, &mut progress).await?;
+        pass_over(store, &mut lines, &mut owning, &mut progress).await?;
     } else {
         store.set_partial(true).await.map_err(ImportError::Mark)?;
     }
     let mut batch = Batch::default();
     while let Some((number, line)) = lines.next::<Line>(&mut progress)? {
-        batch.add(number, line.into());
+        batch.add(number, owning.own(line.into()));
         if batch.events >= BATCH {
             std::mem::take(&mut batch).write(store).await?;
         }
@@ -147,6 +168,14 @@ pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMu
     batch.write(store).await?;
     store.set_partial(false).await.map_err(ImportError::Mark)?;
     Ok(Imported { events, streams, head: store.head().await.map_err(ImportError::Log)? })
+}
+
+/// Refuses a log that holds anything.
+async fn is_empty(store: &dyn EventStore) -> Result<(), ImportError> {
+    if store.head().await.map_err(ImportError::Log)? == Position::START {
+        return Ok(());
+    }
+    Err(if is_new(store).await.map_err(ImportError::Log)? { ImportError::Begun } else { ImportError::NotEmpty })
 }
 
 /// Checks every line; how many events and streams there are. At most `ids` ids are held at once.
@@ -197,14 +226,19 @@ fn look_for_twins(path: &Path, of_part: impl Fn(Uuid) -> bool) -> Result<(), Imp
 }
 
 /// Passes over the lines that the log holds, from an import that was interrupted.
-async fn pass_over(store: &dyn EventStore, lines: &mut Lines, progress: &mut impl FnMut(u64)) -> Result<(), ImportError> {
+async fn pass_over(
+    store: &dyn EventStore,
+    lines: &mut Lines,
+    owning: &mut Owning,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), ImportError> {
     let mut after = Position::START;
     loop {
         let page = store.read_all(after, PAGE).await.map_err(ImportError::Log)?;
         for held in &page.events {
             let next: Option<(u64, Line)> = lines.next(progress)?;
             let what = match next {
-                Some((_, line)) => difference(&line.into(), held),
+                Some((_, line)) => difference(&owning.own(line.into()), held),
                 None => Some("presence"),
             };
             if let Some(what) = what {
@@ -264,6 +298,8 @@ struct Check {
     position: Position,
     /// Events that cannot be read and on which lines; the decision to pass over one stands behind it.
     unread: HashMap<Uuid, (u64, DecodeError)>,
+    /// Whether the salt of person ids has come.
+    salted: bool,
 }
 
 impl Check {
@@ -272,9 +308,17 @@ impl Check {
             return Err(Fault::Masked);
         }
         let stored = Stored::from(line);
+        owning::check(&stored.event).map_err(Fault::Owners)?;
         match stored.decode().map(|recorded| recorded.event) {
             Ok(Event::Skip(skip::Event::Decided { event, .. })) => drop(self.unread.remove(&event)),
+            Ok(event @ Event::Salt(_)) => {
+                salt_in(&event).map_err(Fault::Salt)?;
+                self.salted = true;
+            }
+            Ok(Event::Person(_)) if !self.salted && stored.stream.id().is_some_and(is_salted) => return Err(Fault::NoSalt),
             Ok(_) => {}
+            // Nothing may pass over it.
+            Err(error) if is_of_salt(&stored) => return Err(Fault::Decode(error)),
             Err(error) => drop(self.unread.insert(stored.event.id, (number, error))),
         }
         let stream = stored.stream.to_string();
@@ -295,6 +339,11 @@ impl Check {
         }
         rules::check(&Append { stream, expected: Expected::NoStream, events: vec![event] }).map_err(Fault::Rule)
     }
+}
+
+/// Whether a person's id was made with a salt: those of before have another version.
+fn is_salted(id: Uuid) -> bool {
+    id.get_version_num() == 8 && id.get_variant() == Variant::RFC4122
 }
 
 /// A control character, other than those that end lines and cells, in a text of `json`. Databases refuse some, and nothing here writes

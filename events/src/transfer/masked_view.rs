@@ -1,10 +1,9 @@
 //! A log as a reader may look at it: up to an end, masked or not, and telling how far they have come.
 
-use super::line::{masked_data, masked_metadata};
-use crate::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored};
+use super::line::Line;
+use crate::{Append, Appended, EventStore, LogId, Page, Position, Revision, StoreError, Stored, store::kept};
 use async_trait::async_trait;
 use circolo_domain::{StreamName, Timestamp};
-use serde_json::value::RawValue;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,9 +23,10 @@ pub struct MaskedView {
 }
 
 impl MaskedView {
-    /// `store` up to and including `end`. Masked, every personal text is null, so that what is folded from it holds none; what
+    /// `store` up to and including `end`. Masked, it is read as it is kept, and every personal text is null, so that what is folded from it holds none; what
     /// cannot be masked, because its type is unknown here, cannot be read either.
     pub fn new(store: Arc<dyn EventStore>, end: Position, masked: bool, progress: Progress) -> Self {
+        let store = if masked { kept(&store) } else { store };
         Self { store, end, masked, progress, last: Mutex::default() }
     }
 
@@ -46,13 +46,8 @@ impl MaskedView {
         Page { events: self.mask(page.events), ..page }
     }
 
-    fn mask(&self, mut events: Vec<Stored>) -> Vec<Stored> {
-        let text = |masked: Option<Box<RawValue>>| masked.map_or_else(|| "null".to_owned(), |raw| Box::<str>::from(raw).into_string());
-        for stored in events.iter_mut().filter(|_| self.masked) {
-            stored.event.data = text(masked_data(&stored.event));
-            stored.event.metadata = text(masked_metadata(&stored.event));
-        }
-        events
+    fn mask(&self, events: Vec<Stored>) -> Vec<Stored> {
+        if self.masked { events.into_iter().map(|stored| Line::masked(stored).into()).collect() } else { events }
     }
 }
 

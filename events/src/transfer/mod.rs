@@ -4,7 +4,7 @@
 //! - [`filter`]: which events; [`Pages`] reads them page by page
 //! - [`text`]: NDJSON and CSV, resumable; [`ranges`]: Parquet, a file per closed range of positions, with a manifest
 //! - [`parquet_file`]: one of them, column by column
-//! - [`import`]: the way back, into an empty log
+//! - [`import`]: the way back, into an empty log; `owning`: whose the texts of what comes in are
 //! - [`mod@copy`]: a whole log, into another one on whichever engine, compared event by event
 //! - [`time_index`]: the position that a time stands for; [`masked_view`]: a log up to an end, masked or not
 
@@ -13,6 +13,7 @@ pub mod filter;
 pub mod import;
 pub mod line;
 pub mod masked_view;
+mod owning;
 #[cfg(feature = "parquet")]
 pub mod parquet_file;
 #[cfg(feature = "parquet")]
@@ -55,6 +56,16 @@ pub struct Job<'a> {
     pub end: Position,
     /// Told the position that was reached and how many events were written since the last call.
     pub progress: &'a mut (dyn FnMut(Position, u64) + Send),
+}
+
+impl<'a> Job<'a> {
+    /// Where the events come from: what is masked needs no key.
+    fn log(&self) -> &'a dyn EventStore {
+        match self.store.sealing() {
+            Some(log) if self.subject.masked => &**log.kept(),
+            _ => self.store,
+        }
+    }
 }
 
 /// What came of an export.

@@ -51,7 +51,8 @@ pub struct RangeFile {
 
 /// Brings the folder up to the end of `job`, with `per_file` events in each file but the last.
 pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summary, ExportError> {
-    let Job { store, subject, end, progress } = job;
+    let store = job.log();
+    let Job { subject, end, progress, .. } = job;
     private::folder(folder).map_err(ExportError::file(folder))?;
     let path = folder.join(MANIFEST);
     let known: Option<Manifest> = read_json(&path)?;

@@ -60,7 +60,8 @@ struct Mark {
 
 /// Writes what is wanted to `path`. A file that is there already is replaced at the end.
 pub async fn export(job: Job<'_>, format: Format, path: &Path) -> Result<Summary, ExportError> {
-    let Job { store, subject, end, progress } = job;
+    let store = job.log();
+    let Job { subject, end, progress, .. } = job;
     let mut out = Out::open(path, format, subject, end)?;
     let (filter, masked) = (out.mark.subject.filter.clone(), out.mark.subject.masked);
     if !Seen::stands(out.mark.seen, out.mark.end, store).await? {
@@ -207,7 +208,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub fn of(line: Line) -> Self {
-        let Line { position, id, stream, revision, event_type, data, recorded_at, metadata, masked } = line;
+        let Line { position, id, stream, revision, event_type, data, recorded_at, metadata, masked, .. } = line;
         let known: Option<Metadata> = metadata.and_then(|metadata| serde_json::from_str(metadata.get()).ok());
         let of = |text: fn(&Metadata) -> Option<String>| known.as_ref().and_then(text);
         let texts = [

@@ -17,6 +17,7 @@ mod past;
 mod random;
 mod rebuild;
 mod report;
+mod sealing;
 mod under_load;
 
 use clap::{Parser, ValueEnum};
@@ -75,6 +76,7 @@ enum Name {
     Kurrent,
     Nodes,
     Past,
+    Sealing,
     UnderLoad,
 }
 
@@ -100,6 +102,7 @@ fn main() -> Result<()> {
             Name::Kurrent => kurrent::run(&arguments)?,
             Name::Nodes => nodes::run(&arguments)?,
             Name::Past => past::run(&arguments)?,
+            Name::Sealing => sealing::run(&arguments)?,
             Name::UnderLoad => under_load::run(&arguments)?,
         };
         report.finish(&machine, arguments.quick)?;

@@ -173,6 +173,7 @@ pub fn event(command: Uuid, index: usize) -> NewEvent {
         data: format!(r#"{{"index":{index}}}"#),
         metadata: format!(r#"{{"command":"WriteNote","command_id":"{command}","correlation":"{command}"}}"#),
         recorded_at: Timestamp::from_micros(1_700_000_000_123_456),
+        texts: vec![],
     }
 }
 

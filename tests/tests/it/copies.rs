@@ -154,6 +154,7 @@ async fn a_log_in_use_is_copied_and_its_rest_later() {
     }
     // Read models of the one do not pass for those of the other.
     let moved = Storage { folder: folder.path().join("there"), database: None };
+    storage.bring_keys_to(&moved);
     for file in ["views.sqlite", "views.sqlite-wal"] {
         std::fs::copy(storage.folder.join(file), moved.folder.join(file)).unwrap();
     }

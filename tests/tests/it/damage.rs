@@ -103,6 +103,7 @@ async fn read_models(of: &str) {
     for file in ["log.sqlite", "views.sqlite", "token-key.pem"].iter().filter(|file| storage.folder.join(file).exists()) {
         fs::copy(storage.folder.join(file), copy.folder.join(file)).unwrap();
     }
+    storage.bring_keys_to(&copy);
     let server = Server::start(&copy).await;
     is_ready(&server).await;
     let token = copy.token("otto", "operator");

@@ -242,6 +242,7 @@ fn new_event(number: i64, event_type: String, data: String) -> NewEvent {
         data,
         metadata: serde_json::to_string(&metadata).unwrap(),
         recorded_at: Timestamp::from_micros(NOON.micros() + number * 1_000_000),
+        texts: vec![],
     }
 }
 

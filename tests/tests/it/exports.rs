@@ -2,9 +2,9 @@
 
 use crate::backend::{Backend, whole};
 use async_trait::async_trait;
-use circolo_domain::{PersonId, StreamName, Timestamp};
+use circolo_domain::{StreamName, Timestamp};
 use circolo_events::{
-    Append, Appended, EventStore, LogId, Memory, Page, Position, Revision, StoreError, Stored, simulate,
+    Append, Appended, EventStore, LogId, Memory, Page, People, Position, Revision, StoreError, Stored, simulate,
     transfer::{ExportError, Filter, Job, Subject, Summary, end, import, text},
 };
 use circolo_projections::{Db, Options, all, prepare};
@@ -25,11 +25,16 @@ use uuid::Uuid;
 /// A log of some hundred or thousand simulated events.
 pub async fn history(seed: u64, events: u64) -> Arc<dyn EventStore> {
     let store: Arc<dyn EventStore> = Arc::new(Memory::new(Uuid::from_u128(9)));
+    simulated(&*store, seed, events).await;
+    store
+}
+
+/// Writes one into `store`.
+pub async fn simulated(store: &dyn EventStore, seed: u64, events: u64) {
     let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
     let options = simulate::Options { people: 30, groups: 4, pages: 3, days: 20, events, seed, start };
-    let person = |n: usize| PersonId(Uuid::new_v5(&Uuid::NAMESPACE_OID, &n.to_be_bytes()));
-    simulate::simulate(&*store, options, person, |_| ()).await.unwrap();
-    store
+    let person = |people: &People, n: usize| people.id("test", &format!("person-{n}"), 0);
+    simulate::simulate(store, options, person, |_| ()).await.unwrap();
 }
 
 pub fn subject(store: &dyn EventStore, filter: Filter, masked: bool) -> Subject {
@@ -42,7 +47,7 @@ async fn ndjson(store: &dyn EventStore, subject: Subject, path: &Path) -> Result
 }
 
 /// The lines of an unmasked export, as they are.
-async fn exported(store: &dyn EventStore, folder: &TempDir, name: &str) -> Vec<String> {
+pub async fn exported(store: &dyn EventStore, folder: &TempDir, name: &str) -> Vec<String> {
     let path = folder.path().join(name);
     ndjson(store, subject(store, Filter::default(), false), &path).await.unwrap();
     fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
@@ -223,11 +228,15 @@ async fn a_bad_line_is_named_and_nothing_is_imported() {
     let dropped = |number: usize| [&lines[..number - 1], &lines[number..]].concat();
     let second = 1 + lines.iter().position(|line| line.contains("\"revision\":1,")).unwrap();
     let first = 1 + lines.iter().position(|line| without_position(line)["revision"] == 0).unwrap();
+    let person = 1 + lines.iter().rposition(|line| line.contains("person.registered.v1")).unwrap();
     let cases = [
         (change(7, &|line| line["masked"] = json!(true)), "line 7: the event is masked"),
         (change(8, &|line| line["data"] = Value::Null), "line 8: the event is masked"),
         (change(9, &|line| line["type"] = json!("poll.opened.v1")), "line 9: unknown event type poll.opened.v1"),
-        (change(10, &|line| line["data"] = json!({ "x": 1 })), "line 10: broken payload of"),
+        (change(person, &|line| line["data"]["display_name"] = json!(7)), "broken payload of person.registered.v1"),
+        (change(1, &|line| line["data"]["salt"] = json!(7)), "line 1: broken payload of salt.drawn.v1"),
+        (change(1, &|line| line["data"] = json!({ "salt": null })), "line 1: the salt of person ids is null"),
+        (dropped(1), "line 1: the id of this person was made with a salt"),
         (change(11, &|line| line["position"] = json!(3)), "line 11: position 3 does not come after"),
         (change(second, &|line| line["revision"] = json!(2)), "goes on with revision 1, not 2"),
         (change(12, &|line| line["recorded_at"] = json!("noon")), "line 12: not an exported event: bad_time"),

@@ -1,13 +1,13 @@
 //! Health tells the truth: ready is whoever answers a query that is asked now, and what cannot go on is seen by operators.
 
 use crate::engine::{PATIENCE, Views};
-use circolo_events::Memory;
+use circolo_events::{EventStore, Memory};
 use circolo_tests::{
     actor::{Actor, Reply},
     gated::Gated,
-    postgres::fresh_schema,
+    postgres::shared_by_nodes,
     server::{Server, Storage, binary},
-    world::World,
+    world::{World, sealed},
 };
 use serde_json::{Value, json};
 use std::{process::Command, sync::Arc, time::Duration};
@@ -28,6 +28,8 @@ const TRIGGER: [(&str, &str); 2] = [
 /// A log that can be shut, read models in one of the databases, and what may be asked.
 struct Place {
     log: Arc<Gated<Memory>>,
+    /// The same behind its keys.
+    store: Arc<dyn EventStore>,
     views: Views,
     trigger: &'static str,
     /// Keeps the read models of the world that wrote the log.
@@ -43,17 +45,18 @@ impl Place {
         let log = Arc::new(Gated::new(Memory::new(Uuid::from_u128(0x11EA))));
         let first = TempDir::new().unwrap();
         let db = circolo_projections::Db::sqlite(first.path().join("views.sqlite")).await.unwrap();
-        let world = World::over(log.clone(), db).await;
+        let store = sealed(log.clone(), first.path()).await;
+        let world = World::over(store.clone(), db).await;
         let ann = world.person("ann").await;
         let group = ann.post("/v1/groups", json!({ "name": "Bakers", "privacy": "public", "membership": "open" })).await.expect(201).id();
         let questions = format!("/v1/groups/{group}/questions");
         ann.post(&questions, json!({ "title": "Rye?", "body": "Why?" })).await.expect(201);
         world.settled().await;
-        Some(Self { log, views, trigger, _first: first, questions })
+        Some(Self { log, store, views, trigger, _first: first, questions })
     }
 
     async fn world(&self) -> World {
-        World::over(self.log.clone(), self.views.open().await).await
+        World::over(self.store.clone(), self.views.open().await).await
     }
 }
 
@@ -230,7 +233,7 @@ async fn who_misspells_a_projection_is_told_its_name() {
 /// A node is killed that moved the read models: until another one moves them, it is not ready for what was written meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_ready_once_somebody_moves_the_read_models() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
     let first = Server::start(&storage).await;

@@ -3,9 +3,9 @@
 //! What a thing's own address answers is decided from the log, thing by thing; lists are made by SQL from audiences and
 //! keys. The two must agree, whoever reads.
 
-use circolo::auth::{ISSUER, person_id};
+use circolo::auth::ISSUER;
 use circolo_domain::Timestamp;
-use circolo_events::{Position, simulate};
+use circolo_events::{People, Position, simulate};
 use circolo_tests::{actor::Actor, stories, world::World};
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ const IN_FEED: [(&str, &str); 3] =
 pub async fn history(world: &World) {
     let start = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
     let options = simulate::Options { people: 40, groups: 8, pages: 2, days: 30, events: 2_500, seed: 11, start };
-    let person = |n: usize| person_id(ISSUER, &format!("person-{}", n + 1));
+    let person = |people: &People, n: usize| people.id(ISSUER, &format!("person-{}", n + 1), 0);
     simulate::simulate(&**world.store(), options, person, |_| ()).await.unwrap();
     world.settled().await;
 }

@@ -1,6 +1,7 @@
 //! One server with read models of its own on a log in KurrentDB, as real processes: a second is refused, and takes over from one that
 //! was killed or stopped.
 
+use circolo_events::sealing::{Secret, installation};
 use circolo_tests::{
     kurrent::Double,
     postgres::fresh_schema,
@@ -19,9 +20,13 @@ const ASKED: usize = 1;
 const REFUSED: usize = 1;
 const LEFT: usize = 1;
 
-fn arguments(folder: &Path, name: &str, log: &str, views: Option<&str>) -> Vec<String> {
-    let data = folder.join(name).display().to_string();
-    let mut arguments = vec!["--data".to_owned(), data, "--log".to_owned(), log.to_owned()];
+/// Everybody has a data folder of their own, and the keys that belong to the log.
+fn arguments(folder: &Path, name: &str, log: &str, views: Option<&str>, keys: Option<&str>) -> Vec<String> {
+    let (data, installation) = (folder.join(name).display().to_string(), folder.join("installation-key.pem"));
+    std::fs::write(&installation, &*installation::block(&Secret::new([9; 32]))).unwrap();
+    let keys = keys.map_or_else(|| format!("sqlite:{}", folder.join("keys.sqlite").display()), str::to_owned);
+    let mut arguments = vec!["--data".to_owned(), data, "--log".to_owned(), log.to_owned(), "--keys".to_owned(), keys];
+    arguments.extend(["--installation-key".to_owned(), format!("file:{}", installation.display())]);
     arguments.extend(views.into_iter().flat_map(|views| ["--views".to_owned(), views.to_owned()]));
     arguments
 }
@@ -75,7 +80,7 @@ async fn is_live(server: &Server) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_server_with_read_models_of_its_own_is_refused_while_the_first_lives() {
     let (double, folder) = (Double::start().await, tempfile::tempdir().unwrap());
-    let of = |name: &str| arguments(folder.path(), name, &double.url(), None);
+    let of = |name: &str| arguments(folder.path(), name, &double.url(), None, None);
     let mut log = Log::of(&double);
     let first = started(&of("first")).await;
     log.wrote(ENTERED).await;
@@ -117,11 +122,11 @@ async fn a_second_server_with_read_models_of_its_own_is_refused_while_the_first_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_share_their_read_models_keep_one_out_that_has_its_own() {
-    let Some(views) = fresh_schema().await else { return };
+    let (Some(views), Some(keys)) = (fresh_schema().await, fresh_schema().await) else { return };
     let (double, folder) = (Double::start().await, tempfile::tempdir().unwrap());
     let mut log = Log::of(&double);
-    let node = |name: &str| arguments(folder.path(), name, &double.url(), Some(&views));
-    let alone = arguments(folder.path(), "alone", &double.url(), None);
+    let node = |name: &str| arguments(folder.path(), name, &double.url(), Some(&views), Some(&keys));
+    let alone = arguments(folder.path(), "alone", &double.url(), None, Some(&keys));
     let first = started(&node("one")).await;
     let second = started(&node("two")).await;
     log.wrote(2 * ENTERED).await;

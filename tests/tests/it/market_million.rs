@@ -1,7 +1,7 @@
 //! Catalogues, the inbox, response rates and comments without an answer over a million rows: their plans walk no large table, and
 //! they answer at once.
 
-use crate::plans::{Checked, thousand_eras};
+use crate::plans::{Checked, stays, thousand_eras, thousand_windows};
 use circolo_domain::{ListingId, PageId, PersonId, Timestamp, access::Key, conversation::Status};
 use circolo_projections::{
     Db, Dialect, Row,
@@ -150,6 +150,8 @@ async fn check_catalogues(checked: &mut Checked) {
     let cheap = |sort| Catalogue { max_price: Some(10), ..priced(sort) };
     let big = keys(1..=1);
     let (many, eras) = (keys(1..=100), thousand_eras(1));
+    let (minutes, thousand) = (stays(1, LISTINGS / 2), thousand_windows(1, LISTINGS / 2));
+    let long_ago = minutes[..1].to_vec();
     for (name, keys, rows, catalogue) in [
         ("catalogue", &big, 20, all()),
         ("catalogue, deep", &big, 20, Catalogue { after: Some((0, LISTINGS / 4)), ..all() }),
@@ -165,6 +167,12 @@ async fn check_catalogues(checked: &mut Checked) {
         ("catalogue of many eras", &many, 20, all()),
         ("catalogue of a thousand eras", &eras, 20, all()),
         ("catalogue of a thousand eras, cheapest", &eras, 20, priced(Sort::PriceAsc)),
+        ("catalogue of a minute long ago", &long_ago, 20, all()),
+        ("catalogue of a minute long ago, cheapest", &long_ago, 20, priced(Sort::PriceAsc)),
+        ("catalogue of twenty windows", &minutes, 20, all()),
+        ("catalogue of twenty windows, cheapest", &minutes, 20, priced(Sort::PriceAsc)),
+        ("catalogue of a thousand windows", &thousand, 20, all()),
+        ("catalogue of a thousand windows, cheapest", &thousand, 20, priced(Sort::PriceAsc)),
         ("catalogue of many groups, dearest", &keys(1..=1_000), 20, priced(Sort::PriceDesc)),
     ] {
         checked.check(name, rows, async |db: &Db| catalogue::of_group(db, Viewer { person: None, keys }, &catalogue).await.unwrap()).await;

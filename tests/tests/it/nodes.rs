@@ -2,7 +2,7 @@
 //! continued, what one wrote read on another; and what is refused.
 
 use circolo_tests::{
-    postgres::fresh_schema,
+    postgres::{fresh_schema, shared_by_nodes},
     server::{Server, Storage, binary},
 };
 use reqwest::{Client, StatusCode};
@@ -46,7 +46,7 @@ struct Answer {
 impl Nodes {
     /// The first of them runs, and Ann has founded a group.
     async fn found() -> Option<(Self, Server, String)> {
-        let url = fresh_schema().await?;
+        let url = shared_by_nodes().await?;
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
         let arguments = storage.arguments();
@@ -324,12 +324,12 @@ async fn what_one_node_wrote_is_read_on_another() {
 #[cfg(feature = "kurrentdb")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_share_a_log_in_kurrentdb() {
-    let Some(views) = fresh_schema().await else { return };
+    let (Some(views), Some(keys)) = (fresh_schema().await, fresh_schema().await) else { return };
     let double = circolo_tests::kurrent::Double::start().await;
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: None };
-    let arguments: Vec<String> =
-        storage.arguments().into_iter().chain(["--log".to_owned(), double.url(), "--views".to_owned(), views]).collect();
+    let mut arguments = storage.arguments();
+    arguments.extend(["--log", &double.url(), "--views", &views, "--keys", &keys].map(str::to_owned));
     let (nodes, first, group) = Nodes::found_on(folder, storage, &arguments).await;
     let second = [Server::start_on(binary(), &arguments).await];
     let path = format!("{group}/questions");

@@ -113,6 +113,7 @@ async fn a_node_that_meets_an_unknown_event_lets_others_go_first() {
         data: "{}".to_owned(),
         metadata: r#"{"command":"PaintQuestion","command_id":"00000000-0000-0000-0000-000000000001","correlation":"00000000-0000-0000-0000-000000000001"}"#.to_owned(),
         recorded_at: Timestamp::from_micros(1),
+        texts: vec![],
     };
     let stream = StreamName::new("question", "painted");
     bench.store.append(Append { stream, expected: Expected::NoStream, events: vec![newer] }).await.unwrap();

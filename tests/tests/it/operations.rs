@@ -63,11 +63,18 @@ async fn a_log_in_sqlite_is_backed_up_while_it_is_served_and_restored() {
     let before = events(&storage.folder.join("log.sqlite")).await;
     let printed = run(folder.path(), block("sqlite backup"), &[]).await;
     assert_eq!(printed, "ok\n");
+    run(folder.path(), block("keys backup"), &[]).await;
     register(&server, &storage, "bea").await;
     let token = storage.token("ann", "");
     server.kill().await;
     let id = log(&storage.folder.join("log.sqlite")).log_id();
     run(folder.path(), block("sqlite restore"), &[]).await;
+    // The keys are lost as well, and come back from where they are kept.
+    let keys = storage.folder.join("keys.sqlite");
+    for file in ["keys.sqlite-wal", "keys.sqlite-shm"] {
+        let _ = std::fs::remove_file(storage.folder.join(file));
+    }
+    std::fs::copy(folder.path().join("keys-backup/keys.sqlite"), keys).unwrap();
     let restored = storage.folder.join("log.sqlite");
     // Positions and identity are what they were; only what came later is gone.
     assert!(before == events(&restored).await && !before.is_empty());
@@ -115,7 +122,13 @@ async fn what_is_to_be_watched_is_measured() {
     let server = Server::start(&storage).await;
     register(&server, &storage, "ann").await;
     assert!(log(&storage.folder.join("log.sqlite")).head().await.unwrap() > Position::START);
-    let measured = reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
+    let measure = async || reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
+    // How much of the log is sealed is counted after the start.
+    let mut measured = measure().await;
+    let began = tokio::time::Instant::now();
+    while !measured.contains("circolo_log_plain_events 0") && began.elapsed() < std::time::Duration::from_secs(20) {
+        measured = measure().await;
+    }
     let names = DOCUMENT.split(['`', '{', ' ']).filter(|word| word.starts_with("circolo_"));
     let mut count = 0;
     for name in names {

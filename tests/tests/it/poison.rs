@@ -31,6 +31,7 @@ async fn append(world: &World, question: &str, revision: u64, event_type: &str, 
         data: data.to_owned(),
         metadata: serde_json::to_string(&metadata).unwrap(),
         recorded_at: world.clock().now(),
+        texts: vec![],
     };
     let stream = StreamName::stored(format!("question-{question}"));
     world.store().append(Append { stream, expected: Expected::Exact(revision), events: vec![event] }).await.unwrap();

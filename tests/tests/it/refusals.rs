@@ -32,6 +32,7 @@ async fn rename(world: &World, group: &str, revision: u64, name: &str) {
         data: json!({ "name": name }).to_string(),
         metadata: serde_json::to_string(&metadata).unwrap(),
         recorded_at: world.clock().now(),
+        texts: vec![],
     };
     let stream = StreamName::stored(format!("group-{group}"));
     world.store().append(Append { stream, expected: Expected::Exact(revision), events: vec![event] }).await.unwrap();

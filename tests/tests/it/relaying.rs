@@ -1,7 +1,7 @@
 //! What a node hands on to the one that moves the read models: only what an operator asks, only so much, and only for so long.
 
 use circolo_tests::{
-    postgres::fresh_schema,
+    postgres::shared_by_nodes,
     server::{Server, Storage, binary},
     wire::Wire,
 };
@@ -37,7 +37,7 @@ async fn babble(mut stream: TcpStream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_asks_another_only_for_operators_and_within_bounds() {
-    let Some(database) = fresh_schema().await else { return };
+    let Some(database) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: Some(database) };
     let (elsewhere, asked) = babbler().await;

@@ -44,6 +44,7 @@ pub async fn poison(world: &World, stream: &StreamName, scope: Option<Value>) ->
         data: r#"{"words":"of another time"}"#.to_owned(),
         metadata: serde_json::to_string(&metadata).unwrap(),
         recorded_at: world.clock().now(),
+        texts: vec![],
     };
     let expected = Expected::of(held.last().map(|stored| stored.revision));
     let appended = world.store().append(Append { stream: stream.clone(), expected, events: vec![event] }).await.unwrap();

@@ -4,7 +4,7 @@
 use circolo_domain::StreamName;
 use circolo_events::{Append, DataLock, EventStore, Expected, NewEvent, Postgres, Sqlite, postgres, sqlite};
 use circolo_tests::{
-    postgres::fresh_schema,
+    postgres::shared_by_nodes,
     server::{Server, Storage, next_binary},
 };
 use reqwest::{Client, StatusCode};
@@ -24,7 +24,7 @@ async fn the_next_version_serves_at_once_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_version_serves_at_once_on_postgres() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     upgrade(Storage { folder: folder.path().join("data"), database: Some(url) }).await;
 }
@@ -134,7 +134,7 @@ async fn begun(server: &Server, storage: &Storage) -> (Ann, String, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_versions_serve_together_on_postgres() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -195,15 +195,15 @@ async fn a_read_model_in_a_file_is_prepared_by_one_program() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_model_in_postgres_is_prepared_by_one_program() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
-    let storage = Storage { folder: folder.path().join("data"), database: Some(url.clone()) };
+    let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let next = tokio::task::spawn_blocking(next_binary).await.unwrap();
     let old = Server::start(&storage).await;
     begun(&old, &storage).await;
     // As another `circolo projections build` would hold it.
-    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let mut admin = PgConnection::connect(storage.log_url().unwrap()).await.unwrap();
     let lease = "INSERT INTO projection_leases (name, epoch, holder, url, until) VALUES ('feeds@2', 1000, 'another', '', 9000000000000000)";
     admin.execute(lease).await.unwrap();
     let output = Command::new(next).args(["projections", "build"]).args(storage.arguments()).output().unwrap();
@@ -218,7 +218,7 @@ async fn a_read_model_in_postgres_is_prepared_by_one_program() {
 
 /// The log, beside whoever uses it.
 async fn log(storage: &Storage) -> Box<dyn EventStore> {
-    match &storage.database {
+    match storage.log_url() {
         Some(url) => Box::new(Postgres::connect(url, &postgres::Options::default(), Uuid::nil()).await.unwrap()),
         None => Box::new(Sqlite::open(&storage.folder.join("log.sqlite"), &sqlite::Options::default(), Uuid::nil()).unwrap()),
     }
@@ -229,7 +229,11 @@ async fn write_next(storage: &Storage, stream: String, event_type: &str, data: V
     let (log, stream) = (log(storage).await, StreamName::stored(stream));
     let last = log.read(&stream, 0, 100).await.unwrap().pop().unwrap();
     let id = Uuid::new_v5(&last.event.id, event_type.as_bytes());
-    let event = NewEvent { id, event_type: event_type.to_owned(), data: data.to_string(), ..last.event };
+    let mut metadata: Value = serde_json::from_str(&last.event.metadata).unwrap();
+    // The boxes are those of the last event.
+    metadata.as_object_mut().unwrap().remove("sealed");
+    let (event_type, data, metadata) = (event_type.to_owned(), data.to_string(), metadata.to_string());
+    let event = NewEvent { id, event_type, data, metadata, ..last.event };
     log.append(Append { stream, expected: Expected::Exact(last.revision), events: vec![event] }).await.unwrap();
 }
 
@@ -294,7 +298,7 @@ async fn what_only_the_next_version_knows_costs_itself_until_it_comes_on_sqlite(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_the_next_version_knows_costs_itself_until_it_comes_on_postgres() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     knows_more(Storage { folder: folder.path().join("data"), database: Some(url) }).await;
 }
@@ -322,7 +326,7 @@ async fn knows_more(storage: Storage) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_newer_nodes_know_costs_itself_on_the_others() {
-    let Some(url) = fresh_schema().await else { return };
+    let Some(url) = shared_by_nodes().await else { return };
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: Some(url) };
     let _ = rustls::crypto::ring::default_provider().install_default();

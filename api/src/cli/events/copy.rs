@@ -2,7 +2,11 @@
 
 use crate::cli::progress;
 use anyhow::Context;
-use circolo::{clock, open};
+use circolo::{
+    clock,
+    config::{DataFolder, KeyStorage},
+    open,
+};
 use circolo_events::{
     Position,
     transfer::copy::{self, Again},
@@ -18,6 +22,13 @@ pub(super) struct Copy {
     /// Where the copy goes: a place that holds no log yet, or what an earlier run has copied there
     #[arg(long, env = "CIRCOLO_COPY_TO", value_name = "URL", hide_env_values = true)]
     to: String,
+    /// Seal what stands plain in it, under the keys of `--keys`; what is sealed is copied as it is, and opens with the same keys
+    #[arg(long)]
+    seal: bool,
+    #[command(flatten)]
+    folder: DataFolder,
+    #[command(flatten)]
+    keys: KeyStorage,
     /// Of what an earlier run has copied and compared, compare the last event only
     #[arg(long)]
     quick: bool,
@@ -31,7 +42,10 @@ impl Copy {
             // Before anything is made at the target.
             return Err(copy::CopyError::Nothing.into());
         }
-        let (target, held) = open::target(&self.to, &clock::fresh_ids()).await.context("--to")?;
+        let (mut target, held) = open::target(&self.to, &clock::fresh_ids()).await.context("--to")?;
+        if self.seal {
+            target = self.keys.behind_keys(&self.folder.data, target, &*source).await.context("--seal")?;
+        }
         let again = if self.quick { Again::Last } else { Again::All };
         let bar = progress::counted(end.0.unsigned_abs(), "{wide_bar} {percent:>3} % {msg}, {eta} left");
         let told = |progress: copy::Progress| {

@@ -87,8 +87,24 @@ pub enum KeyStoreError {
 const VERSION: i64 = 1;
 /// How many rows [`KeyStore::samples`] gives.
 const SAMPLES: usize = 8;
-/// Under this name the last signed checkpoint stands beside the keys.
-const CHECKPOINT: &str = "checkpoint";
+/// What stands beside the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// The last signed checkpoint of the log.
+    Checkpoint,
+    /// How many events of the log are sealed, and how many stand plain: [`super::tally`].
+    Tally,
+}
+
+impl Note {
+    /// Under this name it is kept.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Tally => "tally",
+        }
+    }
+}
 
 /// The keys. What a call changed is durable when it returns; what it returns is in no order unless it says so.
 #[async_trait]
@@ -125,11 +141,11 @@ pub trait KeyStore: Send + Sync + 'static {
     /// How many keys there are of each sort, in order.
     async fn counts(&self) -> Result<Vec<Count>, KeyStoreError>;
 
-    /// The last signed checkpoint of the log.
-    async fn checkpoint(&self) -> Result<Option<String>, KeyStoreError>;
+    /// What is noted beside the keys.
+    async fn note(&self, note: Note) -> Result<Option<String>, KeyStoreError>;
 
-    /// Keeps it.
-    async fn set_checkpoint(&self, checkpoint: String) -> Result<(), KeyStoreError>;
+    /// Notes it, in place of what was there.
+    async fn set_note(&self, note: Note, text: String) -> Result<(), KeyStoreError>;
 }
 
 /// A row as both databases give it.

@@ -1,6 +1,6 @@
 //! Keys in a Postgres schema, shared by several nodes. Every batch is one statement.
 
-use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, SAMPLES, VERSION, count};
+use super::{Columns, Count, KeyStore, KeyStoreError, Make, Note, Row, SAMPLES, VERSION, count};
 use crate::{
     postgres::session::{self, Lent, SessionError},
     sealing::Owner,
@@ -235,13 +235,13 @@ async fn counts(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64,
     sqlx::query_as(SQL).fetch_all(connection).await
 }
 
-async fn checkpoint(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar("SELECT value FROM key_meta WHERE name = $1").bind(CHECKPOINT).fetch_optional(connection).await
+async fn noted(connection: &mut PgConnection, name: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT value FROM key_meta WHERE name = $1").bind(name).fetch_optional(connection).await
 }
 
-async fn set_checkpoint(connection: &mut PgConnection, checkpoint: &str) -> sqlx::Result<()> {
+async fn set_note(connection: &mut PgConnection, name: &str, text: &str) -> sqlx::Result<()> {
     const SQL: &str = "INSERT INTO key_meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    sqlx::query(SQL).bind(CHECKPOINT).bind(checkpoint).execute(connection).await.map(drop)
+    sqlx::query(SQL).bind(name).bind(text).execute(connection).await.map(drop)
 }
 
 fn stored(rows: Vec<Columns>) -> Result<Vec<Row>, KeyStoreError> {
@@ -306,12 +306,12 @@ impl KeyStore for Postgres {
         Ok(ask!(self, counts).into_iter().map(count).collect())
     }
 
-    async fn checkpoint(&self) -> Result<Option<String>, KeyStoreError> {
-        Ok(ask!(self, checkpoint))
+    async fn note(&self, note: Note) -> Result<Option<String>, KeyStoreError> {
+        Ok(ask!(self, noted, note.name()))
     }
 
-    async fn set_checkpoint(&self, checkpoint: String) -> Result<(), KeyStoreError> {
-        ask!(self, set_checkpoint, &checkpoint);
+    async fn set_note(&self, note: Note, text: String) -> Result<(), KeyStoreError> {
+        ask!(self, set_note, note.name(), &text);
         Ok(())
     }
 }

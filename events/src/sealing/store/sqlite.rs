@@ -1,6 +1,6 @@
 //! Keys in a SQLite file. What is destroyed is overwritten in it, and taken out of its write-ahead log.
 
-use super::{CHECKPOINT, Columns, Count, KeyStore, KeyStoreError, Make, Row, SAMPLES, VERSION, count};
+use super::{Columns, Count, KeyStore, KeyStoreError, Make, Note, Row, SAMPLES, VERSION, count};
 use crate::sealing::Owner;
 use crate::{
     private,
@@ -61,7 +61,15 @@ impl Sqlite {
                 private::folder(folder).map_err(|error| KeyStoreError::Unavailable(error.into()))?;
             }
         }
-        let connection = connect(path, OpenFlags::default())?;
+        Self::of(connect(path, OpenFlags::default())?, path, make)
+    }
+
+    /// A store that is gone with this process, for a log that is gone, too.
+    pub fn in_memory() -> Result<Self, KeyStoreError> {
+        Self::of(Connection::open_in_memory()?, Path::new(":memory:"), Make::IfMissing)
+    }
+
+    fn of(connection: Connection, path: &Path, make: Make) -> Result<Self, KeyStoreError> {
         connection.busy_timeout(PATIENCE)?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))?;
         let is_store = connection.table_exists(None, "key_meta")?;
@@ -216,13 +224,13 @@ impl KeyStore for Sqlite {
         .await
     }
 
-    async fn checkpoint(&self) -> Result<Option<String>, KeyStoreError> {
-        self.run(|connection| Ok(meta(connection, CHECKPOINT)?)).await
+    async fn note(&self, note: Note) -> Result<Option<String>, KeyStoreError> {
+        self.run(move |connection| Ok(meta(connection, note.name())?)).await
     }
 
-    async fn set_checkpoint(&self, checkpoint: String) -> Result<(), KeyStoreError> {
+    async fn set_note(&self, note: Note, text: String) -> Result<(), KeyStoreError> {
         self.run(move |connection| {
-            connection.execute("INSERT OR REPLACE INTO key_meta VALUES (?1, ?2)", [CHECKPOINT, &checkpoint])?;
+            connection.execute("INSERT OR REPLACE INTO key_meta VALUES (?1, ?2)", [note.name(), &text])?;
             Ok(())
         })
         .await

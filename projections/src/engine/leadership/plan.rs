@@ -17,7 +17,7 @@ use crate::{
     },
     projection::Projection,
 };
-use circolo_events::Position;
+use circolo_events::people;
 use std::sync::Arc;
 
 /// What a start finds.
@@ -72,7 +72,7 @@ impl Plan {
         let (mut live, behind): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|build| build.checkpoint == checkpoint && build.state == State::Live);
         others.extend(behind);
-        if shared.store.head().await? == Position::START {
+        if checkpoint == Checkpoint::start(shared.store.log_id()) && people::is_new(&*shared.store).await? {
             live.extend(at_once(shared, &std::mem::take(&mut missing)).await?);
         }
         let mut others = grouped(others);
@@ -103,7 +103,7 @@ async fn forget_failed(shared: &Shared, projection: &Projection, builds: &[Build
     }
 }
 
-/// Where the log is empty, what is missing is complete as it is made.
+/// Where the log is new, what is missing is complete as it is made.
 async fn at_once(shared: &Arc<Shared>, missing: &[&Projection]) -> Result<Vec<Build>, EngineError> {
     if missing.is_empty() {
         return Ok(vec![]);

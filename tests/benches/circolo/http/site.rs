@@ -4,6 +4,7 @@ use super::bare::{Plan, Statement};
 use crate::{Arguments, Result, durable};
 use axum::{Router, body::Body};
 use circolo::{auth::Auth, clock, config, keys::Keys, running::Start, server};
+use circolo_events::{People, sealing::Random};
 use circolo_projections::{Checkpoints, Dialect};
 use circolo_tests::{server::Storage, world};
 use http_body_util::BodyExt;
@@ -57,8 +58,12 @@ impl Site {
     /// What is asked for in the measurements, and the statements behind it. Builds the read models if they are not there yet.
     pub async fn plan(&self) -> Result<(Paths, Plan)> {
         let Storage { folder, database } = &self.storage;
-        let storage =
-            config::Storage { folder: config::DataFolder { data: folder.clone() }, log: database.clone(), views: database.clone() };
+        let storage = config::Storage {
+            folder: config::DataFolder { data: folder.clone() },
+            log: database.clone(),
+            views: database.clone(),
+            keys: config::KeyStorage::default(),
+        };
         let opened = storage.open(&clock::fresh_ids()).await?;
         let sent = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&sent);
@@ -66,10 +71,11 @@ impl Site {
             let mut sent = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             sent.push((sql.clone(), params.to_vec()));
         });
+        let people = People::begin(&*opened.store, &Random::system(), clock::fresh_ids()(), clock::system()()).await?;
         let running = Start {
             checkpoints: Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?),
             store: opened.store,
-            auth: Auth::new(Keys::open(folder)?, None, clock::system()),
+            auth: Auth::new(Keys::open(folder)?, None, people, clock::system()),
             http: world::settings(),
             clock: clock::system(),
             ids: clock::fresh_ids(),

@@ -9,7 +9,7 @@ use circolo_domain::{
     question,
     testing::{NOON, communal},
 };
-use circolo_events::{Append, EventStore, Expected, Metadata, execute::new_events};
+use circolo_events::{Append, EventStore, Expected, Metadata, envelope::new_events};
 use uuid::Uuid;
 
 const GROUPS: usize = 1_000;
@@ -138,6 +138,7 @@ impl History {
             scope: Some(Scope { owner: Owner::Group(group), privacy: Privacy::Public, era: 0 }),
             concerns: vec![],
         };
-        Append { stream, expected, events: new_events(&[event], &metadata, now) }
+        let events = new_events(&stream, &[event], &metadata, now);
+        Append { stream, expected, events }
     }
 }

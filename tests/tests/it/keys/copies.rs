@@ -4,6 +4,7 @@ use super::{LONG, Place, all, now, on_each_store, owner, people, row};
 use circolo_events::sealing::{
     Found, Random,
     copy::{self, Copied, CopyError},
+    store::Note,
     tend,
 };
 
@@ -27,7 +28,7 @@ async fn keys_move_to_another_store_and_the_rest_follows(place: &Place) {
     assert!(matches!(copied(place, &target).await, Err(CopyError::Nothing)));
     let (ring, owners, store) = (place.ring(LONG).await, people(2_100), place.store().await);
     ring.current(owners[..1_200].iter().cloned()).await.unwrap();
-    store.set_checkpoint("signed".to_owned()).await.unwrap();
+    store.set_note(Note::Checkpoint, "signed".to_owned()).await.unwrap();
     assert_eq!(copied(place, &target).await.unwrap(), Copied { copied: 1_200, ..Copied::default() });
     ring.current(owners.iter().cloned()).await.unwrap();
     tend::rotate(&*store, &place.source(), owners[5].clone(), now(), &Random::system()).await.unwrap();
@@ -42,7 +43,7 @@ async fn keys_move_to_another_store_and_the_rest_follows(place: &Place) {
         let (Found::Key(one), Found::Key(other)) = (&one.unwrap()[&name], &other.unwrap()[&name]) else { panic!("{name:?}") };
         assert_eq!(one.secret, other.secret, "{name:?}");
     }
-    assert_eq!(target.store().await.checkpoint().await.unwrap().as_deref(), Some("signed"));
+    assert_eq!(target.store().await.note(Note::Checkpoint).await.unwrap().as_deref(), Some("signed"));
 }
 
 async fn the_dead_are_dead_on_both_sides(place: &Place) {

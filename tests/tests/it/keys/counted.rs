@@ -6,7 +6,7 @@ use circolo_domain::Timestamp;
 use circolo_events::sealing::{
     KeyStore, KeyStoreError, Keyring, Owner, Random,
     keyring::Options,
-    store::{Count, Row},
+    store::{Count, Note, Row},
 };
 use std::sync::{
     Arc,
@@ -62,11 +62,11 @@ impl KeyStore for Counted {
     async fn counts(&self) -> Result<Vec<Count>, KeyStoreError> {
         self.ask().counts().await
     }
-    async fn checkpoint(&self) -> Result<Option<String>, KeyStoreError> {
-        self.ask().checkpoint().await
+    async fn note(&self, note: Note) -> Result<Option<String>, KeyStoreError> {
+        self.ask().note(note).await
     }
-    async fn set_checkpoint(&self, checkpoint: String) -> Result<(), KeyStoreError> {
-        self.ask().set_checkpoint(checkpoint).await
+    async fn set_note(&self, note: Note, text: String) -> Result<(), KeyStoreError> {
+        self.ask().set_note(note, text).await
     }
 }
 

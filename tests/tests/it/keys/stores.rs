@@ -4,7 +4,7 @@ use super::{Place, all, now, on_each_store, owner, people, row, wrapping};
 use circolo_domain::Timestamp;
 use circolo_events::sealing::{
     KeyStore, KeyStoreError, Owner, Random,
-    store::{Count, Make, Postgres, Row, Sqlite},
+    store::{Count, Make, Note, Postgres, Row, Sqlite},
 };
 use futures::future::join_all;
 use sqlx::{Connection, Executor, PgConnection};
@@ -179,14 +179,14 @@ async fn of_many_who_put_one_key_one_wins(place: &Place) {
 async fn a_store_outlives_its_process_and_keeps_the_checkpoint(place: &Place) {
     let ann = row(&owner("person-ann"), 1);
     let store = place.store().await;
-    assert_eq!(store.checkpoint().await.unwrap(), None);
+    assert_eq!(store.note(Note::Checkpoint).await.unwrap(), None);
     store.put(vec![ann.clone()]).await.unwrap();
     for checkpoint in ["first", "second"] {
-        store.set_checkpoint(checkpoint.to_owned()).await.unwrap();
+        store.set_note(Note::Checkpoint, checkpoint.to_owned()).await.unwrap();
     }
     drop(store);
     let store = place.store().await;
-    assert_eq!((all(&*store, 10).await, store.checkpoint().await.unwrap().as_deref()), (vec![ann], Some("second")));
+    assert_eq!((all(&*store, 10).await, store.note(Note::Checkpoint).await.unwrap().as_deref()), (vec![ann], Some("second")));
 }
 
 /// Opens the store where it must be; why not.

@@ -238,7 +238,7 @@ impl Facts {
                 event.place = self.place(target);
                 self.things.get_mut(&target).unwrap().reactions.push(number);
             }
-            "allowance" | "username" | "unmasking" => {}
+            "allowance" | "salt" | "username" | "unmasking" => {}
             other => panic!("the hunter does not know events of {other}: teach it in leaks/facts.rs"),
         }
     }
