@@ -139,7 +139,7 @@ impl Storage {
         place(self.views.as_deref(), &self.folder.data, "views.sqlite")
     }
 
-    /// Whether the read models are in a database, so that processes take turns with them by leases.
+    /// Whether the read models are in a database, so that processes agree by leases who moves them.
     pub fn has_leases(&self) -> Result<bool, OpenError> {
         Ok(matches!(self.views_place()?, Place::Postgres(_)))
     }
@@ -164,7 +164,7 @@ impl Storage {
     /// Opens everything for writing and keeps all others out. A log that is not there is made, with the first of `ids`.
     pub async fn open_alone(&self, ids: &Ids) -> Result<Opened, OpenError> {
         let mut locks = self.locks(&self.log_place()?, &self.views_place()?)?;
-        locks.extend(self.turns(&circolo_projections::all())?);
+        locks.extend(self.lock_read_models(&circolo_projections::all())?);
         let held = Held::of(locks);
         self.open_holding(held, true, ids).await
     }
@@ -223,11 +223,11 @@ impl Storage {
         Ok(Opened { store, db: open_views(&views).await?, held: Held::default() })
     }
 
-    /// Takes the turns with these read models, where they are in a file. In a database, nodes agree by leases.
-    pub fn turns(&self, projections: &[Projection]) -> Result<Vec<DataLock>, OpenError> {
+    /// Takes these read models, where they are in a file. In a database, nodes agree by leases.
+    pub fn lock_read_models(&self, projections: &[Projection]) -> Result<Vec<DataLock>, OpenError> {
         let Place::Sqlite(path) = self.views_place()? else { return Ok(vec![]) };
         let folder = make_folder_of(&path)?;
-        projections.iter().map(|projection| Ok(DataLock::turn(folder, &projection.key())?)).collect()
+        projections.iter().map(|projection| Ok(DataLock::read_model(folder, &projection.key())?)).collect()
     }
 
     /// Locks the data folder and the folders of the files.

@@ -4,7 +4,7 @@
 use crate::{App, Problem, caller::MaybeCaller};
 use axum::http::StatusCode;
 use circolo_domain::{PersonId, StreamName, Timestamp};
-use circolo_events::{Position, transfer::Moments};
+use circolo_events::{Position, transfer::TimeIndex};
 use circolo_projections::past::Past;
 use quick_cache::{Weighter, sync::Cache};
 use std::{
@@ -32,7 +32,7 @@ const PIECES: usize = 4_096;
 /// What is needed to look back.
 pub(crate) struct Pasts {
     /// Which position a time stands for.
-    moments: Moments,
+    times: TimeIndex,
     places: Semaphore,
     /// Who is looking, and how often.
     looking: Mutex<HashMap<PersonId, usize>>,
@@ -60,7 +60,7 @@ impl Weighter<Key, Kept> for ByWeight {
 impl Default for Pasts {
     fn default() -> Self {
         Self {
-            moments: Moments::default(),
+            times: TimeIndex::default(),
             places: Semaphore::new(AT_ONCE),
             looking: Mutex::default(),
             kept: Cache::with_weighter(PIECES, KEPT, ByWeight),
@@ -122,7 +122,7 @@ impl App {
         let counted = pasts.counted(person)?;
         let busy = || Problem::try_later("busy", "too many are looking at the past");
         let place = timeout(PATIENCE, pasts.places.acquire()).await.map_err(|_| busy())?.map_err(|_| busy())?;
-        let until = pasts.moments.position(self.store(), time).await?;
+        let until = pasts.times.position(self.store(), time).await?;
         let (skips, in_part) = (self.executor().skips(), Arc::default());
         let past = Past { store: self.store(), skips, in_part, until, most: self.config().as_of_events };
         Ok(Look { past, time, pasts, _place: place, _counted: counted })

@@ -279,7 +279,7 @@ impl From<DbError> for Problem {
                 .with_details(json!({ "projection": building.projection, "progress": building.progress }))
                 .with_retry_after(5),
             DbError::Moved
-            | DbError::Deposed
+            | DbError::LeaseLost
             | DbError::Closed
             | DbError::Failed(_)
             | DbError::Refused(_)

@@ -60,9 +60,9 @@ impl Start {
         let mut running = JoinSet::new();
         // How reactions of other nodes stand is told by the database alone.
         let mut seen = checkpoints.clone();
-        if let Some(turns) = projector.reacting() {
+        if let Some(leading) = projector.reacting() {
             seen = Arc::new(Checkpoints::of(db.clone(), store.log_id()));
-            running.spawn(react_in_turn(turns, executor.clone(), stop.subscribe()));
+            running.spawn(react_while_leading(leading, executor.clone(), stop.subscribe()));
         } else {
             for reaction in reactions::all() {
                 running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
@@ -73,13 +73,13 @@ impl Start {
     }
 }
 
-/// Runs the reactions whenever it is this node's turn.
-async fn react_in_turn(mut turns: watch::Receiver<Option<Db>>, executor: Arc<Executor>, mut stop: watch::Receiver<bool>) {
+/// Runs the reactions whenever this node holds their lease.
+async fn react_while_leading(mut leading: watch::Receiver<Option<Db>>, executor: Arc<Executor>, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        let turn = turns.borrow_and_update().clone();
+        let leased = leading.borrow_and_update().clone();
         let mut running = JoinSet::new();
         let over = watch::Sender::new(false);
-        if let Some(db) = turn {
+        if let Some(db) = leased {
             // Its writes fail as soon as another node has taken over.
             let checkpoints: Arc<dyn CheckpointStore> = Arc::new(Checkpoints::of(db, executor.store().log_id()));
             for reaction in reactions::all() {
@@ -87,7 +87,7 @@ async fn react_in_turn(mut turns: watch::Receiver<Option<Db>>, executor: Arc<Exe
             }
         }
         let told = tokio::select! {
-            changed = turns.changed() => changed.is_ok(),
+            changed = leading.changed() => changed.is_ok(),
             _ = stop.wait_for(|stop| *stop) => false,
         };
         over.send_replace(true);

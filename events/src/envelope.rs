@@ -2,9 +2,9 @@
 
 use crate::{
     Appended, Expected, Metadata, NewEvent, Recorded,
+    cached_stream::Cached,
     execute::Request,
     sealing::Text,
-    slot::Cached,
     store::{concerns, event_id},
 };
 use circolo_domain::{Context, Decider, Event, Parted, StreamName, Timestamp, Written, part};

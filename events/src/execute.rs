@@ -3,9 +3,9 @@
 //! A cached aggregate is a guess, the append is the proof. An accepted command on a warm stream costs no read; a refusal
 //! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
 
+use crate::cached_stream::{Cached, CachedStream, CachedStreams, Known, Recent};
 use crate::in_flight::InFlight;
 use crate::others::Others;
-use crate::slot::{Cached, Known, Recent, Slot, Slots};
 use crate::{
     Append, EventStore, Expected, Position, Recorded, Revision, Skips, StoreError, Stored, Unreadable,
     envelope::{self, new_events},
@@ -188,7 +188,7 @@ impl<D> Loaded<D> {
 pub struct Executor {
     store: Arc<dyn EventStore>,
     clock: Clock,
-    slots: Arc<Slots>,
+    slots: Arc<CachedStreams>,
     in_flight: InFlight,
     others: Others,
     skips: Skips,
@@ -212,7 +212,7 @@ impl Executor {
     /// An executor on `store`.
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, options: Options) -> Self {
         let (in_flight, others, skips) = (InFlight::default(), Others::default(), Skips::default());
-        Self { store, clock, slots: Arc::new(Slots::new(options)), in_flight, others, skips }
+        Self { store, clock, slots: Arc::new(CachedStreams::new(options)), in_flight, others, skips }
     }
 
     /// From now on other nodes may write to the log, too: what they write makes its way into the cache within a moment, and
@@ -435,7 +435,7 @@ impl Executor {
     async fn first_outcome<E: Rejection>(
         &self,
         stream: &StreamName,
-        slot: &Slot,
+        slot: &CachedStream,
         revision: Option<Revision>,
         request: &Request,
     ) -> Result<Option<Accepted>, ExecuteError<E>> {
@@ -472,7 +472,7 @@ impl Executor {
     async fn read_on<D: Decider>(
         &self,
         stream: &StreamName,
-        slot: &Slot,
+        slot: &CachedStream,
         cached: Cached<D>,
         request: &Request,
     ) -> Result<ControlFlow<Accepted, Cached<D>>, ExecuteError<D::Error>> {
@@ -484,7 +484,7 @@ impl Executor {
 
     /// The state in the cache, read on where somebody else wrote to the stream or might have; and whether it was read to the
     /// stream's end just now.
-    async fn look<D: Decider>(&self, stream: &StreamName, slot: &Slot) -> Result<(Cached<D>, bool), LoadError> {
+    async fn look<D: Decider>(&self, stream: &StreamName, slot: &CachedStream) -> Result<(Cached<D>, bool), LoadError> {
         match slot.get::<D>() {
             Some((cached, Known::ToTheEnd)) if self.others.are_known() => Ok((cached, false)),
             Some((cached, _)) => Ok((self.read(stream, slot, cached).await?, true)),
@@ -493,7 +493,7 @@ impl Executor {
     }
 
     /// Reads the stream on from `cached` to its end and remembers the result.
-    async fn read<D: Decider>(&self, stream: &StreamName, slot: &Slot, mut cached: Cached<D>) -> Result<Cached<D>, LoadError> {
+    async fn read<D: Decider>(&self, stream: &StreamName, slot: &CachedStream, mut cached: Cached<D>) -> Result<Cached<D>, LoadError> {
         let generation = slot.generation();
         let before = cached.unread.take();
         let mut from = Expected::of(cached.revision).next();

@@ -14,6 +14,7 @@
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
+mod cached_stream;
 pub mod check;
 pub mod envelope;
 pub mod execute;
@@ -31,7 +32,6 @@ mod rules;
 pub mod sealing;
 pub mod simulate;
 pub mod skips;
-mod slot;
 pub mod sqlite;
 mod standings;
 pub mod store;

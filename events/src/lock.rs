@@ -24,7 +24,7 @@ pub enum LockError {
          build` must have ended before a server of its version starts",
         .dir.display()
     )]
-    Turn {
+    ReadModel {
         /// Name and version.
         name: String,
         /// The folder of the read models.
@@ -75,12 +75,13 @@ impl DataLock {
         }
     }
 
-    /// Takes the turn with the read model `name` in the folder `dir`: a server holds those that it moves, and whoever prepares others
+    /// Takes the read model `name` in the folder `dir`: a server holds those that it moves, and whoever prepares others
     /// beside it holds these.
-    pub fn turn(dir: &Path, name: &str) -> Result<Self, LockError> {
-        let turns = dir.join("circolo.turns");
-        private::folder(&turns).map_err(|source| LockError::Io { path: turns.clone(), source })?;
-        Self::lock_file(turns.join(name), File::try_lock)?.ok_or_else(|| LockError::Turn { name: name.to_owned(), dir: dir.to_owned() })
+    pub fn read_model(dir: &Path, name: &str) -> Result<Self, LockError> {
+        let folder = dir.join("circolo.turns");
+        private::folder(&folder).map_err(|source| LockError::Io { path: folder.clone(), source })?;
+        Self::lock_file(folder.join(name), File::try_lock)?
+            .ok_or_else(|| LockError::ReadModel { name: name.to_owned(), dir: dir.to_owned() })
     }
 
     fn lock(dir: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, LockError> {
@@ -138,12 +139,12 @@ mod tests {
     #[test]
     fn a_read_model_is_moved_by_one() {
         let dir = tempfile::tempdir().unwrap();
-        let turn = DataLock::turn(dir.path(), "feeds@1").unwrap();
-        let refused = DataLock::turn(dir.path(), "feeds@1").unwrap_err();
-        assert!(matches!(&refused, LockError::Turn { name, .. } if name == "feeds@1"), "{refused}");
-        DataLock::turn(dir.path(), "feeds@2").unwrap();
-        drop(turn);
-        DataLock::turn(dir.path(), "feeds@1").unwrap();
+        let lock = DataLock::read_model(dir.path(), "feeds@1").unwrap();
+        let refused = DataLock::read_model(dir.path(), "feeds@1").unwrap_err();
+        assert!(matches!(&refused, LockError::ReadModel { name, .. } if name == "feeds@1"), "{refused}");
+        DataLock::read_model(dir.path(), "feeds@2").unwrap();
+        drop(lock);
+        DataLock::read_model(dir.path(), "feeds@1").unwrap();
     }
 
     #[test]

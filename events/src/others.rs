@@ -3,7 +3,7 @@
 //! A follower reads the log on and marks the streams in the cache that somebody wrote to; whoever asks for one of them next
 //! reads it on from there. As long as the follower reaches the head often enough, what is not marked is fresh.
 
-use crate::{EventStore, Position, StoreError, slot::Slots};
+use crate::{EventStore, Position, StoreError, cached_stream::CachedStreams};
 use std::{sync::Arc, sync::OnceLock, time::Duration};
 use tokio::{
     sync::watch,
@@ -40,10 +40,10 @@ struct Following {
 
 impl Others {
     /// Begins to follow, before anything is in the cache. A second time changes nothing.
-    pub async fn follow(&self, store: Arc<dyn EventStore>, slots: Arc<Slots>) -> Result<(), StoreError> {
+    pub async fn follow(&self, store: Arc<dyn EventStore>, streams: Arc<CachedStreams>) -> Result<(), StoreError> {
         let at = Instant::now();
         let (send, reached) = watch::channel(Reached { position: store.head().await?, at });
-        self.0.get_or_init(|| Following { reached, task: tokio::spawn(run(store, slots, send)).abort_handle() });
+        self.0.get_or_init(|| Following { reached, task: tokio::spawn(run(store, streams, send)).abort_handle() });
         Ok(())
     }
 
@@ -67,14 +67,14 @@ impl Drop for Following {
     }
 }
 
-async fn run(store: Arc<dyn EventStore>, slots: Arc<Slots>, reached: watch::Sender<Reached>) {
+async fn run(store: Arc<dyn EventStore>, streams: Arc<CachedStreams>, reached: watch::Sender<Reached>) {
     let mut after = reached.borrow().position;
     loop {
         let begun = Instant::now();
         match store.read_all(after, PAGE).await {
             Ok(page) => {
                 for stored in &page.events {
-                    slots.wrote(&stored.stream, stored.revision);
+                    streams.wrote(&stored.stream, stored.revision);
                 }
                 after = after.max(page.scanned);
                 let at_end = page.events.len() < PAGE;

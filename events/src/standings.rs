@@ -6,8 +6,8 @@
 //! (docs/adr/0018-what-a-command-decides-by.md).
 
 use crate::Unreadable;
+use crate::cached_stream::Cached;
 use crate::execute::{Executor, LoadError};
-use crate::slot::Cached;
 use circolo_domain::access::{Scope, Standing, Unread};
 use circolo_domain::fan::{self, Fan};
 use circolo_domain::group::{self, Group};

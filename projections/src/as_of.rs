@@ -4,14 +4,14 @@
 use crate::{
     Db, EngineError, Options, Projection, Value,
     db::DbError,
-    engine::projector::prepare,
+    engine::prepare::prepare,
     row::{Column, Table},
     value::{FromValues, Kind, Meaning},
 };
 use circolo_events::{
     EventStore, LogId, Position, private,
     sqlite::{ConnectError, connect},
-    transfer::lens::Lens,
+    transfer::masked_view::MaskedView,
 };
 use rusqlite::{Connection, OpenFlags};
 use std::{
@@ -51,7 +51,7 @@ pub enum AsOfError {
 /// What is folded, and what the file says of itself.
 pub struct Wanted<'a> {
     /// The log, up to the moment.
-    pub lens: Arc<Lens>,
+    pub log: Arc<MaskedView>,
     /// The moment.
     pub position: Position,
     /// Which read models.
@@ -74,12 +74,12 @@ pub async fn write(wanted: Wanted<'_>, options: Options, out: &Path) -> Result<(
     }
     private::folder(&folder).map_err(failed(&folder))?;
     let (build, plain) = (folder.join("build.sqlite"), folder.join("plain.sqlite"));
-    let Wanted { lens, position, projections, masked, version } = wanted;
+    let Wanted { log, position, projections, masked, version } = wanted;
     let projections: Vec<Projection> = projections.into_iter().map(bare).collect();
     let tables: Vec<(Table, i64)> = projections.iter().flat_map(|p| p.tables.iter().map(|fold| (fold.table, p.version))).collect();
     let db = Db::sqlite(&build).await?;
-    prepare(db, lens.clone(), projections, options, Some(position)).await?;
-    let about = About { log: lens.log_id(), position, last: lens.last(), masked, version };
+    prepare(db, log.clone(), projections, options, Some(position)).await?;
+    let about = About { log: log.log_id(), position, last: log.last(), masked, version };
     let copied = tokio::task::spawn_blocking({
         let (plain, version) = (plain.clone(), about.version.to_owned());
         move || copy(&build, &plain, &tables, &About { version: &version, ..about })
@@ -219,7 +219,7 @@ impl Snapshot {
 
     #[cfg(feature = "parquet")]
     fn table_to_parquet(&self, table: &str, meaning: &dyn Fn(&str) -> Meaning, folder: &Path) -> Result<(), AsOfError> {
-        use circolo_events::transfer::sheet::{Cell, Column, Kind as Sort, ParquetError, Sheet};
+        use circolo_events::transfer::parquet_file::{Cell, Column, Kind as Sort, ParquetError, ParquetFile};
         let path = folder.join(format!("{table}.parquet"));
         let failed = |error: ParquetError| AsOfError::Parquet(path.clone(), error.into());
         let mut columns = Vec::new();
@@ -229,7 +229,7 @@ impl Snapshot {
         })?;
         let sort = |name: &str, sql: &str| match (sql, meaning(name)) {
             ("INTEGER", Meaning::Truth) => Sort::Bool,
-            ("INTEGER", Meaning::Moment) => Sort::Time,
+            ("INTEGER", Meaning::Time) => Sort::Time,
             ("INTEGER", Meaning::Plain) => Sort::Int,
             ("REAL", _) => Sort::Float,
             _ => Sort::Text,
@@ -237,7 +237,7 @@ impl Snapshot {
         let described: Vec<Column<'_>> =
             columns.iter().map(|(name, sql, not_null)| Column { name, kind: sort(name, sql), nullable: !not_null }).collect();
         let partial = beside(&path, "partial");
-        let mut sheet = Sheet::create(&partial, &described).map_err(failed)?;
+        let mut file = ParquetFile::create(&partial, &described).map_err(failed)?;
         let names: Vec<&str> = described.iter().map(|column| column.name).collect();
         self.query(&format!("SELECT {} FROM {table}", names.join(", ")), |values| {
             let cells = values.into_iter().zip(&described).map(|(value, column)| match (value, column.kind) {
@@ -248,9 +248,9 @@ impl Snapshot {
                 (Value::Float(number), _) => Cell::Float(number),
                 (Value::Text(text), _) => Cell::Text(text),
             });
-            sheet.push(cells).map_err(io::Error::other)
+            file.push(cells).map_err(io::Error::other)
         })?;
-        sheet.finish().map_err(failed)?;
+        file.finish().map_err(failed)?;
         fs::rename(&partial, &path).map_err(|error| AsOfError::File(path.clone(), error))
     }
 }

@@ -47,19 +47,27 @@ pub use db::{
 };
 /// For tests that fill tables themselves.
 #[doc(hidden)]
-pub use engine::ddl::Physical;
+pub use engine::tables::ddl::Physical;
 pub use engine::{
-    Clock, EngineError, Mismatch, Options,
-    checkpoints::Checkpoints,
-    lease::{Holder, Node},
-    operations::Disposable,
-    poison::{Parked, ParkedStream},
-    projector::{Behind, Projector, missing, prepare},
-    registry::{BuildId, State, Switch},
-    sample::{Sampling, Size as SampleSize},
-    status::Status,
-    steering::Limits,
-    verify::{Difference, Report, Verification},
+    context::{
+        error::EngineError,
+        options::{Clock, Mismatch, Node, Options},
+    },
+    leadership::lease::Holder,
+    operations::{
+        left_out::ParkedStream,
+        operator::Disposable,
+        report::{Difference, Report, Verification},
+        status::Status,
+    },
+    prepare::{missing, prepare},
+    projector::{Behind, Projector},
+    tables::{
+        build::{BuildId, Limits, State, Switch},
+        checkpoints::Checkpoints,
+        parked::Parked,
+        sample::{Sampling, Size as SampleSize},
+    },
 };
 pub use projection::{OnPoison, Projection, projection};
 pub use row::{Fold, Keys, Row, Table};

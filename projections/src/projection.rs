@@ -1,7 +1,7 @@
 //! A projection: a named, versioned set of tables and the categories of events it reads.
 
 use crate::{
-    engine::{
+    engine::tables::{
         ddl::{FOLDED, TERMS},
         rows::{Rows, TypedRows},
     },

@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(table.search, Some(Search { columns: &["note"], audience: "id" }));
         let meanings: Vec<Meaning> = table.columns.iter().map(|column| column.meaning).collect();
         let plain = Meaning::Plain;
-        assert_eq!(meanings, [plain, plain, plain, Meaning::Truth, Meaning::Moment, plain]);
+        assert_eq!(meanings, [plain, plain, plain, Meaning::Truth, Meaning::Time, plain]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Meaning {
     /// 0 for no, 1 for yes.
     Truth,
     /// Microseconds since 1970; the greatest number for never.
-    Moment,
+    Time,
 }
 
 /// A Rust type that a column can have.
@@ -94,7 +94,7 @@ macro_rules! column_types {
 column_types! {
     i64: Plain, |v| if let Value::Int(n) = v { Ok(n) } else { Err(v) }, Value::Int;
     bool: Truth, |v| if let Value::Int(n) = v { Ok(n != 0) } else { Err(v) }, |b| Value::Int(i64::from(b));
-    Timestamp: Moment, |v| if let Value::Int(n) = v { Ok(Timestamp::from_micros(n)) } else { Err(v) }, |t| Value::Int(t.micros());
+    Timestamp: Time, |v| if let Value::Int(n) = v { Ok(Timestamp::from_micros(n)) } else { Err(v) }, |t| Value::Int(t.micros());
 }
 
 /// The moment at which something ends, or none: never. Stored so that never comes after every moment.
@@ -115,7 +115,7 @@ impl End {
 
 impl ColumnType for End {
     const KIND: Kind = Kind::Int;
-    const MEANING: Meaning = Meaning::Moment;
+    const MEANING: Meaning = Meaning::Time;
     fn into_value(self) -> Value {
         Value::Int(self.0)
     }

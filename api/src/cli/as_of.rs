@@ -9,7 +9,7 @@ use circolo::clock;
 use circolo_domain::{Timestamp, unmasking::Reading};
 use circolo_events::{
     Position, private,
-    transfer::{Filter, Lens, Moments, text},
+    transfer::{Filter, MaskedView, TimeIndex, text},
 };
 use circolo_projections::{
     Options, Projection, Value, all,
@@ -74,8 +74,8 @@ impl AsOf {
         let moved = bar.clone();
         let progress = Box::new(move |position: Position| moved.set_position(position.0.unsigned_abs()));
         let masked = !self.source.unmask;
-        let lens = Arc::new(Lens::new(store, position, masked, progress));
-        let wanted = Wanted { lens, position, projections, masked, version: env!("CARGO_PKG_VERSION") };
+        let log = Arc::new(MaskedView::new(store, position, masked, progress));
+        let wanted = Wanted { log, position, projections, masked, version: env!("CARGO_PKG_VERSION") };
         let scratch = Scratch::new(self.out.as_deref().filter(|_| self.format == Format::Sqlite), self.out.as_deref())?;
         let written = write(wanted, Options::new(clock::system()), &scratch.file).await;
         held.release().await;
@@ -111,7 +111,7 @@ impl AsOf {
 
     async fn position(&self) -> anyhow::Result<Position> {
         match (self.at, self.position) {
-            (Some(time), _) => Ok(Moments::default().position(&*self.source.look().await?, time).await?),
+            (Some(time), _) => Ok(TimeIndex::default().position(&*self.source.look().await?, time).await?),
             (None, position) => Ok(Position(position.unwrap_or_default())),
         }
     }

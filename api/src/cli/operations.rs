@@ -24,7 +24,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a server that was killed may still count as one that moves the read models, and a bit.
-const TURN: Duration = Duration::from_secs(6);
+const TAKEOVER: Duration = Duration::from_secs(6);
 
 /// Where the work is done.
 pub(super) enum Operations {
@@ -53,7 +53,7 @@ impl Operations {
         let options = Options { serving: false, mismatch: Mismatch::Rebuild, node, ..Options::new(clock::system()) };
         let here = Self::start(opened, projections::all(), options).await?;
         if let Self::Here { projector, .. } = &here
-            && projector.lead(TURN).await.is_err()
+            && projector.lead(TAKEOVER).await.is_err()
         {
             here.close().await;
             bail!("a circolo server moves these read models: use --url and --token to ask it, or stop it first");

@@ -262,7 +262,7 @@ async fn list(target: &Target) -> anyhow::Result<()> {
 async fn build(storage: &Storage, limits: Limits) -> anyhow::Result<()> {
     let opened = storage.open_beside().await.context("the log cannot be read")?;
     let missing = projections::missing(&opened.db, projections::all()).await?;
-    let _turns = storage.turns(&missing)?;
+    let _locks = storage.lock_read_models(&missing)?;
     let look = Operations::beside(storage).await?;
     let mut options = Options { rate: limits.rate.map(|rate| rate.get().into()), ..Options::new(clock::system()) };
     options.memory = limits.memory.map_or(options.memory, |bytes| usize::try_from(bytes.get()).unwrap_or(usize::MAX));

@@ -30,7 +30,7 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let http = config.http.clone();
     let url = http.advertise.clone().map_or_else(|| listener.local_addr().map(|address| format!("http://{address}")), Ok)?;
     let url = url.trim_end_matches('/').to_owned();
-    // Alone it is a node all the same: should the database lose its last transactions in a crash, the next turn begins from what it holds.
+    // Alone it is a node all the same: should the database lose its last transactions in a crash, it begins to lead anew from what it holds.
     let node = config.storage.has_leases()?.then(|| Node { id: ids().to_string(), url });
     // In KurrentDB nothing but good will keeps a second writer out.
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));

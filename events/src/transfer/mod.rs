@@ -3,28 +3,28 @@
 //! - [`mod@line`]: an event as others read it, one JSON object a line, masked or not
 //! - [`filter`]: which events; [`Pages`] reads them page by page
 //! - [`text`]: NDJSON and CSV, resumable; [`ranges`]: Parquet, a file per closed range of positions, with a manifest
-//! - [`sheet`]: a Parquet file, column by column
+//! - [`parquet_file`]: one of them, column by column
 //! - [`import`]: the way back, into an empty log; `owning`: whose the texts of what comes in are
 //! - [`mod@copy`]: a whole log, into another one on whichever engine, compared event by event
-//! - [`moment`]: the position that a time stands for; [`lens`]: a log up to an end, masked or not
+//! - [`time_index`]: the position that a time stands for; [`masked_view`]: a log up to an end, masked or not
 
 pub mod copy;
 pub mod filter;
 pub mod import;
-pub mod lens;
 pub mod line;
-pub mod moment;
+pub mod masked_view;
 mod owning;
 #[cfg(feature = "parquet")]
-pub mod ranges;
+pub mod parquet_file;
 #[cfg(feature = "parquet")]
-pub mod sheet;
+pub mod ranges;
 pub mod text;
+pub mod time_index;
 
 pub use filter::{Batch, Filter, Pages};
-pub use lens::Lens;
 pub use line::Line;
-pub use moment::Moments;
+pub use masked_view::MaskedView;
+pub use time_index::TimeIndex;
 
 use crate::{EventStore, LogId, Position, StoreError, Stored, private};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -2,8 +2,9 @@
 //! run adds only what is new. `manifest.json` names them.
 
 use super::{
-    ExportError, Job, Line, Pages, Seen, Subject, Summary, beside, read_json,
-    sheet::{Cell, Column, Kind, Sheet},
+    ExportError, Job, Line, Pages, Seen, Subject, Summary, beside,
+    parquet_file::{Cell, Column, Kind, ParquetFile},
+    read_json,
     text::Fields,
     write_json,
 };
@@ -102,8 +103,8 @@ pub async fn export(job: Job<'_>, folder: &Path, per_file: u64) -> Result<Summar
 
 impl Manifest {
     fn close(&mut self, range: Range, last: Position, folder: &Path) -> Result<(), ExportError> {
-        let Range { sheet, path, first, events } = range;
-        sheet.finish().map_err(failed(&path))?;
+        let Range { file, path, first, events } = range;
+        file.finish().map_err(failed(&path))?;
         let file = format!("events-{:012}-{:012}.parquet", first.0, last.0);
         fs::rename(&path, folder.join(&file)).map_err(ExportError::file(&path))?;
         self.files.push(RangeFile { file, first, last, events });
@@ -114,7 +115,7 @@ impl Manifest {
 
 /// A file under construction.
 struct Range {
-    sheet: Sheet,
+    file: ParquetFile,
     path: PathBuf,
     first: Position,
     events: u64,
@@ -124,13 +125,13 @@ impl Range {
     fn begin(folder: &Path, first: Position) -> Result<Self, ExportError> {
         // What an interrupted run left under this name is written over.
         let path = beside(&folder.join("events.parquet"), "partial");
-        let sheet = Sheet::create(&path, &COLUMNS).map_err(failed(&path))?;
-        Ok(Self { sheet, path, first, events: 0 })
+        let file = ParquetFile::create(&path, &COLUMNS).map_err(failed(&path))?;
+        Ok(Self { file, path, first, events: 0 })
     }
 
     fn push(&mut self, line: Line) -> Result<(), ExportError> {
         self.events += 1;
-        self.sheet.push(cells(line)).map_err(failed(&self.path))
+        self.file.push(cells(line)).map_err(failed(&self.path))
     }
 }
 

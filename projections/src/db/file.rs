@@ -73,7 +73,7 @@ impl NewFile {
             let Ok(rows) = old.long_query(format!("SELECT {list} FROM {table}"), vec![]).await else { continue };
             let insert =
                 |row: Vec<Value>| Write::run(format!("INSERT INTO {table} ({list}) VALUES ({places}) ON CONFLICT (name) DO NOTHING"), row);
-            new.write(rows.into_iter().map(insert).collect(), Urgency::Lane).await?;
+            new.write(rows.into_iter().map(insert).collect(), Urgency::Live).await?;
         }
         Ok(())
     }

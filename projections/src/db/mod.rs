@@ -88,7 +88,7 @@ pub enum DbError {
     Moved,
     /// Another node moves these read models now. Nothing was written.
     #[error("another node has taken over the read models")]
-    Deposed,
+    LeaseLost,
     /// The database was closed.
     #[error("the read models' database is closed")]
     Closed,
@@ -104,8 +104,8 @@ impl DbError {
 /// Who goes first when several wait for the one writer of an SQLite database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// The live lane and operators' switches.
-    Lane,
+    /// The live subscription and operators' switches.
+    Live,
     /// Builds.
     Build,
 }
@@ -117,7 +117,7 @@ pub(crate) enum Write {
     Run { sql: Sql, params: Vec<Value> },
     /// A statement that must change this many rows, else the transaction fails with [`DbError::Moved`].
     Expect { sql: Sql, params: Vec<Value>, rows: u64 },
-    /// A statement that must concern this many rows, else this node has been deposed: [`DbError::Deposed`].
+    /// A statement that must concern this many rows, else this node has lost its lease: [`DbError::LeaseLost`].
     Fence { sql: Sql, params: Vec<Value>, rows: u64 },
     /// One statement, once per set of parameters on SQLite and once for all on Postgres, which gets them as arrays, by column.
     Each { sql: Sql, kinds: Arc<[crate::value::Kind]>, rows: Vec<Vec<Value>> },
@@ -184,7 +184,7 @@ impl Db {
 
     /// The rows of a query. The text uses `$1`, `$2`, .. and, for lists, `column = ANY($1)`; columns are named.
     ///
-    /// One query sees one moment: either all or nothing of what the lane or a switch does at a time.
+    /// One query sees one moment: either all or nothing of what the live subscription or a switch does at a time.
     pub async fn query<R: FromValues>(&self, sql: impl Into<Sql>, params: Vec<Value>) -> Result<Vec<R>, DbError> {
         let rows = self.rows(sql.into(), params).await?;
         Ok(rows.into_iter().map(R::from_values).collect::<Result<_, _>>()?)

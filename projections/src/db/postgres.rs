@@ -23,8 +23,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a query may take for the server, and for us: a peer that is gone does not tell.
 const QUERY: (&str, Duration) = ("20s", Duration::from_secs(25));
-/// Likewise what the lane reads and writes.
-const LANE: Duration = Duration::from_mins(1);
+/// Likewise what the live subscription reads and writes.
+const LIVE: Duration = Duration::from_mins(1);
 /// An index of a large table takes long and must not be cut short: this bounds only the wait for a peer that is gone.
 const BUILD: Duration = Duration::from_hours(6);
 
@@ -114,7 +114,7 @@ impl Postgres {
 
 const fn patience(urgency: Urgency) -> Duration {
     match urgency {
-        Urgency::Lane => LANE,
+        Urgency::Live => LIVE,
         Urgency::Build => BUILD,
     }
 }
@@ -154,7 +154,7 @@ async fn apply(transaction: &mut Transaction<'_, Pg>, write: Write) -> Result<()
             if execute(transaction, sql.postgres, params).await? == rows {
                 Ok(())
             } else {
-                Err(DbError::Deposed)
+                Err(DbError::LeaseLost)
             }
         }
         Write::Each { sql, kinds, rows } => {

@@ -1,6 +1,6 @@
-//! SQLite through rusqlite on threads of its own: a connection that writes, in turn for the lane and for builds; readers: two for queries,
-//! one each for rows that the lane and that builds are to fold, one for operators' long queries. Lookups are made on whatever thread
-//! they are asked for.
+//! SQLite through rusqlite on threads of its own: a connection that writes, in turn for what is live and for builds; readers: two for
+//! queries, one each for rows that are to be folded live and by builds, one for operators' long queries. Lookups are made on whatever
+//! thread they are asked for.
 
 use super::{
     DbError, Urgency, Write,
@@ -60,7 +60,7 @@ const SLOW: Duration = Duration::from_millis(50);
 pub(super) struct Sqlite(Arc<Threads>);
 
 struct Threads {
-    lane_writes: Arc<Queue>,
+    live_writes: Arc<Queue>,
     build_writes: Arc<Queue>,
     queries: Arc<Queue>,
     folds: Arc<Queue>,
@@ -72,7 +72,7 @@ struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for queue in [&self.lane_writes, &self.build_writes, &self.queries, &self.folds, &self.builds, &self.operators] {
+        for queue in [&self.live_writes, &self.build_writes, &self.queries, &self.folds, &self.builds, &self.operators] {
             queue.close();
         }
     }
@@ -80,12 +80,12 @@ impl Drop for Threads {
 
 impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
-        let [lane_writes, build_writes, queries, folds, builds, operators] = std::array::from_fn(|_| Arc::new(Queue::default()));
-        let mut threads = Threads { lane_writes, build_writes, queries, folds, builds, operators, lookups: vec![] };
+        let [live_writes, build_writes, queries, folds, builds, operators] = std::array::from_fn(|_| Arc::new(Queue::default()));
+        let mut threads = Threads { live_writes, build_writes, queries, folds, builds, operators, lookups: vec![] };
         // First, for it makes the file and turns on the write-ahead log.
         let writer = Arc::new(Writer::open(&path)?);
         for (queue, name, urgency) in
-            [(&threads.lane_writes, "views-writer", Urgency::Lane), (&threads.build_writes, "build-writer", Urgency::Build)]
+            [(&threads.live_writes, "views-writer", Urgency::Live), (&threads.build_writes, "build-writer", Urgency::Build)]
         {
             let (writer, queue) = (Arc::clone(&writer), Arc::clone(queue));
             thread::Builder::new().name(name.to_owned()).spawn(move || writer.work(&queue, urgency)).map_err(failed)?;
@@ -144,7 +144,7 @@ impl Sqlite {
 
     /// The rows under these keys, one lookup after the other: on SQLite nothing is faster.
     pub(super) async fn load(&self, sql: Cow<'static, str>, keys: Vec<String>, urgency: Urgency) -> Result<Vec<Vec<Value>>, DbError> {
-        let queue = if urgency == Urgency::Lane { &self.0.folds } else { &self.0.builds };
+        let queue = if urgency == Urgency::Live { &self.0.folds } else { &self.0.builds };
         self.on(queue, move |connection| {
             // One moment for all keys.
             let snapshot = connection.transaction().map_err(failed)?;
@@ -160,7 +160,7 @@ impl Sqlite {
 
     /// Does all of it or nothing; unless it is to be kept, nothing in any case.
     pub(super) async fn write(&self, writes: Vec<Write>, urgency: Urgency, keep: bool) -> Result<(), DbError> {
-        let queue = if urgency == Urgency::Lane { &self.0.lane_writes } else { &self.0.build_writes };
+        let queue = if urgency == Urgency::Live { &self.0.live_writes } else { &self.0.build_writes };
         self.on(queue, move |connection| {
             let begun = Instant::now();
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
@@ -200,11 +200,12 @@ fn apply(connection: &Connection, write: &Write) -> Result<(), DbError> {
     Ok(())
 }
 
-/// The one connection that writes, and whose turn it is: the lane's thread goes before that of builds, which gives way to all others.
+/// The one connection that writes, and whose turn it is: the thread of what is live goes before that of builds, which gives way to all
+/// others.
 struct Writer {
     to: Mutex<Writing>,
-    /// How often the lane waits for its turn.
-    lane: Mutex<usize>,
+    /// How often what is live waits for its turn.
+    live: Mutex<usize>,
     passed: Condvar,
 }
 
@@ -218,7 +219,7 @@ impl Writer {
     fn open(path: &Path) -> Result<Self, DbError> {
         let connection = connect(path, Role::Writer).map_err(failed)?;
         let write_back = WriteBack::start(&connection, path).map_err(failed)?;
-        Ok(Self { to: Mutex::new(Writing { write_back, connection }), lane: Mutex::new(0), passed: Condvar::new() })
+        Ok(Self { to: Mutex::new(Writing { write_back, connection }), live: Mutex::new(0), passed: Condvar::new() })
     }
 
     /// One thread: works until the queue is closed.
@@ -236,12 +237,12 @@ impl Writer {
 
     fn turn(&self, urgency: Urgency) -> MutexGuard<'_, Writing> {
         if urgency == Urgency::Build {
-            drop(self.passed.wait_while(locked(&self.lane), |waiting| *waiting > 0));
+            drop(self.passed.wait_while(locked(&self.live), |waiting| *waiting > 0));
             return locked(&self.to);
         }
-        *locked(&self.lane) += 1;
+        *locked(&self.live) += 1;
         let writing = locked(&self.to);
-        *locked(&self.lane) -= 1;
+        *locked(&self.live) -= 1;
         self.passed.notify_one();
         writing
     }

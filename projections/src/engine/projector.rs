@@ -1,45 +1,48 @@
 //! The facade: who feeds the read models, what operators ask, and how everything is.
 
 use super::{
-    EngineError, Options, Shared,
-    builds::{self, create, make_live},
-    lease::Holder,
-    node::{self, Supervised},
-    operations::Disposable,
-    registry::{self, Build, BuildId, State, Switch},
-    reign::{Reign, grouped},
-    sample::Sampling,
-    status::{self, Status},
-    steering::{Limits, Steering},
-    turn::Turn,
-    verify::{Report, Verification},
+    context::{error::EngineError, options::Options, shared::Shared},
+    leadership::{
+        leader::Leader,
+        lease::Holder,
+        node::{self, Supervised},
+    },
+    operations::{
+        activity::Activity,
+        left_out::{self, ParkedStream},
+        operator::Disposable,
+        report::{Report, Verification},
+        status::{self, Status},
+    },
+    tables::{
+        build::{BuildId, Limits, Switch},
+        sample::Sampling,
+    },
 };
 use crate::{
-    db::Db,
-    projection::{self, Projection},
+    db::{Db, DbError},
+    projection::Projection,
 };
-use circolo_events::{EventStore, Position, Skips};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use circolo_domain::StreamName;
+use circolo_events::{EventStore, Position};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 /// Feeds the read models of one database, while it lives; or follows the node that does.
 pub struct Projector {
-    pub(super) shared: Arc<Shared>,
-    /// What this process moves at the time.
-    reign: watch::Sender<Option<Arc<Reign>>>,
-    active: Arc<watch::Sender<usize>>,
-    /// Where several nodes take turns.
+    shared: Arc<Shared>,
+    /// This process as the leader, while it is.
+    leader: watch::Sender<Option<Arc<Leader>>>,
+    activity: Activity,
+    /// Where several nodes share the read models.
     supervised: Option<Supervised>,
 }
 
-/// The log did not come to a position in time, or the lane did not.
+/// The log did not come to a position in time, or the live subscription did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the read models are at position {applied} and not at {wanted} yet")]
 pub struct Behind {
-    /// Where the lane is.
+    /// Where the live subscription is.
     pub applied: Position,
     /// Where it should be.
     pub wanted: Position,
@@ -49,22 +52,22 @@ impl Projector {
     /// Checks what the database holds against the log, starts to feed what is live and to build what is missing; or, where another
     /// node does so, to follow it.
     pub async fn start(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Self, EngineError> {
-        let shared = share(db, store, projections, options).await?;
-        let (reign, active) = (watch::Sender::new(None), Arc::new(watch::Sender::new(0)));
+        let shared = Shared::open(db, store, projections, options).await?;
+        let (leader, activity) = (watch::Sender::new(None), Activity::default());
         let supervised = if let Some(node) = shared.options.node.clone() {
-            Some(node::supervise(&shared, node, reign.clone(), Arc::clone(&active)).await?)
+            Some(node::supervise(&shared, node, leader.clone(), activity.clone()).await?)
         } else {
-            reign.send_replace(Some(Arc::new(Reign::begin(Arc::clone(&shared), Arc::clone(&active)).await?)));
+            leader.send_replace(Some(Arc::new(Leader::begin(Arc::clone(&shared), activity.clone()).await?)));
             None
         };
-        Ok(Self { shared, reign, active, supervised })
+        Ok(Self { shared, leader, activity, supervised })
     }
 
     /// What moves this projection, if this process does.
-    fn moving(&self, name: &str) -> Result<Arc<Reign>, EngineError> {
+    fn moving(&self, name: &str) -> Result<Arc<Leader>, EngineError> {
         self.shared.projection(name)?;
-        let reign = self.reign.borrow().clone();
-        reign.filter(|reign| reign.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
+        let leader = self.leader.borrow().clone();
+        leader.filter(|leader| leader.operator.shared.projection(name).is_ok()).ok_or(EngineError::Elsewhere)
     }
 
     /// Up to where all that is fed is folded.
@@ -84,12 +87,12 @@ impl Projector {
         if applied >= position { Ok(()) } else { Err(Behind { applied, wanted: position }) }
     }
 
-    /// Why the lane stopped for good, if it did, here or on the node that leads.
+    /// Why the live subscription stopped for good, if it did, here or on the node that leads.
     pub fn failure(&self) -> Option<String> {
         self.shared.meters().failure.clone()
     }
 
-    /// What keeps the lane from going on for now, if it is kept.
+    /// What keeps the live subscription from going on for now, if it is kept.
     pub fn trouble(&self) -> Option<String> {
         self.shared.meters().trouble.clone()
     }
@@ -107,7 +110,7 @@ impl Projector {
 
     /// Whether this process moves all read models that it knows.
     pub fn leads(&self) -> bool {
-        self.reign.borrow().as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+        self.leader.borrow().as_ref().is_some_and(|leader| leader.operator.shared.projections.len() == self.shared.projections.len())
     }
 
     /// Whether this process moves this projection.
@@ -121,7 +124,7 @@ impl Projector {
         self.supervised.as_ref()?.holder(&projection.key())
     }
 
-    /// The database as reactions may write to it, while it is this node's turn to run them. Nobody else runs them where there is
+    /// The database as reactions may write to it, while this node is to run them. Nobody else runs them where there is
     /// one process alone; then it is never told so, and needs not be.
     pub fn reacting(&self) -> Option<watch::Receiver<Option<Db>>> {
         self.supervised.as_ref().map(Supervised::reacting)
@@ -129,10 +132,10 @@ impl Projector {
 
     /// Waits until this process moves all read models that it knows, at most `patience`.
     pub async fn lead(&self, patience: Duration) -> Result<(), EngineError> {
-        let all = |reign: &Option<Arc<Reign>>| {
-            reign.as_ref().is_some_and(|reign| reign.shared.projections.len() == self.shared.projections.len())
+        let all = |leader: &Option<Arc<Leader>>| {
+            leader.as_ref().is_some_and(|leader| leader.operator.shared.projections.len() == self.shared.projections.len())
         };
-        match tokio::time::timeout(patience, self.reign.subscribe().wait_for(all)).await {
+        match tokio::time::timeout(patience, self.leader.subscribe().wait_for(all)).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(EngineError::Elsewhere),
         }
@@ -154,13 +157,23 @@ impl Projector {
         name: &str,
         sampling: Option<Sampling>,
     ) -> Result<oneshot::Receiver<Result<Verification, EngineError>>, EngineError> {
-        self.moving(name)?.begin_verification(name, sampling).await
+        self.moving(name)?.operator.begin_verification(name, sampling).await
     }
 
     /// The verification of a projection that is under way here, or the last one.
     pub fn verification(&self, name: &str) -> Result<Option<Report>, EngineError> {
         self.shared.projection(name)?;
-        Ok(self.shared.reports().get(name).cloned())
+        Ok(self.activity.reports().get(name).cloned())
+    }
+
+    /// Which of `streams` a projection leaves out, or one of its builds.
+    pub async fn left_out(&self, name: &str, streams: Vec<StreamName>) -> Result<Vec<StreamName>, DbError> {
+        left_out::left_out(&self.shared, name, streams).await
+    }
+
+    /// The streams that builds of a projection leave out; those of the live build last.
+    pub async fn parked(&self, name: &str) -> Result<Vec<ParkedStream>, EngineError> {
+        left_out::parked(&self.shared, name).await
     }
 
     /// Begins to build projections anew, beside what is live. They share one read of the log; `&[]` means all.
@@ -172,47 +185,46 @@ impl Projector {
     pub async fn rebuild_within(&self, names: &[&str], switch: Switch, limits: Limits) -> Result<Vec<BuildId>, EngineError> {
         let names: Vec<&str> = if names.is_empty() { self.names().collect() } else { names.to_vec() };
         let Some(first) = names.first() else { return Ok(vec![]) };
-        let reign = self.moving(first)?;
+        let leader = self.moving(first)?;
         for name in &names {
             self.moving(name)?;
         }
-        reign.rebuild(&names, switch, limits).await
+        leader.operator.rebuild(&names, switch, limits).await
     }
 
     /// Leaves the build that is under way where it is, until it is resumed; a restart does not resume it.
     pub async fn pause(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.pause(name).await
+        self.moving(name)?.operator.pause(name).await
     }
 
     /// Lets a build go on that was paused.
     pub async fn resume(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.resume(name).await
+        self.moving(name)?.operator.resume(name).await
     }
 
     /// Drops builds that nobody needs any more, with their tables. What is live is never dropped.
     pub async fn drop_builds(&self, name: &str, which: Disposable) -> Result<Vec<BuildId>, EngineError> {
-        self.moving(name)?.drop_builds(name, which).await
+        self.moving(name)?.operator.drop_builds(name, which).await
     }
 
     /// Makes the build live that is ready.
     pub async fn switch(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.switch(name).await
+        self.moving(name)?.operator.switch(name).await
     }
 
     /// Begins to bring the build back that was live before: from its own checkpoint to now, then live.
     pub async fn rollback(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.rollback(name).await
+        self.moving(name)?.operator.rollback(name).await
     }
 
     /// Gives up the build that is under way or waits for its switch.
     pub async fn cancel(&self, name: &str) -> Result<BuildId, EngineError> {
-        self.moving(name)?.cancel(name).await
+        self.moving(name)?.operator.cancel(name).await
     }
 
     /// Waits until no build is under way here (one that waits for its switch is not).
     pub async fn settled(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
+        self.activity.settled().await;
     }
 
     /// Ends after the transactions under way. Builds go on with the next start, or on the next node.
@@ -221,8 +233,8 @@ impl Projector {
         if let Some(supervised) = &self.supervised {
             supervised.ended().await;
         }
-        if let Some(reign) = self.reign.send_replace(None) {
-            reign.end().await;
+        if let Some(leader) = self.leader.send_replace(None) {
+            leader.end().await;
         }
     }
 }
@@ -231,100 +243,4 @@ impl Drop for Projector {
     fn drop(&mut self) {
         self.shared.down.send_replace(true);
     }
-}
-
-async fn share(db: Db, store: Arc<dyn EventStore>, projections: Vec<Projection>, options: Options) -> Result<Arc<Shared>, EngineError> {
-    projection::check(&projections)?;
-    registry::create_tables(&db).await?;
-    Ok(Arc::new(Shared {
-        db,
-        store,
-        projections,
-        options,
-        applied: watch::Sender::new(Position::START),
-        changes: watch::Sender::new(0),
-        down: watch::Sender::new(false),
-        steering: Mutex::<Steering>::default(),
-        skips: Skips::default(),
-        skipped: watch::Sender::new(()),
-        mending: Mutex::default(),
-        operators: tokio::sync::Mutex::default(),
-        reports: Arc::default(),
-        meters: Arc::default(),
-        reins: None,
-    }))
-}
-
-/// Those of `projections` of which nothing is live in `db`.
-pub async fn missing(db: &Db, projections: Vec<Projection>) -> Result<Vec<Projection>, EngineError> {
-    registry::create_tables(db).await?;
-    let known = registry::builds(db).await?;
-    let lives = |projection: &Projection| known.iter().any(|build| is_of(build, projection) && build.state.is_live());
-    Ok(projections.into_iter().filter(|projection| !lives(projection)).collect())
-}
-
-fn is_of(build: &Build, projection: &Projection) -> bool {
-    build.id.name == projection.name && build.version == projection.version
-}
-
-/// Prepares what `projections` lack in `db`, up to where the log ends now or up to `until`, and makes it live there.
-///
-/// Beside a running server it writes nothing but its own new tables, in short transactions. With `until` and a database
-/// of its own it gives the read models as of that position. Where processes take turns, it is [`EngineError::Elsewhere`] if another
-/// moves what is missing; in a file the caller sees to that.
-pub async fn prepare(
-    db: Db,
-    store: Arc<dyn EventStore>,
-    projections: Vec<Projection>,
-    options: Options,
-    until: Option<Position>,
-) -> Result<Vec<BuildId>, EngineError> {
-    let projections = missing(&db, projections).await?;
-    let shared = share(db, store, projections, options).await?;
-    let Some(node) = shared.options.node.clone().filter(|_| !shared.projections.is_empty()) else {
-        return prepare_all(&shared, until).await;
-    };
-    let turn = Turn::take(&shared, node).await?;
-    let outcome = prepare_all(&turn.shared, until).await;
-    turn.end().await;
-    outcome
-}
-
-/// Goes on with what was begun and begins the rest.
-async fn prepare_all(shared: &Arc<Shared>, until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
-    let known = registry::builds(&shared.db).await?;
-    let begun = |p: &Projection| known.iter().find(|build| is_of(build, p) && build.state == State::Building).cloned();
-    let mut groups = grouped(shared.projections.iter().filter_map(begun).collect());
-    let fresh: Vec<&Projection> =
-        shared.projections.iter().filter(|p| !known.iter().any(|build| is_of(build, p) && is_there(build))).collect();
-    if !fresh.is_empty() {
-        let created = create(shared, &fresh, State::Building, Switch::Auto, Limits::default()).await?;
-        groups.push(created.into_iter().map(|build| build.id).collect());
-    }
-    let mut prepared = Vec::new();
-    for ids in groups {
-        prepared.extend(prepare_group(shared, &ids, until).await?);
-    }
-    Ok(prepared)
-}
-
-/// Whether nothing has to be begun: what was missing may be live by now.
-const fn is_there(build: &Build) -> bool {
-    matches!(build.state, State::Building) || build.state.is_live()
-}
-
-async fn prepare_group(shared: &Arc<Shared>, ids: &[BuildId], until: Option<Position>) -> Result<Vec<BuildId>, EngineError> {
-    let mut group = registry::builds(&shared.db).await?;
-    group.retain(|build| ids.contains(&build.id));
-    let Some(checkpoint) = group.first().map(|build| build.checkpoint) else { return Ok(vec![]) };
-    let convoy = builds::bring_up(shared, builds::members(shared, &group).await?, checkpoint, until).await?;
-    if convoy.members.len() < group.len() {
-        let failed = |build: &Build| ids.contains(&build.id) && build.state == State::Failed;
-        let failed = registry::builds(&shared.db).await?.into_iter().find(failed);
-        return Err(
-            failed.map_or(EngineError::Down, |build| EngineError::Failed { id: build.id, reason: build.reason.unwrap_or_default() })
-        );
-    }
-    make_live(shared, &convoy.members).await?;
-    Ok(convoy.members.into_iter().map(|member| member.id).collect())
 }

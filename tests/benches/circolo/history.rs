@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 const SIMULATED_AIM: f64 = 20.0;
 const MEMORY_AIM: f64 = 300.0;
-/// How many events the live lane is given at most.
+/// How many events the live subscription is given at most.
 const LIVE: usize = 200_000;
 
 pub fn run(arguments: &Arguments) -> Result<Report> {

@@ -6,7 +6,7 @@ use crate::exports::history;
 use circolo_domain::{Span, Timestamp};
 use circolo_events::{
     Position,
-    transfer::{Lens, Moments},
+    transfer::{MaskedView, TimeIndex},
 };
 use circolo_projections::{
     Db, Options, Table, Value as Cell, all,
@@ -247,8 +247,8 @@ async fn a_file_holds_every_table_as_it_was_and_no_text() {
         let db = Db::sqlite(&engine).await.unwrap();
         prepare(db, log.clone(), all(), Options::new(clock.clone()), Some(position)).await.unwrap();
         for masked in [false, true] {
-            let lens = Arc::new(Lens::new(log.clone(), position, masked, Box::new(|_| ())));
-            write(Wanted { lens, position, projections: all(), masked, version: "test" }, Options::new(clock.clone()), &path)
+            let view = Arc::new(MaskedView::new(log.clone(), position, masked, Box::new(|_| ())));
+            write(Wanted { log: view, position, projections: all(), masked, version: "test" }, Options::new(clock.clone()), &path)
                 .await
                 .unwrap();
             for projection in all() {
@@ -297,9 +297,9 @@ fn parquet_holds_what_the_table_holds(folder: &Path, database: &Path, table: &Ta
         for ((column, (written, found)), expected) in table.columns.iter().zip(row.get_column_iter()).zip(expected) {
             assert_eq!(column.name, written);
             let wanted = match (expected, column.meaning) {
-                (Cell::Null | Cell::List(_), _) | (Cell::Int(i64::MAX), Meaning::Moment) => Field::Null,
+                (Cell::Null | Cell::List(_), _) | (Cell::Int(i64::MAX), Meaning::Time) => Field::Null,
                 (Cell::Int(number), Meaning::Truth) => Field::Bool(number == 1),
-                (Cell::Int(number), Meaning::Moment) => Field::TimestampMicros(number),
+                (Cell::Int(number), Meaning::Time) => Field::TimestampMicros(number),
                 (Cell::Int(number), Meaning::Plain) => Field::Long(number),
                 (Cell::Float(number), _) => Field::Double(number),
                 (Cell::Text(text), _) => Field::Str(text),
@@ -314,13 +314,13 @@ fn parquet_holds_what_the_table_holds(folder: &Path, database: &Path, table: &Ta
 async fn a_time_is_the_last_position_recorded_by_then() {
     let store = history(8, 3_500).await;
     let events = crate::backend::whole(&*store, 1_000).await;
-    let moments = Moments::default();
+    let index = TimeIndex::default();
     let mut times: Vec<Timestamp> = events.iter().step_by(97).map(|stored| stored.event.recorded_at).collect();
     times.extend([Timestamp::from_micros(0), events.last().unwrap().event.recorded_at.plus(Span::hours(1))]);
     for time in times {
         let last = events.iter().rev().find(|stored| stored.event.recorded_at <= time);
         let expected = last.map_or(Position::START, |stored| stored.position);
-        assert_eq!(moments.position(&*store, time).await.unwrap(), expected, "{time}");
+        assert_eq!(index.position(&*store, time).await.unwrap(), expected, "{time}");
     }
 }
 

@@ -143,7 +143,7 @@ async fn a_damaged_page_of_the_full_text_is_found_and_mended() {
     read_models("SELECT name FROM dbstat WHERE name LIKE '%search_data' GROUP BY name ORDER BY count(*) DESC").await;
 }
 
-/// What the lane meets costs the read model whose rows they are, and no other.
+/// What the live subscription meets costs the read model whose rows they are, and no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_page_stops_one_read_model_alone() {
     let Some(mut bench) = Bench::new("sqlite").await else { return };

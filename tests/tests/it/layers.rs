@@ -1,6 +1,10 @@
 //! The layers of the house: who may depend on whom, and who may use which driver or framework.
 
+mod names;
+
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+use names::{Arrows, Modules, circle};
+use std::path::Path;
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
@@ -60,4 +64,26 @@ fn the_domain_is_pure() {
     for dependency in dependencies(&metadata(), "circolo-domain") {
         assert!(allowed.contains(&dependency.as_str()), "circolo-domain gained {dependency}: is it pure?");
     }
+}
+
+/// Each file of the engine can be read with those below it and without those above; so can each folder.
+#[test]
+fn no_file_and_no_folder_of_the_engine_names_itself_by_way_of_others() {
+    let arrows = Modules::of(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../projections/src"))).arrows();
+    let is_inside = |file: &str| file.starts_with("engine::");
+    assert!(arrows.keys().filter(|file| is_inside(file)).count() > 20, "the engine is not where this test looks for it");
+    let mut folders = Arrows::new();
+    for (file, named) in arrows.iter().filter(|(file, _)| is_inside(file)) {
+        let vague = named.iter().find(|other| (is_inside(other) || *other == "engine") && !arrows.contains_key(*other));
+        assert_eq!(vague, None, "{file} names a folder; what it needs is in a file");
+        let named = named.iter().filter(|other| is_inside(other) && folder(other) != folder(file)).map(|other| folder(other).to_owned());
+        folders.entry(folder(file).to_owned()).or_default().extend(named);
+    }
+    assert_eq!(circle(&arrows, is_inside), None, "files");
+    assert_eq!(circle(&folders, |_| true), None, "folders");
+}
+
+/// `engine::builds` of `engine::builds::fold`; what stands alone is a folder of its own.
+fn folder(file: &str) -> &str {
+    file.match_indices("::").nth(1).map_or(file, |(at, _)| &file[..at])
 }

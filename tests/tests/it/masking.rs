@@ -4,7 +4,7 @@
 use circolo_domain::Span;
 use circolo_events::{
     EventStore, Position,
-    transfer::{Filter, Job, Lens, Line, Subject, text},
+    transfer::{Filter, Job, Line, MaskedView, Subject, text},
 };
 use circolo_projections::{
     Options, Value as Cell, all,
@@ -78,8 +78,8 @@ impl Marks {
 /// Names of the groups in a file of read models, by what they held at `position`.
 async fn names(store: &Arc<dyn EventStore>, position: Position, masked: bool, folder: &Path) -> Vec<(String, Option<String>)> {
     let (out, clock) = (folder.join(format!("as-of-{position}-{masked}.db")), circolo::clock::system());
-    let lens = Arc::new(Lens::new(store.clone(), position, masked, Box::new(|_| ())));
-    let wanted = Wanted { lens, position, projections: all(), masked, version: "test" };
+    let log = Arc::new(MaskedView::new(store.clone(), position, masked, Box::new(|_| ())));
+    let wanted = Wanted { log, position, projections: all(), masked, version: "test" };
     write(wanted, Options::new(clock), &out).await.unwrap();
     let mut rows = vec![];
     Snapshot::open(&out)

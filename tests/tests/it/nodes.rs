@@ -362,7 +362,7 @@ async fn one_node_with_its_log_in_a_file_takes_its_turn_again_after_a_kill() {
     first.kill().await;
     let again = [Server::start_on(binary(), &arguments).await];
     let (_, took) = nodes.leader(&again).await;
-    assert!(took < TAKEOVER, "the turn came after {took:?}");
+    assert!(took < TAKEOVER, "the takeover came after {took:?}");
     let posted = nodes.created(&again[0], &path, "two", json!({ "title": "When?", "body": "?" })).await;
     let id = posted.body["id"].as_str().unwrap();
     let (status, question) = nodes.get(&again[0], &format!("/v1/questions/{id}"), posted.position.as_deref()).await;

@@ -1,4 +1,4 @@
-//! Several projectors on one database of read models: one moves them at a time, and what a deposed one still writes fails.
+//! Several projectors on one database of read models: one moves them at a time, and what one still writes that lost its lease fails.
 
 use crate::engine::{Bench, assert_clean, assert_folded, history, options, projections};
 use circolo_domain::{GroupId, Name, PersonId, StreamName, Timestamp, access::Privacy, group, group::Policy, membership};
@@ -25,9 +25,9 @@ async fn until(what: &str, holds: impl AsyncFn() -> bool) {
 }
 
 /// Notes each holder of a lease in a table of its own.
-const KEEP_TURNS: &str = "CREATE TABLE turns (holder TEXT NOT NULL);
-    CREATE FUNCTION keep_turn() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO turns VALUES (NEW.holder); RETURN NEW; END';
-    CREATE TRIGGER keep_turns AFTER UPDATE ON projection_leases FOR EACH ROW EXECUTE FUNCTION keep_turn()";
+const KEEP_LEADERS: &str = "CREATE TABLE leaders (holder TEXT NOT NULL);
+    CREATE FUNCTION keep_leader() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO leaders VALUES (NEW.holder); RETURN NEW; END';
+    CREATE TRIGGER keep_leaders AFTER UPDATE ON projection_leases FOR EACH ROW EXECUTE FUNCTION keep_leader()";
 
 async fn leases(db: &Db) -> Vec<(String, String, i64)> {
     db.query("SELECT name, holder, epoch FROM projection_leases WHERE name <> '' ORDER BY name", vec![]).await.unwrap()
@@ -74,7 +74,7 @@ async fn whoever_lost_the_lease_writes_nothing_and_can_lead_again() {
     until("it has noticed", async || !projector.leads()).await;
     let status = projector.status().await.unwrap();
     assert!(status.iter().all(|build| build.position == position && build.state == State::Live), "it wrote all the same: {status:?}");
-    assert_eq!(projector.failure(), None, "to be deposed is no failure");
+    assert_eq!(projector.failure(), None, "to lose a lease is no failure");
     assert!(leases(&db).await.iter().all(|(_, holder, _)| holder == "thief"));
 
     bench.views.tamper("UPDATE projection_leases SET until = 0").await;
@@ -82,7 +82,7 @@ async fn whoever_lost_the_lease_writes_nothing_and_can_lead_again() {
     bench.caught_up(&projector).await;
     assert_folded(&db, &*bench.store, "after it led again").await;
     let after = leases(&db).await;
-    assert!(after.iter().zip(&before).all(|(after, before)| after.2 > before.2), "each term has an epoch of its own: {after:?}");
+    assert!(after.iter().zip(&before).all(|(after, before)| after.2 > before.2), "each lease has an epoch of its own: {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,8 +105,8 @@ async fn a_node_that_meets_an_unknown_event_lets_others_go_first() {
     let (_other, second) = bench.start(node("second")).await;
     bench.write(&history(20)).await;
     bench.caught_up(&second).await;
-    // A turn may be over before anybody looks.
-    bench.views.tamper(KEEP_TURNS).await;
+    // A lease may be over before anybody looks.
+    bench.views.tamper(KEEP_LEADERS).await;
     let newer = NewEvent {
         id: Uuid::from_u128(77),
         event_type: "question.painted.v9".to_owned(),
@@ -117,8 +117,8 @@ async fn a_node_that_meets_an_unknown_event_lets_others_go_first() {
     };
     let stream = StreamName::new("question", "painted");
     bench.store.append(Append { stream, expected: Expected::NoStream, events: vec![newer] }).await.unwrap();
-    let turns = async || db.query::<String>("SELECT holder FROM turns", vec![]).await.unwrap();
-    until("the other one had its turn", async || turns().await.iter().any(|holder| holder == "second")).await;
+    let leaders = async || db.query::<String>("SELECT holder FROM leaders", vec![]).await.unwrap();
+    until("the other one led", async || leaders().await.iter().any(|holder| holder == "second")).await;
     // Neither knows it: in the end it is treated as in a process alone.
     bench.write(&history(20)).await;
     until("it goes on", async || {

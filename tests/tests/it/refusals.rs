@@ -74,7 +74,7 @@ async fn what_the_database_refuses_is_parked_with_the_reason_and_all_else_goes_o
         .chain((0..20).map(|number| format!("Hill {number:02}")))
         .chain(["The Andes".to_owned()])
         .collect();
-    assert_eq!(names(&ann).await, expected, "the lane goes on");
+    assert_eq!(names(&ann).await, expected, "the live subscription goes on");
     let parked = op.get("/v1/operator/projections/groups/parked").await.expect(200).items();
     assert_eq!((parked.len(), &parked[0]["stream"], &parked[0]["type"]), (1, &json!(format!("group-{alps}")), &json!("group.renamed.v1")));
     assert!(parked[0]["error"].as_str().unwrap().contains("0x00"), "{}", parked[0]);

@@ -176,20 +176,20 @@ async fn a_read_model_in_a_file_is_prepared_by_one_program() {
     let next = tokio::task::spawn_blocking(next_binary).await.unwrap();
     let old = Server::start(&storage).await;
     begun(&old, &storage).await;
-    assert!(DataLock::turn(&storage.folder, "feeds@1").is_err(), "a server holds the turns of what it moves");
+    assert!(DataLock::read_model(&storage.folder, "feeds@1").is_err(), "a server holds the locks of what it moves");
     let refused = |binary: &Path, subcommand: &[&str]| {
         let output = Command::new(binary).args(subcommand).args(storage.arguments()).output().unwrap();
         assert!(!output.status.success(), "{subcommand:?}");
         String::from_utf8(output.stderr).unwrap()
     };
     // As another `circolo projections build` would hold it.
-    let turn = DataLock::turn(&storage.folder, "feeds@2").unwrap();
+    let lock = DataLock::read_model(&storage.folder, "feeds@2").unwrap();
     let complaint = refused(next, &["projections", "build"]);
     assert!(complaint.contains("another circolo program is at the read model feeds@2"), "{complaint}");
     old.stop().await;
     let complaint = refused(next, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(complaint.contains("feeds@2") && complaint.contains("must have ended before"), "{complaint}");
-    drop(turn);
+    drop(lock);
     assert_eq!(storage.run_with(next, &["projections", "build"]), "feeds build 2 is live\n");
 }
 
