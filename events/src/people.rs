@@ -92,8 +92,8 @@ impl People {
 
 /// Whether a log holds nothing yet but, perhaps, its salt.
 pub async fn is_new(store: &dyn EventStore) -> Result<bool, StoreError> {
-    let head = store.head().await?;
-    Ok(head == Position::START || store.read(&salt::stream(), 0, 1).await?.first().is_some_and(|salt| salt.position == head))
+    let first = store.read_all(Position::START, 2).await?.events;
+    Ok(first.len() < 2 && first.iter().all(|stored| stored.stream == salt::stream()))
 }
 
 /// The count is told where there is something to count: ids of before were made without.

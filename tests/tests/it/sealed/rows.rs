@@ -17,8 +17,8 @@ stories!(a_box_of_another_event_closes_what_it_was_put_into, what_a_destroyed_ke
 /// All rows of all read models.
 async fn rows(store: &Arc<dyn EventStore>, folder: &Path, name: &str) -> BTreeMap<String, Vec<Vec<Value>>> {
     let (out, position) = (folder.join(name), store.head().await.unwrap());
-    let lens = Arc::new(MaskedView::new(Arc::clone(store), position, false, Box::new(|_| ())));
-    let wanted = Wanted { lens, position, projections: all(), masked: false, version: "test" };
+    let log = Arc::new(MaskedView::new(Arc::clone(store), position, false, Box::new(|_| ())));
+    let wanted = Wanted { log, position, projections: all(), masked: false, version: "test" };
     write(wanted, Options::new(circolo::clock::system()), &out).await.unwrap();
     let snapshot = Snapshot::open(&out).unwrap();
     let mut tables = BTreeMap::new();
