@@ -92,8 +92,12 @@ impl People {
 
 /// Whether a log holds nothing yet but, perhaps, its salt.
 pub async fn is_new(store: &dyn EventStore) -> Result<bool, StoreError> {
-    let first = store.read_all(Position::START, 2).await?.events;
-    Ok(first.len() < 2 && first.iter().all(|stored| stored.stream == salt::stream()))
+    let head = store.head().await?;
+    if head == Position::START {
+        return Ok(true);
+    }
+    let ends_with_it = store.read(&salt::stream(), 0, 1).await?.first().is_some_and(|salt| salt.position == head);
+    Ok(ends_with_it && store.read_all(Position::START, 2).await?.events.len() == 1)
 }
 
 /// The count is told where there is something to count: ids of before were made without.

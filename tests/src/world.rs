@@ -172,10 +172,10 @@ impl World {
     }
 
     async fn of(store: Arc<dyn EventStore>, db: Db, http: Http, kept: Kept) -> Self {
-        let store = if store.sealing().is_some() { store } else { sealed(store, kept.0.path()).await };
         let clock = TestClock(Arc::new(AtomicI64::new(NOON.micros())));
         let time = clock.clone();
         let time: circolo::clock::Clock = Arc::new(move || time.now());
+        let store = if store.sealing().is_some() { store } else { sealed_at(store, kept.0.path(), time.clone()).await };
         // A second world on a log makes ids of its own.
         let count = AtomicU64::new(store.head().await.unwrap().0.unsigned_abs() << 20);
         let ids: circolo::clock::Ids =
@@ -277,14 +277,17 @@ async fn salt_of(store: &dyn EventStore) -> Option<String> {
 
 /// A log behind keys that are in memory, with the installation key in `folder`.
 pub async fn sealed(log: Arc<dyn EventStore>, folder: &Path) -> Arc<dyn EventStore> {
+    sealed_at(log, folder, circolo::clock::system()).await
+}
+
+async fn sealed_at(log: Arc<dyn EventStore>, folder: &Path, clock: circolo::clock::Clock) -> Arc<dyn EventStore> {
     let keys: Arc<dyn KeyStore> = Arc::new(store::Sqlite::in_memory().unwrap());
-    Arc::new(SealedLog::new(log, Arc::new(keyring(keys, folder).await), Random::system()))
+    Arc::new(SealedLog::new(log, Arc::new(keyring(keys, folder, clock).await), Random::system()))
 }
 
 /// The keys in `store` under the installation key in `folder`.
-pub async fn keyring(store: Arc<dyn KeyStore>, folder: &Path) -> Keyring {
-    let (source, clock) = (Source::in_folder(folder), circolo::clock::system());
-    Keyring::open(store, source, clock, Random::system(), &keyring::Options::default()).await.unwrap()
+pub async fn keyring(store: Arc<dyn KeyStore>, folder: &Path, clock: circolo::clock::Clock) -> Keyring {
+    Keyring::open(store, Source::in_folder(folder), clock, Random::system(), &keyring::Options::default()).await.unwrap()
 }
 
 async fn sqlite_views(dir: &TempDir) -> Db {

@@ -1,5 +1,6 @@
-//! `/operator/projections`: watch and steer the builds of read models.
+//! `/operator/projections`: watch and steer the builds of read models. Beside them, `/operator/keys`.
 
+pub mod keys;
 pub mod parked;
 pub mod reactions;
 pub mod verification;
@@ -30,6 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(drop_projection_builds))
         .merge(verification::routes())
         .merge(parked::routes())
+        .merge(keys::routes())
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
         .routes(routes!(cancel_projection_build))

@@ -112,6 +112,11 @@ impl Keyring {
         &self.store
     }
 
+    /// Where the installation key comes from.
+    pub const fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The keys of these owners to seal under now: made where there is none, durable before they are given out.
     pub async fn current(&self, owners: impl IntoIterator<Item = Owner>) -> Result<Current, KeyringError> {
         let year = year((self.clock)());
@@ -160,6 +165,13 @@ impl Keyring {
         // What never was is not remembered: it is a fault, and somebody may mend it.
         versions.extend(asked.into_iter().map(|name| (name, Found::Unknown)));
         Ok(versions)
+    }
+
+    /// Reads the installation key again: keys are made under its newest generation from now on.
+    pub async fn read_again(&self) -> Result<(), KeyringError> {
+        let wrapping = Arc::new(Wrapping::new(&read(&self.source, false, &self.random).await?));
+        *self.wrapping.write().unwrap_or_else(PoisonError::into_inner) = wrapping;
+        Ok(())
     }
 
     /// Destroys an owner's key for ever. Other nodes believe in it for a while yet.
@@ -252,9 +264,8 @@ impl Keyring {
             Err(UnwrapError::Destroyed(..)) => Found::Destroyed,
             // Somebody has made a new generation since this process read the installation key.
             Err(UnwrapError::Generation { .. }) => {
-                let wrapping = Arc::new(Wrapping::new(&read(&self.source, false, &self.random).await?));
-                *self.wrapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&wrapping);
-                alive(row, wrapping.unwrap(row)?)
+                self.read_again().await?;
+                alive(row, self.wrapping().unwrap(row)?)
             }
             // It costs what was sealed under it, and not the batch that it is in.
             Err(shut @ UnwrapError::Shut(..)) => {

@@ -5,6 +5,7 @@ mod copies;
 mod kills;
 mod lines;
 mod nodes;
+mod operators;
 mod rows;
 mod starts;
 

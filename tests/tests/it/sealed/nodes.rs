@@ -21,7 +21,7 @@ async fn a_hundred_first_texts_of_a_person_on_two_nodes_at_once_make_one_key() {
         let options = postgres::Options { connections: 3, ..postgres::Options::default() };
         let kept = Postgres::connect(&log, &options, Uuid::from_u128(1)).await.unwrap();
         let store: Arc<dyn KeyStore> = Arc::new(store::Postgres::connect(&keys, Make::IfMissing).await.unwrap());
-        SealedLog::new(Arc::new(kept), Arc::new(keyring(store, folder.path()).await), Random::system())
+        SealedLog::new(Arc::new(kept), Arc::new(keyring(store, folder.path(), circolo::clock::system()).await), Random::system())
     };
     let nodes = [node().await, node().await];
     let owner = TextOwner::Person(person(1));

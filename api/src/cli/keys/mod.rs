@@ -1,20 +1,19 @@
-//! `circolo keys`: the keys that texts are sealed under, looked after in this process. A server may go on beside it.
+//! `circolo keys`: the keys that texts are sealed under, looked after in this process, beside which a server may go on, or by a
+//! running server.
+
+mod there;
 
 use super::progress;
 use anyhow::Context;
 use circolo::{
     clock,
     config::{DataFolder, KeyStorage, Storage},
+    routes::operator::keys::{KeyCountView, SealedEvents},
     sealed,
 };
-use circolo_events::sealing::{
-    KeyStore, Owner, Random, Secret, copy,
-    installation::block,
-    store::{Count, Make},
-    tally, tend,
-};
+use circolo_events::sealing::{KeyStore, Owner, Random, Secret, copy, installation::block, store::Make, tally, tend};
 use clap::{Args, Subcommand};
-use std::collections::BTreeMap;
+use there::There;
 
 /// What `circolo keys` takes.
 #[derive(Debug, Args)]
@@ -47,6 +46,8 @@ enum Action {
 #[derive(Debug, Args)]
 struct Which {
     #[command(flatten)]
+    there: There,
+    #[command(flatten)]
     folder: DataFolder,
     #[command(flatten)]
     keys: KeyStorage,
@@ -55,6 +56,8 @@ struct Which {
 /// What `circolo keys status` takes.
 #[derive(Debug, Args)]
 struct Status {
+    #[command(flatten)]
+    there: There,
     #[command(flatten)]
     storage: Storage,
 }
@@ -89,6 +92,9 @@ impl Keys {
 
 impl Which {
     async fn rewrap(self) -> anyhow::Result<()> {
+        if let Some(server) = self.there.asked() {
+            return server.rewrap().await;
+        }
         let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
         let bar = progress::counted(0, "{wide_bar} {percent:>3} % {per_sec} keys, {eta} left");
         let mut told = |done, all: Option<u64>| {
@@ -103,6 +109,9 @@ impl Which {
     }
 
     async fn rotate(self, owner: Option<Owner>) -> anyhow::Result<()> {
+        if let Some(server) = self.there.asked() {
+            return server.rotate(owner).await;
+        }
         let (store, source) = (self.keys.open(&self.folder.data, Make::Never).await?, self.keys.source(&self.folder.data));
         let (now, random) = (clock::system()(), Random::system());
         if let Some(owner) = owner {
@@ -121,18 +130,21 @@ impl Which {
 
 impl Status {
     async fn run(self) -> anyhow::Result<()> {
+        if let Some(server) = self.there.asked() {
+            let view = server.status().await?;
+            println!("the installation key is at generation {}", view.generation);
+            tell_counts(&view.items, view.generation);
+            if let Some(events) = view.events {
+                tell_events(events);
+            }
+            return Ok(());
+        }
         let (data, keys) = (&self.storage.folder.data, &self.storage.keys);
         let (store, source) = (keys.open(data, Make::Never).await?, keys.source(data));
-        let counts = store.counts().await?;
+        let counts = KeyCountView::all(&store.counts().await?);
         let newest = tend::prove(&*store, &source, &Random::system()).await?;
         println!("keys in {}; the installation key is at generation {newest}", keys.place(data)?);
-        print!("{}", table(&counts));
-        let sum = |of: &dyn Fn(&Count) -> bool| counts.iter().filter(|count| of(count)).map(|count| count.keys).sum::<u64>();
-        println!("{} alive, {} destroyed", sum(&|count| !count.destroyed), sum(&|count| count.destroyed));
-        let old = sum(&|count| !count.destroyed && count.generation < newest);
-        if old > 0 {
-            println!("{old} are under an older generation than the newest: `circolo keys rewrap` goes on with them");
-        }
+        tell_counts(&counts, newest);
         self.events(&*store).await
     }
 
@@ -148,25 +160,30 @@ impl Status {
         let bar = progress::counted(log.head().await?.0.unsigned_abs(), "{wide_bar} {percent:>3} % of the log, {eta} left");
         let tally = tally::count(&*log, store, |tally| bar.set_position(tally.position.0.unsigned_abs())).await?;
         bar.finish_and_clear();
-        println!("{} events of the log are sealed, up to position {}; in {} texts stand plain", tally.sealed, tally.position, tally.plain);
-        if tally.plain > 0 {
-            println!("`circolo events copy --seal` brings the log to another place and seals them on the way (docs/sealing.md)");
-        }
+        tell_events(SealedEvents { sealed: tally.sealed, plain: tally.plain, position: tally.position.0 });
         Ok(())
     }
 }
 
-/// A line per purpose, version and generation.
-fn table(counts: &[Count]) -> String {
-    let mut lines = BTreeMap::<_, [u64; 2]>::new();
-    for count in counts {
-        lines.entry((&count.purpose, count.version, count.generation)).or_default()[usize::from(count.destroyed)] += count.keys;
+/// A line per purpose, version and generation, and what they come to.
+fn tell_counts(counts: &[KeyCountView], newest: u32) {
+    println!("{:14} {:>8} {:>11} {:>10} {:>10}", "purpose", "version", "generation", "alive", "destroyed");
+    for KeyCountView { purpose, version, generation, alive, destroyed } in counts {
+        println!("{purpose:14} {version:>8} {generation:>11} {alive:>10} {destroyed:>10}");
     }
-    let head = format!("{:14} {:>8} {:>11} {:>10} {:>10}\n", "purpose", "version", "generation", "alive", "destroyed");
-    let lines = lines.into_iter().map(|((purpose, version, generation), [alive, destroyed])| {
-        format!("{purpose:14} {version:>8} {generation:>11} {alive:>10} {destroyed:>10}\n")
-    });
-    std::iter::once(head).chain(lines).collect()
+    let sum = |of: fn(&KeyCountView) -> u64| counts.iter().map(of).sum::<u64>();
+    println!("{} alive, {} destroyed", sum(|count| count.alive), sum(|count| count.destroyed));
+    let old: u64 = counts.iter().filter(|count| count.generation < newest).map(|count| count.alive).sum();
+    if old > 0 {
+        println!("{old} are under an older generation than the newest: `circolo keys rewrap` goes on with them");
+    }
+}
+
+fn tell_events(SealedEvents { sealed, plain, position }: SealedEvents) {
+    println!("{sealed} events of the log are sealed, up to position {position}; in {plain} texts stand plain");
+    if plain > 0 {
+        println!("`circolo events copy --seal` brings the log to another place and seals them on the way (docs/sealing.md)");
+    }
 }
 
 impl Copy {
