@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Fields of requests that hold no words of persons.
 const NO_WORDS: &[&str] = &["locale", "currency", "sample", "names", "seed"];
 /// Operations that take words which only operators see.
-const FOR_OPERATORS: &[&str] = &["skip_event", "skip_log_entry"];
+const FOR_OPERATORS: &[&str] = &["rotate_keys", "skip_event", "skip_log_entry"];
 
 /// The description of the API.
 pub fn description() -> Value {
