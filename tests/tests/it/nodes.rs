@@ -395,7 +395,8 @@ async fn what_cannot_be_shared_is_refused_with_a_sentence() {
         assert!(complaint.contains("another circolo"), "{complaint}");
     }
     first.kill().await;
-    let shared = Storage { folder: folder.path().join("third"), database: Some(url.clone()) };
+    // The log opens with the keys that were made with it.
+    let shared = Storage { folder: folder.path().join("first"), database: Some(url.clone()) };
     let first = Server::start(&shared).await;
     let complaint = refused(&with("second", &["--log", &url]));
     assert!(complaint.contains("another circolo"), "{complaint}");
