@@ -61,6 +61,7 @@ async fn keys_are_counted_rotated_and_wrapped_anew_while_people_are_served(world
     keys.destroy(format!("person-{}", bob.id()).parse().unwrap()).await.unwrap();
     operator.post("/v1/operator/keys/rotate", json!({ "owner": format!("person-{}", bob.id()) })).await.expect_problem(409, "forgotten");
     // All that was said before and meanwhile opens.
+    world.settled().await;
     for who in [&ann, &carl] {
         assert!(ann.get(&format!("/v1/people/{}", who.id())).await.expect(200).json()["display_name"].is_string());
     }
