@@ -7,7 +7,7 @@ use crate::{
     http::{client::Client, site::Site},
     report::Report,
 };
-use circolo::clock;
+use circolo::{clock, config::KeyStorage};
 use circolo_events::{Append, EventStore, Expected, LogId, Position, Postgres, Sqlite, postgres, sqlite};
 use circolo_projections::{self as projections, Db, Options, Projector};
 use circolo_tests::server::Server;
@@ -112,6 +112,8 @@ async fn live(site: &Site, arguments: &Arguments, postgres: Option<&str>) -> Res
     let from = store(site, postgres, None).await?;
     let dir = tempfile::tempdir_in(&arguments.dir)?;
     let to = store(site, postgres, Some(dir.path())).await?;
+    // Boxes are appended as they are; whoever projects opens them.
+    let to = KeyStorage::default().behind_keys(&site.storage.folder, to, &*from).await?;
     let db = match postgres {
         Some(url) => Db::postgres(&durable::schema(url, "live_views").await?).await?,
         None => Db::sqlite(dir.path().join("views.sqlite")).await?,
