@@ -2,7 +2,7 @@
 //! it, of whichever engine, sees no word.
 
 use super::{
-    Entry, Keyring, KeyringError, Owner, Random, SealError, UnsealError, Versions,
+    Current, Entry, KeyStoreError, Keyring, KeyringError, Owner, Random, SealError, UnsealError, Versions,
     metadata::without_boxes,
     sealed::{entries, seal, unseal},
 };
@@ -12,7 +12,7 @@ use circolo_domain::StreamName;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use uuid::Uuid;
 
-/// More boxes than this are opened where nobody waits for the thread.
+/// More texts or boxes than this are sealed or opened where nobody waits for the thread.
 const MANY: usize = 256;
 
 /// A log behind its keys.
@@ -40,23 +40,18 @@ impl SealedLog {
 
     /// The appends with their texts sealed, each that can be.
     async fn sealed(&self, appends: Vec<Append>) -> Result<Vec<Result<Append, SealError>>, KeyringError> {
-        let owners: BTreeSet<Owner> = appends
-            .iter()
-            .flat_map(|append| append.events.iter().flat_map(|event| event.texts.iter().map(|text| text.of.clone())))
-            .collect();
+        let texts = || appends.iter().flat_map(|append| &append.events).flat_map(|event| &event.texts);
+        let owners: BTreeSet<Owner> = texts().map(|text| text.of.clone()).collect();
         if owners.is_empty() {
             return Ok(appends.into_iter().map(Ok).collect());
         }
+        let (many, random) = (texts().nth(MANY).is_some(), self.random.clone());
         let keys = self.keys.current(owners).await?;
-        let event = |mut event: NewEvent| {
-            let texts = std::mem::take(&mut event.texts);
-            if texts.is_empty() { Ok(event) } else { seal(event, &texts, &keys, &self.random) }
-        };
-        let sealed = |append: Append| {
-            let events = append.events.into_iter().map(event).collect::<Result<_, _>>()?;
-            Ok(Append { events, ..append })
-        };
-        Ok(appends.into_iter().map(sealed).collect())
+        if !many {
+            return Ok(seal_all(appends, &keys, &random));
+        }
+        let sealed = tokio::task::spawn_blocking(move || seal_all(appends, &keys, &random)).await;
+        sealed.map_err(|panic| KeyStoreError::Unavailable(panic.into()).into())
     }
 
     /// The events with their texts in place. Of one that does not open it says why.
@@ -89,6 +84,18 @@ impl SealedLog {
     async fn opened_page(&self, page: Page) -> Result<Page, StoreError> {
         Ok(Page { events: self.opened(page.events).await?, ..page })
     }
+}
+
+fn seal_all(appends: Vec<Append>, keys: &Current, random: &Random) -> Vec<Result<Append, SealError>> {
+    let event = |mut event: NewEvent| {
+        let texts = std::mem::take(&mut event.texts);
+        if texts.is_empty() { Ok(event) } else { seal(event, &texts, keys, random) }
+    };
+    let sealed = |append: Append| {
+        let events = append.events.into_iter().map(event).collect::<Result<_, _>>()?;
+        Ok(Append { events, ..append })
+    };
+    appends.into_iter().map(sealed).collect()
 }
 
 /// The boxes of an event. Most that has none is told by one look.
