@@ -9,6 +9,7 @@ use circolo_events::{
     transfer::{Filter, Line},
 };
 use reqwest::{Response, header};
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -137,6 +138,12 @@ async fn accepted(answer: Response) -> anyhow::Result<Response> {
     bail!("{status}: {}", told(&problem))
 }
 
+/// What a server answered, unless it refused.
+pub async fn answered<T: DeserializeOwned>(answer: Response) -> anyhow::Result<T> {
+    let body = accepted(answer).await?.bytes().await?;
+    serde_json::from_slice(&body).context("the server's answer is not what was expected")
+}
+
 const READ_ONLY: StoreError = StoreError::Invalid("a server's log is only read here");
 
 #[async_trait]
@@ -181,7 +188,7 @@ impl EventStore for Remote {
 }
 
 /// What a server says is wrong, with each field that it finds fault with.
-pub fn told(problem: &serde_json::Value) -> String {
+fn told(problem: &serde_json::Value) -> String {
     let detail = problem["detail"].as_str().unwrap_or("no reason given");
     let fields = problem["fields"].as_array().into_iter().flatten();
     let fields: Vec<String> =

@@ -6,7 +6,7 @@ use circolo::{
     config::Storage,
     held::Held,
     open::Opened,
-    remote::told,
+    remote::answered,
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
         parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping, skipping_event},
@@ -247,13 +247,7 @@ impl Operations {
     async fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
         let Self::There { token, url, .. } = self else { bail!("no server to ask") };
         let answer = request.bearer_auth(token).send().await.with_context(|| format!("{url} does not answer"))?;
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        if !status.is_success() {
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            bail!("{status}: {}", told(&problem));
-        }
-        serde_json::from_slice(&body).context("the server's answer is not what was expected")
+        answered(answer).await
     }
 }
 

@@ -1,9 +1,9 @@
 //! Keys that a running server looks after, asked over its API.
 
 use crate::cli::progress;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use circolo::{
-    remote::told,
+    remote::answered,
     routes::operator::keys::{KeysRewrapped, KeysRotated, KeysView, RotateKeys},
 };
 use circolo_events::sealing::Owner;
@@ -90,12 +90,6 @@ impl Asked {
 
     async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
         let answer = request.bearer_auth(&self.token).send().await.with_context(|| format!("{} does not answer", self.address))?;
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        if !status.is_success() {
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            bail!("{status}: {}", told(&problem));
-        }
-        serde_json::from_slice(&body).context("the server's answer is not what was expected")
+        answered(answer).await
     }
 }
