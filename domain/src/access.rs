@@ -6,6 +6,7 @@
 
 use crate::group::{Group, History, Stretch};
 use crate::membership::{Invitation, Membership};
+use crate::values::word::words;
 use crate::{Decider, GroupId, Kind, PageId, PersonId, Rejection, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,17 +32,16 @@ pub enum Privacy {
     Secret,
 }
 
-/// What a member is in a group; the order is that of rights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Takes part.
-    Member,
-    /// Keeps order.
-    Moderator,
-    /// Decides on the group itself.
-    Admin,
+words! {
+    /// What a member is in a group; the order is that of rights.
+    pub enum Role {
+        /// Takes part.
+        Member = "member",
+        /// Keeps order.
+        Moderator = "moderator",
+        /// Decides on the group itself.
+        Admin = "admin",
+    }
 }
 
 /// Whose place a thing was written in.

@@ -4,6 +4,7 @@
 //! moment, on whatever node: two takings are never both the last. A place that was taken for a deed that then did not happen
 //! stays taken.
 
+use crate::change::Change;
 use crate::{Context, Decider, Kind, Named, Rejection, Span, StreamName, Timestamp, Written, stance::Rights, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -131,6 +132,7 @@ impl Rejection for Error {
 
 impl Decider for Allowance {
     const CATEGORY: &'static str = "allowance";
+    const STREAM: (&'static str, &'static str) = ("PERSON or PAGE", "what somebody did of the things that are bounded per day");
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -167,9 +169,19 @@ impl Decider for Allowance {
     /// No text in them is a person's.
     fn own_texts(_: &mut Event, _: &Written<'_>) {}
 
+    // What places are taken for tells of itself.
+    fn change(_: &StreamName, _: &Event) -> Option<Change> {
+        None
+    }
+
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Allowance(event) = event { Some(event) } else { None }
     }
+}
+
+#[cfg(feature = "testing")]
+crate::testing::one_of_each! {
+    PlaceTaken { act: Act::Invitation }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
-use crate::{PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, stance::Rights};
+use crate::{Notice, PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, change::Change, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -29,8 +29,13 @@ impl Context<'_> {
 pub trait Decider: Default + Clone + Send + Sync + 'static {
     /// First part of the stream's name and of every event type of this aggregate.
     const CATEGORY: &'static str;
+    /// The key of its streams, with words in capitals for ids and a dot between two of them, and what one of them holds: for the
+    /// catalogue of events.
+    const STREAM: (&'static str, &'static str);
     /// How stored events of older versions become newer ones, oldest first.
     const UPCASTS: &'static [Upcast] = &[];
+    /// Whether its state tells whom its events concern: see [`Decider::concerns`].
+    const CONCERNS_BY_STATE: bool = false;
     /// What may be asked.
     type Command: Named + Send + Sync + 'static;
     /// What happened; stored for ever.
@@ -57,6 +62,27 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
 
     /// Whose the thing is that `event`, the first of its stream, begins; of those whose later events do not tell.
     fn begins(_event: &Self::Event) -> Option<TextOwner> {
+        None
+    }
+
+    /// What `event` of `stream` tells in the change feed, and to whom; `None` if it is nobody's business. Without a default, so that
+    /// it is decided for each.
+    fn change(stream: &StreamName, event: &Self::Event) -> Option<Change>;
+
+    /// Whom `event` of `stream` tells of something, and as what; nobody, if nothing is said.
+    fn notices(_stream: &StreamName, _event: &Self::Event) -> Vec<Notice> {
+        vec![]
+    }
+
+    /// Persons whom `event`, the next one in this state, concerns, in whatever order: its actor is left out of them later. `command` is
+    /// what it was decided for, and absent where a history comes from elsewhere.
+    fn concerns(&self, _stream: &StreamName, _event: &Self::Event, _command: Option<&Self::Command>) -> Vec<PersonId> {
+        vec![]
+    }
+
+    /// The stream of the thing that `event` answers: whose that is is concerned, too, where a history that comes from elsewhere does
+    /// not tell whom its events concern.
+    fn answers(_event: &Self::Event) -> Option<StreamName> {
         None
     }
 

@@ -1,7 +1,8 @@
 //! One enum over all aggregates' events, so that an event is decoded once for all its readers.
 
 use crate::access::{Privacy, Scope};
-use crate::{Decider, Mask, StreamName, TextOwner, Upcast, Written, group};
+use crate::change::Change;
+use crate::{Decider, Mask, Notice, PersonId, StreamName, TextOwner, Timestamp, Upcast, Written, group};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 
@@ -81,6 +82,53 @@ macro_rules! aggregates {
             vec![$((<crate::$module::$state as Decider>::CATEGORY, schemars::schema_for!(crate::$module::Event))),*]
         }
 
+        /// One sample of every event there is.
+        #[cfg(feature = "testing")]
+        pub fn samples() -> Vec<Event> {
+            let mut samples = Vec::new();
+            $(samples.extend(crate::$module::samples().into_iter().map(Event::from));)*
+            samples
+        }
+
+        /// The state of a stream of whatever category.
+        #[derive(Debug, Clone)]
+        #[expect(missing_docs, reason = "the names say it")]
+        pub enum State {
+            $($variant(crate::$module::$state),)*
+        }
+
+        impl State {
+            /// That of a stream before its first event, which is `event`.
+            pub fn before(event: &Event) -> Self {
+                match event {
+                    $(Event::$variant(_) => Self::$variant(Default::default()),)*
+                }
+            }
+
+            /// The state after `event`, recorded at `at`; one of another category changes nothing.
+            #[must_use]
+            pub fn evolve(self, event: &Event, at: Timestamp) -> Self {
+                match (self, event) {
+                    $((Self::$variant(state), Event::$variant(event)) => Self::$variant(state.evolve(event, at)),)*
+                    (state, _) => state,
+                }
+            }
+
+            /// Whom `event`, the next one of `stream`, concerns as far as they tell: see [`Decider::concerns`].
+            pub fn concerns(&self, stream: &StreamName, event: &Event) -> Vec<PersonId> {
+                match (self, event) {
+                    $((Self::$variant(state), Event::$variant(event)) => state.concerns(stream, event, None),)*
+                    _ => vec![],
+                }
+            }
+        }
+
+        /// Category, key and content of the streams of each aggregate: see [`Decider::STREAM`].
+        pub const STREAMS: &[(&str, &str, &str)] = &[$({
+            let (key, holds) = <crate::$module::$state as Decider>::STREAM;
+            (<crate::$module::$state as Decider>::CATEGORY, key, holds)
+        }),*];
+
         /// The categories of all aggregates.
         pub const CATEGORIES: &[&str] = &[$(<crate::$module::$state as Decider>::CATEGORY),*];
 
@@ -106,6 +154,34 @@ macro_rules! aggregates {
                 }
             }
 
+            /// What it tells, as an event of `stream`, in the change feed: see [`Decider::change`].
+            pub fn change(&self, stream: &StreamName) -> Option<Change> {
+                match self {
+                    $(Self::$variant(event) => <crate::$module::$state as Decider>::change(stream, event),)*
+                }
+            }
+
+            /// Whether the state of its stream tells whom it concerns.
+            pub const fn concerns_by_state(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => <crate::$module::$state as Decider>::CONCERNS_BY_STATE,)*
+                }
+            }
+
+            /// The stream of the thing that it answers: see [`Decider::answers`].
+            pub fn answers(&self) -> Option<StreamName> {
+                match self {
+                    $(Self::$variant(event) => <crate::$module::$state as Decider>::answers(event),)*
+                }
+            }
+
+            /// Whom it tells of something, as an event of `stream`: see [`Decider::notices`].
+            pub fn notices(&self, stream: &StreamName) -> Vec<Notice> {
+                match self {
+                    $(Self::$variant(event) => <crate::$module::$state as Decider>::notices(stream, event),)*
+                }
+            }
+
             /// Reads a stored event.
             pub fn decode(event_type: &str, data: &str) -> Result<Self, DecodeError> {
                 match event_type.split_once('.').map_or(event_type, |(category, _)| category) {
@@ -123,6 +199,7 @@ macro_rules! aggregates {
 // One line per aggregate, sorted.
 aggregates! {
     Allowance(allowance::Allowance),
+    Attention(attention::Attention),
     Comment(comment::Comment),
     Conversation(conversation::Conversation),
     Fan(fan::Fan),

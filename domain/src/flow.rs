@@ -33,6 +33,7 @@ pub fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         }
         Event::Username(event) => vec![of_username(event)],
         Event::Allowance(_)
+        | Event::Attention(_)
         | Event::Comment(_)
         | Event::Conversation(_)
         | Event::Fan(_)

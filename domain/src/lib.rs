@@ -3,60 +3,56 @@
 //! - [`decider`]: the shape of every aggregate
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
-//! - one module per aggregate: [`comment`], [`conversation`], [`fan`], [`group`], [`listing`], [`membership`], [`page`], [`person`], [`post`],
-//!   [`question`], [`reaction`], [`salt`], [`skip`], [`unmasking`], [`username`]; [`authored`]: what posts and comments have in common
+//! - one module per aggregate, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`person`], and [`allowance`], how much
+//!   may be done in a day
+//! - [`history`]: what the log says of itself
+//! - [`thing`]: what has an id of its own, and its sort
 //! - [`change`]: what an event tells to whom in the change feed
-//! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
+//! - [`notice`]: whom an event tells of something, and as what; [`attention`]: what a person has read and wants to be told
 //! - [`flow`]: what follows from an event in another stream
 //! - `schema` (a feature): JSON Schema of every event, and their catalogue
 //! - [`owner`]: whose a text is; [`parted`]: an event apart from its texts, and one again
-//! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]; [`visible`]: which characters can be seen
+//! - [`values`]: what a text, a time, an id or an amount may be
+//!
+//! Modules of the folders are known at the crate's root, too: `circolo_domain::question`.
 
 pub mod access;
 pub mod allowance;
-pub mod authored;
+pub mod attention;
+pub mod care;
 pub mod change;
-pub mod comment;
-pub mod conversation;
+pub mod community;
 pub mod decider;
 pub mod event;
-pub mod fan;
 pub mod flow;
-pub mod group;
-pub mod id;
-pub mod listing;
-pub mod membership;
-pub mod money;
+pub mod history;
+pub mod market;
+pub mod notice;
 pub mod owner;
-pub mod page;
 pub mod parted;
-pub mod permit;
 pub mod person;
-pub mod personal;
-pub mod post;
-pub mod question;
-pub mod reaction;
-pub mod response_rate;
-pub mod salt;
 #[cfg(feature = "schema")]
 pub mod schema;
-pub mod skip;
 pub mod stance;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod text;
-pub mod time;
-pub mod unmasking;
-pub mod username;
-pub mod visible;
-pub mod weight;
+pub mod thing;
+pub mod values;
+
+pub use care::*;
+pub use community::*;
+pub use history::*;
+pub use market::*;
+pub use values::*;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
-pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
+pub use event::{CATEGORIES, DecodeError, Encoded, Event, STREAMS, State, encode, stream};
 pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
+pub use notice::{Notice, NoticeKind};
 pub use owner::{NoOwner, TextOwner, Written};
 pub use parted::{Apart, Misplaced, Parted, part, part_stored, put_back};
 pub use personal::{Communal, Mask, Personal, masked};
 pub use text::{Body, Comment, DisplayName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
-pub use time::{Span, Timestamp};
+pub use thing::{Thing, ThingKind};
+pub use values::time::{Span, Timestamp};

@@ -1,6 +1,9 @@
 //! A person: registered once per token subject.
 
+use crate::StreamName;
+use crate::change::{Change, Readers};
 use crate::stance::Rights;
+use crate::thing::Thing;
 use crate::{Context, Decider, DisplayName, Kind, Locale, Named, PersonId, Personal, Rejection, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +85,7 @@ impl Rejection for Error {
 
 impl Decider for Person {
     const CATEGORY: &'static str = "person";
+    const STREAM: (&'static str, &'static str) = ("PERSON", "a person");
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -105,6 +109,11 @@ impl Decider for Person {
         display_name.give(TextOwner::Person(PersonId(written.stream.id().unwrap_or_default())));
     }
 
+    fn change(stream: &StreamName, event: &Event) -> Option<Change> {
+        let Event::Registered { .. } = event;
+        Some(Change::of(Thing::Person(PersonId(stream.id()?)), Readers::Registered).revised())
+    }
+
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Person(event) = event { Some(event) } else { None }
     }
@@ -114,6 +123,11 @@ impl Decider for Person {
             Event::Registered { .. } => Self { registered: true },
         }
     }
+}
+
+#[cfg(feature = "testing")]
+crate::testing::one_of_each! {
+    Registered { display_name: text("Ann"), locale: Some("it".to_owned()) }
 }
 
 #[cfg(test)]

@@ -63,26 +63,6 @@ impl JsonSchema for Currency {
     }
 }
 
-/// The streams of each aggregate: how they are named, and what one of them holds.
-const STREAMS: [(&str, &str, &str); 16] = [
-    ("allowance", "PERSON or PAGE", "what somebody did of the things that are bounded per day"),
-    ("comment", "COMMENT", "a comment or a reply"),
-    ("conversation", "PAGE.PERSON", "what a page and a person write to each other"),
-    ("fan", "PAGE.PERSON", "what a person is to a page as one of the public: follows, blocks"),
-    ("group", "GROUP", "a group's settings and roles"),
-    ("listing", "LISTING", "something on offer"),
-    ("membership", "GROUP.PERSON", "a person in a group, from the first invitation or request on"),
-    ("page", "PAGE", "a page and its staff"),
-    ("person", "PERSON", "a person"),
-    ("post", "POST", "a post in a group or on a page"),
-    ("question", "QUESTION", "a question with its answers"),
-    ("reaction", "TARGET.PERSON or TARGET.PAGE", "how somebody, or a page, reacts to a thing"),
-    ("salt", "people", "what the ids of people are made with, which a server tells nobody: one stream, the first of the log"),
-    ("skip", "EVENT", "that an event is passed over"),
-    ("unmasking", "USE", "that personal texts were read"),
-    ("username", "NAME", "a page's name: in lower case, without its dots"),
-];
-
 /// How streams are named.
 const NAMES: &str = "\
 ## Streams
@@ -177,7 +157,7 @@ pub fn catalogue(sample: impl Fn(&str) -> Option<Value>) -> String {
     );
     text.push_str(NAMES);
     text.push_str("| stream | holds |\n|---|---|\n");
-    for (name, key, holds) in STREAMS {
+    for (name, key, holds) in crate::event::STREAMS {
         let _ = writeln!(text, "| `{name}-{key}` | {holds} |");
     }
     text.push_str(SCOPE);
@@ -256,14 +236,9 @@ mod text_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GroupId;
     use crate::access::{Owner, Privacy, Scope};
-    use crate::stance::Voice;
     use crate::testing::samples;
-    use crate::{CommentId, GroupId, ListingId, PageId, PersonId, PostId, QuestionId};
-    use crate::{
-        allowance, comment, conversation, fan, group, listing, membership, page, person, post, question, reaction, salt, skip, unmasking,
-        username,
-    };
     use std::{fs, path::Path};
     use uuid::Uuid;
 
@@ -299,40 +274,6 @@ mod tests {
             names.insert(encoded.event_type);
         }
         assert!(names.iter().eq(schemas.keys()), "each type has one schema");
-    }
-
-    #[test]
-    fn the_streams_of_every_aggregate_are_described_as_they_are_named() {
-        assert_eq!(STREAMS.map(|(name, ..)| name)[..], *crate::CATEGORIES);
-        let id = Uuid::from_u128(0xc1);
-        let name = username::Name::parse("Forno.Vecchio").unwrap();
-        let (group, page, person) = (GroupId(id), PageId(id), PersonId(id));
-        let streams = [
-            allowance::stream(person),
-            comment::stream(CommentId(id)),
-            conversation::stream(page, person),
-            fan::stream(page, person),
-            group::stream(group),
-            listing::stream(ListingId(id)),
-            membership::stream(group, person),
-            page::stream(page),
-            person::stream(person),
-            post::stream(PostId(id)),
-            question::stream(QuestionId(id)),
-            reaction::stream(id, Voice::Person(person)),
-            salt::stream(),
-            skip::stream(id),
-            unmasking::stream(id),
-            username::stream(&name),
-        ];
-        for ((category, key, _), stream) in STREAMS.iter().zip(streams) {
-            let key = key.split(" or ").next().unwrap().split('.').map(|word| match word {
-                "NAME" => "fornovecchio".to_owned(),
-                "people" => word.to_owned(),
-                _ => id.to_string(),
-            });
-            assert_eq!(stream.as_str(), format!("{category}-{}", key.collect::<Vec<_>>().join(".")));
-        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 #![expect(clippy::missing_panics_doc, reason = "the panic is how a test fails")]
 
 mod community;
-mod samples;
+pub mod samples;
 pub mod stances;
 
+pub use crate::event::samples;
 pub use community::{Community, FOUNDER, GROUP};
-pub use samples::samples;
+pub(crate) use samples::one_of_each;
 
 use crate::{
     Communal, Context, Decider, Encoded, Event, Mask, PersonId, Personal, StreamName, TextOwner, Timestamp, Written, encode, part,

@@ -1,20 +1,14 @@
 //! What is written of a decision: its events in their envelopes, and these as a reader will see them.
 
-use crate::{
-    Appended, Expected, Metadata, NewEvent, Recorded,
-    cached_stream::Cached,
-    execute::Request,
-    sealing::Text,
-    store::{concerns, event_id},
-};
-use circolo_domain::{Context, Decider, Event, Parted, StreamName, Timestamp, Written, part};
+use crate::{Appended, Expected, Metadata, NewEvent, Recorded, cached_stream::Cached, execute::Request, sealing::Text, store::event_id};
+use circolo_domain::{Context, Decider, Event, Named, Parted, PersonId, StreamName, Timestamp, Written, part};
+use std::collections::BTreeSet;
 
 /// What is known of the events of a command beside what they say.
 pub(crate) fn metadata<D: Decider>(
     stream: &StreamName,
     cached: &Cached<D>,
-    events: &[D::Event],
-    name: &str,
+    (command, events): (&D::Command, &[D::Event]),
     context: &Context,
     request: &Request,
     fingerprint: Option<String>,
@@ -26,14 +20,31 @@ pub(crate) fn metadata<D: Decider>(
     };
     Metadata {
         actor: request.actor,
-        command: name.to_owned(),
+        command: command.name().to_owned(),
         command_id: request.command_id,
         fingerprint,
         correlation: request.correlation,
         causation: request.causation,
         scope: request.scope.or_else(scope_after),
-        concerns: concerns(stream, request.actor),
+        concerns: concerned(&*cached.state, stream, command, events, request.actor),
     }
+}
+
+/// Whom the events of a decision, made on this state, concern beside their actor.
+pub(crate) fn concerned<D: Decider>(
+    state: &D,
+    stream: &StreamName,
+    command: &D::Command,
+    events: &[D::Event],
+    actor: Option<PersonId>,
+) -> Vec<PersonId> {
+    others(events.iter().flat_map(|event| state.concerns(stream, event, Some(command))), actor)
+}
+
+/// Those who are not the actor, each once.
+pub(crate) fn others(persons: impl IntoIterator<Item = PersonId>, actor: Option<PersonId>) -> Vec<PersonId> {
+    let others: BTreeSet<PersonId> = persons.into_iter().filter(|person| Some(*person) != actor).collect();
+    others.into_iter().collect()
 }
 
 /// The envelopes of a command's events on `stream`. Each says which of its values are texts, and whose.

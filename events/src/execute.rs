@@ -13,7 +13,7 @@ use crate::{
 };
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::stance::Rights;
-use circolo_domain::{Context, Decider, DecodeError, Kind, Named, PersonId, Rejection, StreamName, Timestamp};
+use circolo_domain::{Context, Decider, DecodeError, Kind, PersonId, Rejection, StreamName, Timestamp};
 use std::{ops::ControlFlow, sync::Arc};
 use uuid::Uuid;
 
@@ -360,7 +360,7 @@ impl Executor {
                 return Ok(Accepted::nothing(&cached));
             }
             let fingerprint = self.fingerprint(request).await?;
-            let metadata = envelope::metadata(stream, &cached, &events, command.name(), &context, &request.now_in(scope), fingerprint);
+            let metadata = envelope::metadata(stream, &cached, (&command, &events), &context, &request.now_in(scope), fingerprint);
             let expected = Expected::of(cached.revision);
             let new = new_events(stream, &events, &metadata, context.now);
             let flight = self.in_flight.begin();

@@ -3,12 +3,7 @@
 use crate::sealing::{SealError, SealedLog, Text, UnsealError};
 use async_trait::async_trait;
 use circolo_domain::access::{Origin, Scope};
-use circolo_domain::{
-    Decider, DecodeError, Event, PersonId, StreamName, Timestamp,
-    conversation::{self, Conversation},
-    membership::{self, Membership},
-    skip::Skip,
-};
+use circolo_domain::{Decider, DecodeError, Event, PersonId, StreamName, Timestamp, skip::Skip};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -396,16 +391,6 @@ pub fn kept(store: &Arc<dyn EventStore>) -> Arc<dyn EventStore> {
     Arc::clone(store.sealing().map_or(store, SealedLog::kept))
 }
 
-/// Whom the events of `actor` in `stream` concern beside them: the one person by whom a membership or a conversation is named.
-pub fn concerns(stream: &StreamName, actor: Option<PersonId>) -> Vec<PersonId> {
-    let person = match stream.category() {
-        Membership::CATEGORY => membership::ids(stream).map(|(_, person)| person),
-        Conversation::CATEGORY => conversation::ids(stream).map(|(_, person)| person),
-        _ => None,
-    };
-    person.filter(|person| Some(*person) != actor).into_iter().collect()
-}
-
 /// The id of a command's event number `index`: `uuid5(command_id, index)`.
 pub fn event_id(command_id: Uuid, index: usize) -> Uuid {
     Uuid::new_v5(&command_id, &(index as u64).to_be_bytes())
@@ -414,18 +399,7 @@ pub fn event_id(command_id: Uuid, index: usize) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use circolo_domain::{GroupId, PageId, testing::person};
-
-    #[test]
-    fn whom_an_event_concerns_is_somebody_else_than_its_actor() {
-        let (ann, bob) = (person(1), person(2));
-        for stream in [membership::stream(GroupId(Uuid::nil()), bob), conversation::stream(PageId(Uuid::nil()), bob)] {
-            assert_eq!(concerns(&stream, Some(ann)), [bob]);
-            assert_eq!(concerns(&stream, None), [bob]);
-            assert_eq!(concerns(&stream, Some(bob)), []);
-        }
-        assert_eq!(concerns(&circolo_domain::person::stream(bob), Some(ann)), []);
-    }
+    use circolo_domain::testing::person;
 
     #[test]
     fn metadata_of_before_concerns_nobody_and_is_written_as_it_was() {

@@ -8,38 +8,33 @@
 //! - `veil`: words that not all readers of a thing may read
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
-//!   [`listings`] with [`catalogue`], [`memberships`], [`page_comments`], [`pages`], [`people`], [`posts`], [`questions`],
-//!   [`reactions`], [`staff_offers`]
+//! - one module per slice, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`feeds`],
+//!   [`notifications`] and [`people`]
+//!
+//! Modules of the folders are known at the crate's root, too: `circolo_projections::questions`.
 
 pub mod as_of;
 pub mod audience;
-pub mod catalogue;
-pub mod comments;
-pub mod conversations;
+pub mod care;
+pub mod community;
 pub mod db;
 mod engine;
 pub mod feeds;
 pub mod figures;
-pub mod groups;
-pub mod listings;
-pub mod memberships;
-pub mod page_comments;
-pub mod pages;
+pub mod market;
+pub mod notifications;
 pub mod past;
 pub mod people;
-pub mod posts;
 pub mod projection;
-pub mod questions;
-pub mod reactions;
-pub mod response_rates;
 pub mod row;
 pub mod search;
-pub mod sellers;
-pub mod staff_offers;
 pub mod terms;
 pub mod value;
 pub mod veil;
+
+pub use care::*;
+pub use community::*;
+pub use market::*;
 
 pub use db::{
     Db, DbError, Dialect, Sql,
@@ -73,22 +68,10 @@ pub use projection::{OnPoison, Projection, projection};
 pub use row::{Fold, Keys, Row, Table};
 pub use value::{ColumnError, FromValues, Value};
 
-/// All read models of the product: one line per slice, sorted.
+/// All read models of the product, sorted by name: one line per pillar, and one per slice of none.
 pub fn all() -> Vec<Projection> {
-    vec![
-        comments::comments(),
-        conversations::conversations(),
-        feeds::feeds(),
-        groups::groups(),
-        listings::listings(),
-        memberships::memberships(),
-        page_comments::page_comments(),
-        pages::pages(),
-        people::people(),
-        posts::posts(),
-        questions::questions(),
-        reactions::reactions(),
-        sellers::sellers(),
-        staff_offers::staff_offers(),
-    ]
+    let mut all =
+        [care::all(), community::all(), market::all(), vec![feeds::feeds(), notifications::notifications(), people::people()]].concat();
+    all.sort_by_key(|projection| projection.name);
+    all
 }

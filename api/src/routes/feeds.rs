@@ -1,9 +1,8 @@
 //! Feeds: a group's, a page's, and a person's own over all that they are in and follow.
 
 use super::{
-    listings::{ListingView, Reader},
-    posts::PostView,
-    questions::QuestionItem,
+    community::{posts::PostView, questions::QuestionItem},
+    market::listings::{ListingView, Reader},
 };
 use crate::{
     App, Problem,

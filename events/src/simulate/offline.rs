@@ -1,10 +1,13 @@
 //! Decides in memory and collects what would be appended: no log is read, and nobody else may write meanwhile.
 
 use crate::reactions::following;
-use crate::store::{concerns, event_id};
+use crate::store::event_id;
 use crate::{Append, Expected, Metadata, Position, Recorded, Revision};
-use crate::{envelope::new_events, execute::Request};
-use circolo_domain::access::{Origin, Scope, Standing};
+use crate::{
+    envelope::{concerned, new_events},
+    execute::Request,
+};
+use circolo_domain::access::{Origin, Standing};
 use circolo_domain::flow::{FollowUp, follow_ups};
 use circolo_domain::group::{self, Group};
 use circolo_domain::membership::{self, Membership};
@@ -68,45 +71,43 @@ impl Offline {
             self.streams.extend(revision.map(|_| (stream.clone(), Entry { state, revision, origin })));
             return false;
         }
+        let concerns = concerned(&*state, stream, command, &events, request.actor);
         let state = events.iter().fold(Arc::unwrap_or_clone(state), |state, event| state.evolve(event, now));
         let scope = request.scope.or_else(|| state.scope(stream.key()));
         let last = Expected::of(revision).next() + events.len() as u64 - 1;
         let origin = origin.or(scope.map(|scope| Origin { scope, at: now }));
         self.streams.insert(stream.clone(), Entry { state: Arc::new(state), revision: Some(last), origin });
-        self.append::<D>(stream, revision, &events, command.name(), scope, request, now);
-        true
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the one place where everything about a decision meets")]
-    fn append<D: Decider>(
-        &mut self,
-        stream: &StreamName,
-        revision: Option<Revision>,
-        events: &[D::Event],
-        name: &str,
-        scope: Option<Scope>,
-        request: &Request,
-        now: Timestamp,
-    ) {
         let metadata = Metadata {
             actor: request.actor,
-            command: name.to_owned(),
+            command: command.name().to_owned(),
             command_id: request.command_id,
             fingerprint: None,
             correlation: request.correlation,
             causation: request.causation,
             scope,
-            concerns: concerns(stream, request.actor),
+            concerns,
         };
+        self.append::<D>(stream, revision, &events, &metadata, now);
+        true
+    }
+
+    fn append<D: Decider>(
+        &mut self,
+        stream: &StreamName,
+        revision: Option<Revision>,
+        events: &[D::Event],
+        metadata: &Metadata,
+        now: Timestamp,
+    ) {
         let expected = Expected::of(revision);
-        self.pending.push(Append { stream: stream.clone(), expected, events: new_events(stream, events, &metadata, now) });
+        self.pending.push(Append { stream: stream.clone(), expected, events: new_events(stream, events, metadata, now) });
         self.events += events.len() as u64;
         for (index, event) in events.iter().enumerate() {
             let recorded = Recorded {
                 position: Position::START,
                 stream: stream.clone(),
                 revision: expected.next() + index as u64,
-                id: event_id(request.command_id, index),
+                id: event_id(metadata.command_id, index),
                 recorded_at: now,
                 metadata: metadata.clone(),
                 event: event.clone().into(),

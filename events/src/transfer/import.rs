@@ -160,7 +160,8 @@ pub async fn import(store: &dyn EventStore, path: &Path, mut progress: impl FnMu
     }
     let mut batch = Batch::default();
     while let Some((number, line)) = lines.next::<Line>(&mut progress)? {
-        batch.add(number, owning.own(line.into()));
+        let owned = owning.own(line.into());
+        batch.add(number, owning.concern(owned));
         if batch.events >= BATCH {
             std::mem::take(&mut batch).write(store).await?;
         }
@@ -238,7 +239,10 @@ async fn pass_over(
         for held in &page.events {
             let next: Option<(u64, Line)> = lines.next(progress)?;
             let what = match next {
-                Some((_, line)) => difference(&owning.own(line.into()), held),
+                Some((_, line)) => {
+                    let owned = owning.own(line.into());
+                    difference(&owning.concern(owned), held)
+                }
                 None => Some("presence"),
             };
             if let Some(what) = what {

@@ -1,13 +1,15 @@
-//! Whose the texts are of a history that comes from elsewhere: as its lines tell it, else by the rule of each aggregate.
+//! Whose the texts are of a history that comes from elsewhere, and whom its events concern: as its lines tell it, else by the rules of
+//! each aggregate.
 
 use crate::{
-    NewEvent, Stored,
+    Metadata, NewEvent, Stored,
+    envelope::others,
     sealing::{
         Text,
         places::{self, NoPlace},
     },
 };
-use circolo_domain::{Encoded, Event, Parted, StreamName, TextOwner, Written, part_stored};
+use circolo_domain::{Encoded, Event, Parted, PersonId, State, StreamName, TextOwner, Written, part_stored};
 use std::collections::HashMap;
 
 /// What is known of the streams so far.
@@ -15,6 +17,8 @@ use std::collections::HashMap;
 pub(super) struct Owning {
     /// Whose the things are that streams are about: their edits do not say it.
     begun: HashMap<StreamName, Option<TextOwner>>,
+    /// States of streams that tell whom their events concern.
+    states: HashMap<StreamName, State>,
 }
 
 impl Owning {
@@ -60,6 +64,36 @@ impl Owning {
             }
         }
         Stored { event, ..stored }
+    }
+}
+
+impl Owning {
+    /// The same event with whom it concerns, where its line does not tell. Asked of every event of a history, in order.
+    pub(super) fn concern(&mut self, stored: Stored) -> Stored {
+        let (Ok(event), Ok(metadata)) = (Event::decode(&stored.event.event_type, &stored.event.data), stored.metadata()) else {
+            return stored;
+        };
+        let concerns = if metadata.concerns.is_empty() { self.concerned(&stored.stream, &event, metadata.actor) } else { vec![] };
+        if event.concerns_by_state() {
+            let state = self.states.remove(&stored.stream).unwrap_or_else(|| State::before(&event));
+            self.states.insert(stored.stream.clone(), state.evolve(&event, stored.event.recorded_at));
+        }
+        if concerns.is_empty() {
+            return stored;
+        }
+        let metadata = serde_json::to_string(&Metadata { concerns, ..metadata });
+        let metadata = metadata.unwrap_or_else(|_| stored.event.metadata.clone());
+        Stored { event: NewEvent { metadata, ..stored.event }, ..stored }
+    }
+
+    fn concerned(&self, stream: &StreamName, event: &Event, actor: Option<PersonId>) -> Vec<PersonId> {
+        let told = match self.states.get(stream) {
+            Some(state) => state.concerns(stream, event),
+            None => State::before(event).concerns(stream, event),
+        };
+        let answered = event.answers().and_then(|thing| self.begun.get(&thing).copied().flatten());
+        let person = answered.and_then(|owner| if let TextOwner::Person(person) = owner { Some(person) } else { None });
+        others(told.into_iter().chain(person), actor)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may do what, over HTTP, from one table: privacy x role x endpoint -> status.
 
-use crate::community::{Cast, admit, ask, ban, comment, found, invite, listing, offer, promote, write};
+use crate::given::{Cast, admit, ask, ban, comment, found, invite, listing, offer, promote, write};
 use axum::http::Method;
 use circolo_domain::Span;
 use circolo_tests::{
@@ -130,7 +130,7 @@ impl Place {
             cast.other("asking").post(&format!("{group}/join"), ()).await.expect(200);
         }
         let question = ask(founder, &group, "Which?").await;
-        let answer = json!(crate::community::answer(founder, &question, "This").await);
+        let answer = json!(crate::given::answer(founder, &question, "This").await);
         founder.put(&format!("{question}/accepted"), json!({ "answer_id": answer })).await.expect(200);
         let listing = offer(founder, &group, "Skis", 80).await;
         let post = write(cast.other("member"), &group, "Up").await;

@@ -1,6 +1,6 @@
 //! Bounds per person and day: as many as there are places, whatever happens at one moment and on whatever node.
 
-use crate::community::{admit, found, invite};
+use crate::given::{admit, found, invite};
 use circolo_domain::{
     PersonId, Span, Timestamp,
     allowance::{self, Act, Allowance, Command},

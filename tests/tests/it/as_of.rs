@@ -1,8 +1,8 @@
 //! As of: what is read of the past is what was read then, by today's rights; and read models of any moment as files.
 
-use crate::community::{admit, answer, ask, ban, found, offer, promote};
-use crate::conversations::{Shop, shop};
+use crate::care::conversations::{Shop, shop};
 use crate::exports::history;
+use crate::given::{admit, answer, ask, ban, found, offer, promote};
 use circolo_domain::{Span, Timestamp};
 use circolo_events::{
     Position,

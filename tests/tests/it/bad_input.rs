@@ -1,6 +1,6 @@
 //! Bad input: each kind answered with its own code, nothing appended, nothing private in the server's own log.
 
-use crate::community::{UNKNOWN, ask, found};
+use crate::given::{UNKNOWN, ask, found};
 use axum::{
     body::Body,
     http::{Method, Request, header},

@@ -1,7 +1,7 @@
 //! Stories of the change feed: polling, waiting, streams that resume, and what it never tells.
 
-use crate::community::{admit, answer, ask, ban, comment, found, invite, offer, promote, write};
-use crate::conversations::shop;
+use crate::care::conversations::shop;
+use crate::given::{admit, answer, ask, ban, comment, found, invite, offer, promote, write};
 use circolo_domain::Span;
 use circolo_tests::{
     actor::{Actor, Reply},

@@ -2,7 +2,7 @@
 //! can be read it was told when it came to be.
 
 use crate::changes::feed;
-use crate::community::{admit, answer, ask, ban, comment, found, invite, offer, promote, write};
+use crate::given::{admit, answer, ask, ban, comment, found, invite, offer, promote, write};
 use crate::hits::history;
 use circolo_events::Position;
 use circolo_tests::{actor::Actor, stories, world::World};

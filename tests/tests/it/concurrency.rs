@@ -1,6 +1,6 @@
 //! Stories of people who act at the same moment: one wins where one may win, and nothing is lost or counted twice.
 
-use crate::community::{admit, ask, found, invite, listed, offer, promote, up_to_date, write};
+use crate::given::{admit, ask, found, invite, listed, offer, promote, up_to_date, write};
 use circolo_tests::{
     actor::{Actor, Reply},
     world::World,
@@ -168,8 +168,8 @@ async fn two_admins_demote_each_other_at_once(world: World) {
 async fn two_owners_take_each_other_off_at_once(world: World) {
     let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
     for round in 0..15 {
-        let page = crate::pages::open_page(&ann, &format!("forno.{round}")).await;
-        crate::pages::hire(&ann, &page, &bea, "owner").await.expect(200);
+        let page = crate::care::pages::open_page(&ann, &format!("forno.{round}")).await;
+        crate::care::pages::hire(&ann, &page, &bea, "owner").await.expect(200);
         let off = |by: &Actor, whom: &Actor| {
             let (by, path) = (by.clone(), format!("{page}/staff/{}", whom.id()));
             tokio::spawn(async move { by.delete(&path).await })
@@ -191,7 +191,7 @@ async fn who_is_banned_while_joining_ends_as_banned(world: World) {
             while bea.post(&join, ()).await.status == 200 {}
         });
         tokio::task::yield_now().await;
-        let banned = crate::community::ban(&ann, &group, &bea).await.expect(200);
+        let banned = crate::given::ban(&ann, &group, &bea).await.expect(200);
         banned.expect_json(json!({ "status": "banned" }));
         joining.await.unwrap();
         up_to_date(&world, &bea).await.get(&group).await.expect(200).expect_json(json!({ "status": "banned" }));

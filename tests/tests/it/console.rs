@@ -1,6 +1,6 @@
 //! The operator's console: its files, its policy, and what it may read of the log. Its work in a browser: `tests/console`.
 
-use crate::community::{admit, answer, ask, column, found};
+use crate::given::{admit, answer, ask, column, found};
 use circolo_tests::{stories, world::World};
 use serde_json::{Value, json};
 

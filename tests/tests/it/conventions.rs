@@ -1,6 +1,6 @@
 //! What holds for every endpoint: `If-Match`, `Idempotency-Key`, positions, pages.
 
-use crate::community::{admit, ask, column, found, invite, promote, up_to_date};
+use crate::given::{admit, ask, column, found, invite, promote, up_to_date};
 use axum::http::Method;
 use circolo_tests::{
     actor::{Actor, Reply},
@@ -250,7 +250,7 @@ async fn every_list_has_pages(world: World) {
             .expect(200);
         }
         let outcast = world.person(&format!("Outcast {number}")).await;
-        crate::community::ban(&ann, &group, &outcast).await.expect(200);
+        crate::given::ban(&ann, &group, &outcast).await.expect(200);
         ask(&ann, &group, &format!("And {number}?")).await;
     }
     let members = |status: &str| format!("{group}/members?status={status}&limit=");

@@ -2,7 +2,7 @@
 //! figures, what is unanswered, what is accepted; and a revision is told to those alone who may read all that it counts.
 
 use crate::changes::feed;
-use crate::community::{admit, answer, ask, comment, found, offer, promote, up_to_date, write};
+use crate::given::{admit, answer, ask, comment, found, offer, promote, up_to_date, write};
 use circolo_domain::Span;
 use circolo_tests::{actor::Actor, stories, world::World};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Stories of what was written under another privacy, and of the time before one came.
 
-use crate::community::{admit, answer, ask, ban, column, found, invite, promote, up_to_date};
+use crate::given::{admit, answer, ask, ban, column, found, invite, promote, up_to_date};
 use circolo_domain::Span;
 use circolo_tests::{actor::Actor, stories, world::World};
 use serde_json::{Value, json};

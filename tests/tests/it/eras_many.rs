@@ -1,6 +1,6 @@
 //! Hundreds of changes of privacy and of comings and goings: every list still answers, and shows what can be read.
 
-use crate::community::{answer, ask, column, comment, found, offer, up_to_date, write};
+use crate::given::{answer, ask, column, comment, found, offer, up_to_date, write};
 use circolo_domain::Span;
 use circolo_tests::{actor::Actor, stories, world::World};
 use serde_json::{Value, json};

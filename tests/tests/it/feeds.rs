@@ -1,7 +1,7 @@
 //! Stories of feeds: a group's, a page's, one's own.
 
-use crate::community::{ask, column, found, up_to_date, write};
-use crate::pages::open_page;
+use crate::care::pages::open_page;
+use crate::given::{ask, column, found, up_to_date, write};
 use circolo_tests::{actor::Actor, stories, world::World};
 use serde_json::{Value, json};
 

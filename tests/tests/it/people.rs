@@ -1,6 +1,6 @@
 //! Stories of people: registering, being known, knowing oneself.
 
-use crate::community::{UNKNOWN, up_to_date};
+use crate::given::{UNKNOWN, up_to_date};
 use circolo_domain::testing::NOON;
 use circolo_tests::{stories, world::World};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What one may not know of answers exactly as what does not exist: on every endpoint that takes a group or what is in it.
 
-use crate::community::{UNKNOWN, admit, answer, ask, ban, comment, found, invite, offer, promote, write};
+use crate::given::{UNKNOWN, admit, answer, ask, ban, comment, found, invite, offer, promote, write};
 use axum::http::Method;
 use circolo_tests::{
     actor::{Actor, Reply},
@@ -47,7 +47,7 @@ fn body(operation: &str) -> Value {
         "give_role" => json!({ "role": "moderator" }),
         "invite_member" => json!({ "person_id": UNKNOWN }),
         "refuse_request" | "ban_member" => json!({ "reason": "spam" }),
-        "post_listing" => crate::community::listing("Skis", 80),
+        "post_listing" => crate::given::listing("Skis", 80),
         "edit_listing" => json!({ "title": "Boots" }),
         "mark_sold" => json!({}),
         "withdraw_listing" => json!({ "reason": "counterfeit" }),

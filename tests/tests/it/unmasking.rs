@@ -1,6 +1,6 @@
 //! The log over the API for analysts: as lines, masked, and unmasked with a trace.
 
-use crate::community::{ask, found};
+use crate::given::{ask, found};
 use circolo_tests::{actor::Reply, stories, world::World};
 use serde_json::{Value, json};
 

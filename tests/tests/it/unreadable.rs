@@ -1,6 +1,6 @@
 //! One event that cannot be read costs the thing it is about, everywhere, and nothing else; passed over, all is whole again.
 
-use crate::community::{admit, answer, found, listing, offer, up_to_date};
+use crate::given::{admit, answer, found, listing, offer, up_to_date};
 use circolo_domain::{
     GroupId, PageId, PersonId, StreamName, allowance, conversation, fan, group, membership, page, person, reaction, stance::Voice, username,
 };

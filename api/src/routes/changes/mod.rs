@@ -22,9 +22,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use circolo_domain::{
-    PersonId, Timestamp,
+    PersonId, Thing, ThingKind, Timestamp,
     access::{Owner, Scope},
-    change::{Change, Shown, Thing},
+    change::{Change, Shown},
     stance::Voice,
 };
 use circolo_events::{LogId, Recorded};
@@ -80,22 +80,6 @@ struct ChangeList {
     next: Place,
 }
 
-/// Sorts of things that change.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum ChangeKind {
-    Answer,
-    Comment,
-    Conversation,
-    Group,
-    Listing,
-    Membership,
-    Page,
-    Person,
-    Post,
-    Question,
-}
-
 /// Something happened to a thing that the caller may read: read it anew.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChangeView {
@@ -105,7 +89,7 @@ pub(super) struct ChangeView {
     /// Its position in the log, for `Circolo-Min-Position`.
     position: i64,
     /// What sort of thing.
-    kind: ChangeKind,
+    kind: ThingKind,
     /// The thing; for a membership or a conversation, the person.
     id: Uuid,
     /// What happened to it, such as `written`, `edited`, `removed`, `given` (a reaction); `departed` where the caller may not
@@ -164,40 +148,23 @@ struct Told<'a> {
 impl ChangeView {
     fn new(told: Told<'_>, view: reader::View, reader: Option<PersonId>) -> Self {
         let Told { log, change, event, event_type } = told;
-        let (kind, id, named) = named(change.thing);
         let owner = owner(change.thing, event.metadata.scope);
         let own = event.metadata.actor.filter(|actor| Some(*actor) == reader).map(Voice::Person);
         let full = view.shown == Shown::Full;
         Self {
             place: Place::of(log, event.position, event.id),
             position: event.position.0,
-            kind,
-            id,
+            kind: change.thing.kind(),
+            id: change.thing.id(),
             action: if full { event_type.split('.').nth(1).unwrap_or_default() } else { "departed" }.to_owned(),
             event_type: full.then(|| event_type.to_owned()),
-            parent_id: view.parent.filter(|_| matches!(change.thing, Thing::Comment(_))).or(named),
+            parent_id: view.parent.filter(|_| matches!(change.thing, Thing::Comment(_))).or(change.thing.parent()),
             group_id: owner.and_then(|owner| if let Owner::Group(group) = owner { Some(group.0) } else { None }),
             page_id: owner.and_then(|owner| if let Owner::Page(page) = owner { Some(page.0) } else { None }),
             actor: change.author.or(own).map(ActorView::from),
             revision: (change.revised && view.follows).then_some(event.revision),
             recorded_at: event.recorded_at,
         }
-    }
-}
-
-/// Kind and id of a thing, and what it is under.
-fn named(thing: Thing) -> (ChangeKind, Uuid, Option<Uuid>) {
-    match thing {
-        Thing::Answer(id, question) => (ChangeKind::Answer, id.0, Some(question.0)),
-        Thing::Comment(id) => (ChangeKind::Comment, id.0, None),
-        Thing::Conversation(_, person) => (ChangeKind::Conversation, person.0, None),
-        Thing::Group(id) => (ChangeKind::Group, id.0, None),
-        Thing::Listing(id) => (ChangeKind::Listing, id.0, None),
-        Thing::Membership(_, person) => (ChangeKind::Membership, person.0, None),
-        Thing::Page(id) => (ChangeKind::Page, id.0, None),
-        Thing::Person(id) => (ChangeKind::Person, id.0, None),
-        Thing::Post(id) => (ChangeKind::Post, id.0, None),
-        Thing::Question(id) => (ChangeKind::Question, id.0, None),
     }
 }
 

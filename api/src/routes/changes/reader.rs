@@ -5,14 +5,18 @@ use crate::{
     App, Problem,
     caller::MaybeCaller,
     place::Place,
-    routes::{comments, groups, listings, posts, questions},
+    routes::{
+        community::{comments, groups, posts, questions},
+        market::listings,
+        things::hides,
+    },
 };
 use circolo_domain::access::{Action, Origin, Standing};
-use circolo_domain::change::{Change, Content, InGroup, Readers, Shown, Thing, change};
+use circolo_domain::change::{Change, Content, InGroup, Readers, Shown};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::page::PageStanding;
 use circolo_domain::stance::Stance;
-use circolo_domain::{AnswerId, Event, GroupId, PageId, question};
+use circolo_domain::{AnswerId, Event, GroupId, PageId, Thing, question};
 use circolo_events::{Position, Recorded, Stored};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -69,11 +73,6 @@ pub(super) struct View {
     pub follows: bool,
 }
 
-/// Whether this answer of the thing's own address keeps a change of it from the caller.
-fn hides(problem: &Problem) -> bool {
-    problem.status().is_client_error() || *problem == Problem::unreadable()
-}
-
 fn follows(by: &Stance) -> bool {
     match by {
         Stance::Group(standing) => questions::follows(standing),
@@ -128,7 +127,7 @@ impl Reader<'_> {
                 return Ok(None);
             }
         };
-        let Some(change) = change(&recorded.stream, &recorded.event) else { return Ok(None) };
+        let Some(change) = recorded.event.change(&recorded.stream) else { return Ok(None) };
         let view = self.view(&change, &recorded).await?;
         Ok((view.shown != Shown::Hidden).then(|| {
             let log = self.app.store().log_id();

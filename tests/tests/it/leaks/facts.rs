@@ -195,6 +195,12 @@ impl Facts {
         self.events.push(event);
     }
 
+    /// Whether an id is that of anything.
+    pub fn names(&self, id: Uuid) -> bool {
+        let things = self.things.contains_key(&id) || self.messages.contains_key(&id);
+        things || self.groups.contains_key(&id) || self.pages.contains_key(&id) || self.people.contains(&id)
+    }
+
     /// The era of a group at this moment, which is the last so far.
     fn era(&self, group: Uuid) -> usize {
         self.groups[&group].eras.len() - 1
@@ -238,7 +244,7 @@ impl Facts {
                 event.place = self.place(target);
                 self.things.get_mut(&target).unwrap().reactions.push(number);
             }
-            "allowance" | "salt" | "username" | "unmasking" => {}
+            "allowance" | "attention" | "salt" | "username" | "unmasking" => {}
             other => panic!("the hunter does not know events of {other}: teach it in leaks/facts.rs"),
         }
     }

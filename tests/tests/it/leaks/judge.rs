@@ -110,6 +110,8 @@ impl<'a> Judge<'a> {
             | "/v1/people/{id}/catalogue"
             | "/v1/me/feed"
             | "/v1/me/invitations"
+            | "/v1/me/notification-preferences"
+            | "/v1/me/notifications"
             | "/v1/me/staff-offers"
             | "/v1/me/conversations/{page}/messages" => reader.registered,
             "/v1/events" if asked.query("unmask") == Some("true") => reader.has("analyst:unmask"),
@@ -307,6 +309,7 @@ impl<'a> Judge<'a> {
         self.found.ids += 1;
         let (facts, reader) = (self.facts, &answer.caller.reader);
         let of_message = facts.messages.get(&id);
+        let told = field == "id" && answer.asked.template == "/v1/me/notifications" && !facts.names(id);
         let (rule, may) = if facts.things.contains_key(&id) {
             (if field == "accepted" { "accepted" } else { "ids" }, facts.reads_thing(id, reader))
         } else if facts.groups.contains_key(&id) {
@@ -315,6 +318,9 @@ impl<'a> Judge<'a> {
             ("people", reader.registered || facts.public_face(id))
         } else if let Some((page, person)) = of_message {
             (if field == "message_id" { "who wrote to a page" } else { "ids" }, facts.reads_messages(*page, *person, reader))
+        } else if told {
+            // A notification has an id of its own, which names nothing else.
+            ("unknown ids", true)
         } else {
             ("unknown ids", facts.pages.contains_key(&id) || reader.is(id))
         };

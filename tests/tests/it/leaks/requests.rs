@@ -158,9 +158,10 @@ impl Known {
             (_, "category") => self.markers.iter().take(2).cloned().collect(),
             (_, "currency") => texts(&["EUR"]),
             (_, "min_price" | "max_price") => texts(&["75&currency=EUR"]),
-            (_, "unmask" | "pickup" | "delivery") => texts(&["true", "false"]),
+            ("/v1/me/notifications", "kinds") => texts(&["requested,invited,page_message", "answered"]),
+            (_, "unmask" | "pickup" | "delivery" | "unread") => texts(&["true", "false"]),
             (_, "sort") => texts(&["price_asc&currency=EUR", "price_desc&currency=EUR"]),
-            (_, "status" | "condition") => choices().unwrap_or_else(|| panic!("{name} of {template} has no choices: {parameter}")),
+            (_, "status" | "condition" | "kind") => choices().unwrap_or_else(|| panic!("{name} of {template} has no choices: {parameter}")),
             _ => panic!("{template} takes {name} in its query: say in leaks/requests.rs what that is"),
         }
     }

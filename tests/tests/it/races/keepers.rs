@@ -2,7 +2,7 @@
 
 use super::orders::{People, group, page, people};
 use super::table::{Act, Copy, How};
-use crate::community::ban;
+use crate::given::ban;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Barrier;
@@ -74,8 +74,8 @@ async fn no_group_is_without_an_admin() {
         let (copy, acts) = (group(&world, &people).await, OF_A_GROUP[round % OF_A_GROUP.len()]);
         at_once(&people, &copy, acts).await;
         world.settled().await;
-        let shown = crate::community::up_to_date(&world, &world.anonymous()).await.get(&copy.fill("{group}/members")).await.expect(200);
-        if !crate::community::column(&shown, "role").contains(&json!("admin")) {
+        let shown = crate::given::up_to_date(&world, &world.anonymous()).await.get(&copy.fill("{group}/members")).await.expect(200);
+        if !crate::given::column(&shown, "role").contains(&json!("admin")) {
             lost.push(format!("{acts:?}: {shown}"));
         }
     }
@@ -138,7 +138,7 @@ async fn who_is_banned_while_joining_is_banned() {
         ban(ann, &group, &sue).await.expect(200);
         stop.notify_one();
         joins.await.unwrap();
-        let listed = crate::community::listed(&world, ann, &group, &sue).await;
+        let listed = crate::given::listed(&world, ann, &group, &sue).await;
         if listed != ["banned"] {
             lost.push(format!("{listed:?}"));
         }

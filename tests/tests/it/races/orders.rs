@@ -1,7 +1,7 @@
 //! Sends pairs of commands at one moment, and in both orders to other copies of the same thing, and compares what came of it.
 
 use super::table::{Act, Copy, TABLES, Table};
-use crate::community::{admit, found, promote, up_to_date};
+use crate::given::{admit, found, promote, up_to_date};
 use circolo_domain::{Span, Timestamp};
 use circolo_tests::{
     actor::{Actor, Reply},

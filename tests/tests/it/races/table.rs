@@ -368,7 +368,7 @@ fn of_content(Act(_, operation, how): Act) -> Option<(&'static str, String, Valu
         "withdraw_acceptance" => ("DELETE", "{question}/accepted".into(), Value::Null),
         "close_question" => ("POST", "{question}/close".into(), Value::Null),
         "reopen_question" => ("POST", "{question}/reopen".into(), Value::Null),
-        "post_listing" => ("POST", "{group}/listings".into(), crate::community::listing(word, 80)),
+        "post_listing" => ("POST", "{group}/listings".into(), crate::given::listing(word, 80)),
         "edit_listing" if word.is_empty() => ("PATCH", "{listing}".into(), json!({ "price": { "amount_minor": 70, "currency": "EUR" } })),
         "edit_listing" => ("PATCH", "{listing}".into(), json!({ "title": word })),
         "mark_sold" if how == Plain => ("POST", "{listing}/sold".into(), Value::Null),

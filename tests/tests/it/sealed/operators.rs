@@ -72,6 +72,8 @@ async fn the_command_line_asks_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage { folder: folder.path().join("data"), database: None };
     storage.run(&["simulate", "--people", "20", "--groups", "2", "--days", "5", "--events", "300"]);
+    // Else the server may be stopped while it builds them.
+    storage.run(&["projections", "build"]);
     let server = Server::start(&storage).await;
     let token = storage.token("otto", "operator");
     let keys = |arguments: &[&str]| {

@@ -1,0 +1,3 @@
+//! What is for sale between people.
+
+pub mod listing;
