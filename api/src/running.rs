@@ -1,4 +1,4 @@
-//! The application with everything that works beside the requests: the projector and the reactions.
+//! The application with everything that works beside the requests: the projector and the consumers of the log.
 
 use crate::{
     App,
@@ -9,7 +9,8 @@ use crate::{
 };
 use circolo_events::{
     EventStore, Executor,
-    reactions::{self, CheckpointStore},
+    consumers::{self, CheckpointStore, Consumers},
+    reactions,
 };
 use circolo_projections::{self as projections, Checkpoints, Db, EngineError, Node, Projector};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Start {
     pub store: Arc<dyn EventStore>,
     /// The read models.
     pub db: Db,
-    /// How far reactions have come, where this process is alone. Where it is a node, its `db` keeps that.
+    /// How far consumers have come, where this process is alone. Where it is a node, its `db` keeps that.
     pub checkpoints: Arc<dyn CheckpointStore>,
     /// Who this is among several that share log and read models.
     pub node: Option<Node>,
@@ -42,7 +43,7 @@ pub struct Running {
     app: App,
     projector: Arc<Projector>,
     stop: watch::Sender<bool>,
-    reactions: JoinSet<()>,
+    beside: JoinSet<()>,
 }
 
 impl Start {
@@ -58,23 +59,28 @@ impl Start {
         let projector = Arc::new(Projector::start(db.clone(), store.clone(), projections::all(), options).await?);
         let stop = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        // How reactions of other nodes stand is told by the database alone.
+        let consumers = Arc::new(Consumers::new(reactions::all()));
+        // How those of other nodes stand is told by the database alone.
         let mut seen = checkpoints.clone();
         if let Some(leading) = projector.reacting() {
             seen = Arc::new(Checkpoints::of(db.clone(), store.log_id()));
-            running.spawn(react_while_leading(leading, executor.clone(), stop.subscribe()));
+            running.spawn(consume_while_leading(leading, consumers.clone(), executor.clone(), stop.subscribe()));
         } else {
-            for reaction in reactions::all() {
-                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
-            }
+            running.spawn(consumers::run(consumers.clone(), executor.clone(), checkpoints, stop.subscribe()));
         }
-        let app = App::new(Parts { store, executor, db, projector: projector.clone(), checkpoints: seen, auth, http, clock, ids });
-        Ok(Running { app, projector, stop, reactions: running })
+        let app =
+            App::new(Parts { store, executor, db, projector: projector.clone(), consumers, checkpoints: seen, auth, http, clock, ids });
+        Ok(Running { app, projector, stop, beside: running })
     }
 }
 
-/// Runs the reactions whenever this node holds their lease.
-async fn react_while_leading(mut leading: watch::Receiver<Option<Db>>, executor: Arc<Executor>, mut stop: watch::Receiver<bool>) {
+/// Runs the consumers whenever this node holds their lease.
+async fn consume_while_leading(
+    mut leading: watch::Receiver<Option<Db>>,
+    consumers: Arc<Consumers>,
+    executor: Arc<Executor>,
+    mut stop: watch::Receiver<bool>,
+) {
     while !*stop.borrow() {
         let leased = leading.borrow_and_update().clone();
         let mut running = JoinSet::new();
@@ -82,9 +88,7 @@ async fn react_while_leading(mut leading: watch::Receiver<Option<Db>>, executor:
         if let Some(db) = leased {
             // Its writes fail as soon as another node has taken over.
             let checkpoints: Arc<dyn CheckpointStore> = Arc::new(Checkpoints::of(db, executor.store().log_id()));
-            for reaction in reactions::all() {
-                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), over.subscribe()));
-            }
+            running.spawn(consumers::run(consumers.clone(), executor.clone(), checkpoints, over.subscribe()));
         }
         let told = tokio::select! {
             changed = leading.changed() => changed.is_ok(),
@@ -107,7 +111,7 @@ impl Running {
     /// Ends what works beside the requests. What was left undone goes on with the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        while self.reactions.join_next().await.is_some() {}
+        while self.beside.join_next().await.is_some() {}
         self.projector.shutdown().await;
     }
 }

@@ -1,5 +1,6 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
+use crate::flow::Flow;
 use crate::{PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -31,8 +32,10 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     const CATEGORY: &'static str;
     /// How stored events of older versions become newer ones, oldest first.
     const UPCASTS: &'static [Upcast] = &[];
+    /// What follows from its events in other streams, if anything ever does.
+    const FLOW: Option<Flow<Self>> = None;
     /// What may be asked.
-    type Command: Named + Send + Sync + 'static;
+    type Command: Named + Clone + std::fmt::Debug + Into<crate::Command> + Send + Sync + 'static;
     /// What happened; stored for ever.
     type Event: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug + Send + Sync + Into<crate::Event> + 'static;
     /// Why a command is refused.

@@ -1,6 +1,8 @@
-//! One enum over all aggregates' events, so that an event is decoded once for all its readers.
+//! One enum over all aggregates' events, so that an event is decoded once for all its readers; and one over their commands, so that what
+//! follows from an event, or is due, can be asked of any of them.
 
 use crate::access::{Privacy, Scope};
+use crate::flow::FollowUp;
 use crate::{Decider, Mask, StreamName, TextOwner, Upcast, Written, group};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
@@ -57,6 +59,15 @@ pub struct Encoded {
     pub data: String,
 }
 
+/// Whatever takes a command of any aggregate.
+pub trait Issue {
+    /// What comes of it.
+    type Outcome;
+
+    /// Takes `command` for the aggregate in `stream`.
+    fn issue<D: Decider>(self, stream: &StreamName, command: D::Command) -> Self::Outcome;
+}
+
 macro_rules! aggregates {
     ($($variant:ident($module:ident::$state:ident)),* $(,)?) => {
         /// Any event of the domain.
@@ -74,6 +85,47 @@ macro_rules! aggregates {
                 Self::$variant(event)
             }
         })*
+
+        /// Any command of the domain.
+        #[derive(Debug, Clone)]
+        pub enum Command {
+            $(
+                #[doc = concat!("For a `", stringify!($module), "` stream.")]
+                $variant(crate::$module::Command),
+            )*
+        }
+
+        $(impl From<crate::$module::Command> for Command {
+            fn from(command: crate::$module::Command) -> Self {
+                Self::$variant(command)
+            }
+        })*
+
+        impl Command {
+            /// Gives the command to whoever takes those of any aggregate.
+            pub fn give<I: Issue>(self, stream: &StreamName, to: I) -> I::Outcome {
+                match self {
+                    $(Self::$variant(command) => to.issue::<crate::$module::$state>(stream, command),)*
+                }
+            }
+        }
+
+        /// Whether anything follows in other streams from what happens in those of `category`.
+        pub(crate) fn flows(category: &str) -> bool {
+            match category {
+                $(<crate::$module::$state as Decider>::CATEGORY => <crate::$module::$state as Decider>::FLOW.is_some(),)*
+                _ => false,
+            }
+        }
+
+        /// What follows from `event` in `stream`.
+        pub(crate) fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+            match event {
+                $(Event::$variant(event) => {
+                    <crate::$module::$state as Decider>::FLOW.map(|flow| flow(stream, event)).unwrap_or_default()
+                })*
+            }
+        }
 
         /// The enums of all aggregates' events, as JSON Schema, by category.
         #[cfg(feature = "schema")]

@@ -52,7 +52,8 @@ pub mod visible;
 pub mod weight;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
-pub use event::{CATEGORIES, DecodeError, Encoded, Event, encode, stream};
+pub use event::{CATEGORIES, Command, DecodeError, Encoded, Event, Issue, encode, stream};
+pub use flow::FollowUp;
 pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
 pub use owner::{NoOwner, TextOwner, Written};

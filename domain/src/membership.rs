@@ -1,7 +1,8 @@
 //! One person in one group: invited, requesting, a member (in episodes), banned.
 
 use crate::access::{Action, Standing};
-use crate::group::Departure;
+use crate::flow::{Flow, FollowUp};
+use crate::group::{self, Departure, Group};
 use crate::stance::Rights;
 use crate::weight;
 use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, TextOwner, Timestamp, Written};
@@ -353,6 +354,7 @@ impl Membership {
 
 impl Decider for Membership {
     const CATEGORY: &'static str = "membership";
+    const FLOW: Option<Flow<Self>> = Some(flow);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -476,6 +478,17 @@ impl Decider for Membership {
             Event::Bound { episode } => self.bound = Some(*episode),
         }
         self
+    }
+}
+
+/// A role given while its holder was leaving must not outlive the episode it was given for.
+fn flow(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    match (ids(stream), event) {
+        (
+            Some((group, person)),
+            Event::Left { episode } | Event::Removed { episode, .. } | Event::Banned { episode: Some(episode), .. },
+        ) => vec![FollowUp::new::<Group>(group::stream(group), group::Command::DropRole { person, episode: *episode })],
+        _ => vec![],
     }
 }
 

@@ -5,7 +5,7 @@ mod community;
 mod samples;
 pub mod stances;
 
-pub use community::{Community, FOUNDER, GROUP};
+pub use community::{Community, FOUNDER, GROUP, of_group, of_member};
 pub use samples::samples;
 
 use crate::{

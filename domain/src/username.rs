@@ -1,7 +1,8 @@
 //! A page's username: claimed once, by whoever comes first, and kept for redirects for ever.
 
 use crate::access::Denied;
-use crate::page::{Founding, PageStanding, StaffAct};
+use crate::flow::{Flow, FollowUp};
+use crate::page::{self, Founding, Page, PageStanding, StaffAct};
 use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, PageId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -136,6 +137,7 @@ impl Rejection for Error {
 
 impl Decider for Username {
     const CATEGORY: &'static str = "username";
+    const FLOW: Option<Flow<Self>> = Some(flow);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -175,4 +177,15 @@ impl Decider for Username {
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Username(event) = event { Some(event) } else { None }
     }
+}
+
+/// Whoever has claimed the name gets the page, or the page its new name.
+fn flow(_: &StreamName, event: &Event) -> Vec<FollowUp> {
+    let Event::Claimed { page, username, founding } = event;
+    let username = username.clone();
+    let command = match founding {
+        Some(founding) => page::Command::CreatePage { username, founding: founding.clone() },
+        None => page::Command::TakeUsername { username },
+    };
+    vec![FollowUp::new::<Page>(page::stream(*page), command)]
 }

@@ -17,6 +17,7 @@ mod concurrency;
 mod conformance;
 mod connections;
 mod console;
+mod consumers;
 mod conventions;
 mod conversations;
 mod copies;
