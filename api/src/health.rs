@@ -1,7 +1,10 @@
 //! `/health/live`, `/health/ready` and `/metrics`: for those who run the server. They are not counted by address, so that no load
 //! balancer is ever shut out: whoever asks too often is given the last answer again.
 
-use crate::{App, Problem, extract::Json, layers::bearer, rate::Seldom, routes::operator::consumers::ConsumerView, telemetry};
+use crate::{
+    App, Problem, extract::Json, layers::bearer, rate::Seldom, routes::operator::consumers::ConsumerView, routes::operator::deadlines,
+    telemetry,
+};
 use axum::{
     Router,
     body::Bytes,
@@ -153,7 +156,8 @@ async fn measures(app: &App) -> Result<Bytes, Problem> {
     let builds = app.projector().status().await?;
     handle.run_upkeep();
     let consumers = ConsumerView::of(app, &app.consumers().all()).await?;
-    Ok((handle.render() + &measured(&builds) + &consumed(&consumers) + &leads(app)).into())
+    let waiting = deadlines::lag_of_all(app).await.map_err(EngineError::from)?;
+    Ok((handle.render() + &measured(&builds) + &consumed(&consumers) + &waited(waiting) + &leads(app)).into())
 }
 
 /// A figure of a build, if it has it.
@@ -172,6 +176,12 @@ const FIGURES: [(&str, &str, Figure); 9] = [
     ("eta_seconds", "How long it will still take, while it is built.", |build| build.eta_seconds),
     ("state", "1, labelled with where the build is in its life.", |_| Some(1.0)),
 ];
+
+fn waited(seconds: Option<f64>) -> String {
+    let what = "circolo_deadlines_lag_seconds";
+    let help = "For how long the oldest of what is due has waited to be woken.";
+    seconds.map_or_else(String::new, |seconds| format!("# HELP {what} {help}\n# TYPE {what} gauge\n{what} {seconds}\n"))
+}
 
 fn leads(app: &App) -> String {
     let what = "circolo_node_leads";

@@ -119,7 +119,7 @@ pub enum Shown {
 pub fn change(stream: &StreamName, event: &Event) -> Option<Change> {
     match event {
         Event::Comment(event) => Some(of_comment(CommentId(stream.id()?), event)),
-        Event::Conversation(event) => conversation::ids(stream).map(|(page, person)| of_conversation(page, person, event)),
+        Event::Conversation(event) => conversation::ids(stream).and_then(|(page, person)| of_conversation(page, person, event)),
         Event::Fan(event) => fan::ids(stream).map(|(page, person)| of_fan(page, person, event)),
         Event::Group(event) => Some(of_group(GroupId(stream.id()?), event)),
         Event::Listing(event) => Some(of_listing(ListingId(stream.id()?), event)),
@@ -147,14 +147,16 @@ fn of_comment(id: CommentId, event: &comment::Event) -> Change {
     Change { thing: Thing::Comment(id), readers: Readers::Content(Content::Comment(id)), author, revised: true, edited }
 }
 
-fn of_conversation(page: PageId, person: PersonId, event: &conversation::Event) -> Change {
+fn of_conversation(page: PageId, person: PersonId, event: &conversation::Event) -> Option<Change> {
     let (other, author) = match event {
         conversation::Event::PersonWrote { .. } => (Some(person), Some(Voice::Person(person))),
         conversation::Event::PageWrote { .. } => (Some(person), Some(Voice::Page(page))),
         // How far staff has come with it is no business of the person's.
         conversation::Event::MarkedDone | conversation::Event::MarkedSpam | conversation::Event::Reopened => (None, None),
+        // There may be no conversation at all, and the moment told itself.
+        conversation::Event::PrivateReplyExpired { .. } => return None,
     };
-    Change { thing: Thing::Conversation(page, person), readers: Readers::Care(page, other), author, revised: false, edited: false }
+    Some(Change { thing: Thing::Conversation(page, person), readers: Readers::Care(page, other), author, revised: false, edited: false })
 }
 
 /// Not even the page's staff is told who follows or blocks it.
@@ -210,7 +212,8 @@ fn of_membership(group: GroupId, person: PersonId, event: &membership::Event) ->
         | membership::Event::RequestWithdrawn
         | membership::Event::RequestRefused { .. }
         | membership::Event::Banned { episode: None, .. }
-        | membership::Event::Unbanned => InGroup::Queue { person },
+        | membership::Event::Unbanned
+        | membership::Event::BanEnded { .. } => InGroup::Queue { person },
         // The role that it makes ready for is told as such.
         membership::Event::Bound { .. } => return None,
     };

@@ -42,6 +42,7 @@ fn every_event_is_a_change_or_nobodys_business() {
                     | Event::Unmasking(_)
                     | Event::Username(_)
                     | Event::Membership(MembershipEvent::Bound { .. })
+                    | Event::Conversation(conversation::Event::PrivateReplyExpired { .. })
             ),
             "{event:?}"
         );

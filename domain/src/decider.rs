@@ -1,5 +1,6 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
+use crate::deadline::{Deadlines, Wake};
 use crate::flow::Flow;
 use crate::{PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,6 +35,10 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     const UPCASTS: &'static [Upcast] = &[];
     /// What follows from its events in other streams, if anything ever does.
     const FLOW: Option<Flow<Self>> = None;
+    /// What its events set and clear of what is to be looked at again, here or in other streams, if they ever do.
+    const DEADLINES: Option<Deadlines<Self>> = None;
+    /// What it is asked when a matter of its streams has waited for as long as it should.
+    const WAKE: Option<Wake<Self>> = None;
     /// What may be asked.
     type Command: Named + Clone + std::fmt::Debug + Into<crate::Command> + Send + Sync + 'static;
     /// What happened; stored for ever.

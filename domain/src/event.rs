@@ -2,8 +2,9 @@
 //! follows from an event, or is due, can be asked of any of them.
 
 use crate::access::{Privacy, Scope};
+use crate::deadline::{Deadline, Matter};
 use crate::flow::FollowUp;
-use crate::{Decider, Mask, StreamName, TextOwner, Upcast, Written, group};
+use crate::{Decider, Mask, StreamName, TextOwner, Timestamp, Upcast, Written, group};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
 
@@ -127,6 +128,29 @@ macro_rules! aggregates {
             }
         }
 
+        /// Which categories' events set deadlines or clear them.
+        const SETTING: &[(&str, bool)] =
+            &[$((<crate::$module::$state as Decider>::CATEGORY, <crate::$module::$state as Decider>::DEADLINES.is_some())),*];
+
+        /// What `event` of `stream`, which was recorded at `at`, sets and clears.
+        pub(crate) fn deadlines(stream: &StreamName, event: &Event, at: Timestamp) -> Vec<Deadline> {
+            match event {
+                $(Event::$variant(event) => {
+                    <crate::$module::$state as Decider>::DEADLINES.map(|of| of(stream, event, at)).unwrap_or_default()
+                })*
+            }
+        }
+
+        /// What is asked of an aggregate now that `matter` has waited until `at`.
+        pub(crate) fn wake(matter: &Matter, at: Timestamp) -> Option<Command> {
+            match matter.stream.category() {
+                $(<crate::$module::$state as Decider>::CATEGORY => {
+                    <crate::$module::$state as Decider>::WAKE.and_then(|wake| wake(matter, at)).map(Command::$variant)
+                })*
+                _ => None,
+            }
+        }
+
         /// The enums of all aggregates' events, as JSON Schema, by category.
         #[cfg(feature = "schema")]
         pub(crate) fn event_schemas() -> Vec<(&'static str, schemars::Schema)> {
@@ -191,6 +215,29 @@ aggregates! {
     Unmasking(unmasking::Unmasking),
     Username(username::Username),
 }
+
+const fn setting() -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < SETTING.len() {
+        count += SETTING[at].1 as usize;
+        at += 1;
+    }
+    count
+}
+
+/// The categories of which [`SETTING`] says so.
+pub(crate) const WITH_DEADLINES: &[&str] = &{
+    let mut found = [""; setting()];
+    let (mut count, mut at) = (0, 0);
+    while at < SETTING.len() {
+        if SETTING[at].1 {
+            found[count] = SETTING[at].0;
+            count += 1;
+        }
+        at += 1;
+    }
+    found
+};
 
 impl Event {
     /// What is hidden of this event from whoever may not read all, where `scope` is that of its metadata: what a group says of itself,

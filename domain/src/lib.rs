@@ -7,7 +7,7 @@
 //!   [`question`], [`reaction`], [`salt`], [`skip`], [`unmasking`], [`username`]; [`authored`]: what posts and comments have in common
 //! - [`change`]: what an event tells to whom in the change feed
 //! - [`permit`]: what allows a page to write to a person; [`response_rate`]: how it answers
-//! - [`flow`]: what follows from an event in another stream
+//! - [`flow`]: what follows from an event in another stream; [`deadline`]: what is to be looked at again, and when
 //! - `schema` (a feature): JSON Schema of every event, and their catalogue
 //! - [`owner`]: whose a text is; [`parted`]: an event apart from its texts, and one again
 //! - values: [`id`], [`money`], [`text`], [`time`], [`personal`]; [`visible`]: which characters can be seen
@@ -18,6 +18,7 @@ pub mod authored;
 pub mod change;
 pub mod comment;
 pub mod conversation;
+pub mod deadline;
 pub mod decider;
 pub mod event;
 pub mod fan;

@@ -320,7 +320,7 @@ impl Executor {
                 Ok(None) => {}
                 // The command is accepted all the same: what is missing is completed by a consumer of the log.
                 Err(error) => {
-                    tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the consumer that completes flows")
+                    tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the consumer that completes flows");
                 }
             }
         }

@@ -11,6 +11,7 @@
 //! - [`consumers`]: who does something about what happens; [`reactions`]: those that issue commands
 //! - [`sealing`]: texts under the keys of those whom they belong to
 //! - [`skips`]: events that are passed over; [`unreadable`]: those that are not
+//! - [`waking`]: asks those who wait, when it is time
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
@@ -40,6 +41,7 @@ pub mod tail;
 pub mod threads;
 pub mod transfer;
 pub mod unreadable;
+pub mod waking;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
 #[cfg(feature = "kurrentdb")]

@@ -8,7 +8,7 @@
 //! - `veil`: words that not all readers of a thing may read
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`feeds`], [`groups`],
+//! - one module per slice: [`comments`], [`conversations`] with [`response_rates`], [`deadlines`], [`feeds`], [`groups`],
 //!   [`listings`] with [`catalogue`], [`memberships`], [`page_comments`], [`pages`], [`people`], [`posts`], [`questions`],
 //!   [`reactions`], [`staff_offers`]
 
@@ -18,6 +18,7 @@ pub mod catalogue;
 pub mod comments;
 pub mod conversations;
 pub mod db;
+pub mod deadlines;
 mod engine;
 pub mod feeds;
 pub mod figures;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Projection> {
     vec![
         comments::comments(),
         conversations::conversations(),
+        deadlines::deadlines(),
         feeds::feeds(),
         groups::groups(),
         listings::listings(),

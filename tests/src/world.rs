@@ -194,6 +194,7 @@ impl World {
             http,
             clock: time,
             ids,
+            wakes: false,
         };
         let running = running.run().await.unwrap();
         let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default(), salt });
@@ -209,16 +210,24 @@ impl World {
         all
     }
 
-    /// Waits until consumers that are not paused and read models have seen everything, also what consumers led to.
+    /// Waits until consumers that are not paused and read models have seen everything and what is due was woken, also what that led to.
     pub async fn settled(&self) {
         loop {
             let head = self.store.head().await.unwrap();
             self.consumers.have_seen(head, &self.app().consumers().all()).await;
             if self.store.head().await.unwrap() == head {
                 self.app().projector().wait_for(head, Duration::from_secs(20)).await.unwrap();
-                return;
+                if self.woken().await == head {
+                    return;
+                }
             }
         }
+    }
+
+    /// Wakes what is due now, and waits until what that led to is folded; where the log ends then.
+    pub async fn woken(&self) -> Position {
+        self.running.waker().round(true).await.unwrap();
+        self.store.head().await.unwrap()
     }
 
     /// The clock.

@@ -124,10 +124,7 @@ impl Operations {
                 let known = || async { self.consumers().await.map(|all| all.into_iter().find(|one| one.name == name)) };
                 let nobody = || anyhow::anyhow!("no consumer is called {name}");
                 known().await?.ok_or_else(nobody)?;
-                let outcome = match pause {
-                    true => checkpoints.pause(name, clock::system()()).await,
-                    false => checkpoints.resume(name).await,
-                };
+                let outcome = if pause { checkpoints.pause(name, clock::system()()).await } else { checkpoints.resume(name).await };
                 outcome.map_err(|error| anyhow::anyhow!(error))?;
                 known().await?.ok_or_else(nobody)
             }

@@ -1,6 +1,7 @@
-//! `/operator/projections`: watch and steer the builds of read models. Beside them, `/operator/consumers` and `/operator/keys`.
+//! `/operator/projections`: watch and steer the builds of read models. Beside them, `/operator/consumers`, `/operator/deadlines` and `/operator/keys`.
 
 pub mod consumers;
+pub mod deadlines;
 pub mod keys;
 pub mod parked;
 pub mod verification;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(parked::routes())
         .merge(keys::routes())
         .merge(consumers::routes())
+        .merge(deadlines::routes())
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
         .routes(routes!(cancel_projection_build))

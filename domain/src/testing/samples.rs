@@ -78,6 +78,7 @@ one_of_each! {
         MarkedDone {}
         MarkedSpam {}
         Reopened {}
+        PrivateReplyExpired { comment: CommentId(Uuid::from_u128(0x71)), ended: NOON }
     }
     fan {
         Followed {}
@@ -123,6 +124,7 @@ one_of_each! {
         Removed { episode: 2, reason: Some(text("never came")) }
         Banned { episode: Some(2), reason: text("threw stones"), until: Some(NOON) }
         Unbanned {}
+        BanEnded { until: NOON }
         Bound { episode: 2 }
     }
     page {

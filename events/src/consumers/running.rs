@@ -137,7 +137,7 @@ impl Run {
     async fn resumed(&mut self) {
         let name = self.consumer.name().as_str();
         if self.paused.wait_for(|paused| !paused.contains_key(name)).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

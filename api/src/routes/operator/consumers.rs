@@ -124,9 +124,10 @@ fn untold(error: &ConsumerError) -> Problem {
 async fn after(app: &App, name: &str, pause: bool) -> Result<Json<ConsumerView>, Problem> {
     let consumer = app.consumers().find(name).ok_or_else(Problem::not_found)?;
     let (consumers, checkpoints) = (app.consumers(), app.checkpoints());
-    let outcome = match pause {
-        true => consumers.pause(checkpoints, consumer.name(), app.now()).await,
-        false => consumers.resume(checkpoints, consumer.name()).await,
+    let outcome = if pause {
+        consumers.pause(checkpoints, consumer.name(), app.now()).await
+    } else {
+        consumers.resume(checkpoints, consumer.name()).await
     };
     outcome.map_err(|error| untold(&error))?;
     ConsumerView::of(app, &[consumer]).await?.pop().map(Json).ok_or_else(Problem::not_found)
