@@ -23,7 +23,11 @@ use circolo_domain::{
     stance::Stance,
     unmasking::{self, Reading, Unmasking, Use},
 };
-use circolo_events::{EventStore, ExecuteError, Executor, Position, StoreError, execute, reactions::CheckpointStore};
+use circolo_events::{
+    EventStore, ExecuteError, Executor, Position, StoreError,
+    consumers::{CheckpointStore, Consumers},
+    execute,
+};
 use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -56,7 +60,9 @@ pub struct Parts {
     pub db: Db,
     /// Feeds them.
     pub projector: Arc<Projector>,
-    /// How far reactions have come.
+    /// Who does something about what happens.
+    pub consumers: Arc<Consumers>,
+    /// How far they have come.
     pub checkpoints: Arc<dyn CheckpointStore>,
     /// Checks tokens.
     pub auth: Auth,
@@ -231,7 +237,12 @@ impl App {
         &self.0.parts.db
     }
 
-    /// How far reactions have come.
+    /// Who does something about what happens in the log.
+    pub fn consumers(&self) -> &Consumers {
+        &self.0.parts.consumers
+    }
+
+    /// How far they have come.
     pub(crate) fn checkpoints(&self) -> &dyn CheckpointStore {
         &*self.0.parts.checkpoints
     }

@@ -1,7 +1,10 @@
 //! `/health/live`, `/health/ready` and `/metrics`: for those who run the server. They are not counted by address, so that no load
 //! balancer is ever shut out: whoever asks too often is given the last answer again.
 
-use crate::{App, Problem, extract::Json, layers::bearer, rate::Seldom, routes::operator::reactions::ReactionView, telemetry};
+use crate::{
+    App, Problem, extract::Json, layers::bearer, rate::Seldom, routes::operator::consumers::ConsumerView, routes::operator::deadlines,
+    telemetry,
+};
 use axum::{
     Router,
     body::Bytes,
@@ -15,6 +18,7 @@ use circolo_projections::{DbError, EngineError, State as BuildState, Status};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write as _},
     net::SocketAddr,
     num::NonZeroU32,
@@ -151,8 +155,9 @@ async fn measures(app: &App) -> Result<Bytes, Problem> {
     let handle = telemetry::metrics().map_err(|error| Problem::internal(&error))?;
     let builds = app.projector().status().await?;
     handle.run_upkeep();
-    let reactions = ReactionView::of(app).await?;
-    Ok((handle.render() + &measured(&builds) + &reacted(&reactions) + &leads(app)).into())
+    let consumers = ConsumerView::of(app, &app.consumers().all()).await?;
+    let waiting = deadlines::lag_of_all(app).await.map_err(EngineError::from)?;
+    Ok((handle.render() + &measured(&builds) + &consumed(&consumers) + &waited(waiting) + &leads(app)).into())
 }
 
 /// A figure of a build, if it has it.
@@ -171,6 +176,12 @@ const FIGURES: [(&str, &str, Figure); 9] = [
     ("eta_seconds", "How long it will still take, while it is built.", |build| build.eta_seconds),
     ("state", "1, labelled with where the build is in its life.", |_| Some(1.0)),
 ];
+
+fn waited(seconds: Option<f64>) -> String {
+    let what = "circolo_deadlines_lag_seconds";
+    let help = "For how long the oldest of what is due has waited to be woken.";
+    seconds.map_or_else(String::new, |seconds| format!("# HELP {what} {help}\n# TYPE {what} gauge\n{what} {seconds}\n"))
+}
 
 fn leads(app: &App) -> String {
     let what = "circolo_node_leads";
@@ -197,29 +208,49 @@ fn measured(builds: &[Status]) -> String {
     text
 }
 
-/// A figure of a reaction, if it has it.
-type OfReaction = fn(&ReactionView) -> Option<f64>;
+/// A figure of a consumer, if it has it, and which of those of one kind is told: labels come from a closed set, and there may be a
+/// thousand webhooks.
+type OfConsumer = (fn(&ConsumerView) -> Option<f64>, fn(f64, f64) -> f64);
 
-/// What is measured of each reaction.
+/// What is measured of consumers, by kind.
 #[expect(clippy::cast_precision_loss, reason = "figures for people to look at")]
-const OF_REACTIONS: [(&str, &str, OfReaction); 6] = [
-    ("position", "Everything up to here has had what follows from it.", |reaction| Some(reaction.position as f64)),
-    ("lag_events", "How many events it has not looked at, at most.", |reaction| Some(reaction.lag_events as f64)),
-    ("lag_seconds", "For how long the oldest of them has waited.", |reaction| Some(reaction.lag_seconds)),
-    ("failing", "1 while it cannot go on.", |reaction| Some(f64::from(u8::from(reaction.failing)))),
-    ("failures", "How often it failed the last time, until it went well.", |reaction| reaction.failure.as_ref().map(|it| it.times as f64)),
-    ("last_failure_timestamp_seconds", "When it failed last.", |reaction| {
-        reaction.failure.as_ref().map(|failure| failure.last.micros() as f64 / 1e6)
-    }),
+const OF_CONSUMERS: [(&str, &str, OfConsumer); 7] = [
+    ("position", "Everything up to here has had what follows from it.", (|one| Some(one.position as f64), f64::min)),
+    ("lag_events", "How many events it has not looked at, at most.", (|one| Some(one.lag_events as f64), f64::max)),
+    ("lag_seconds", "For how long the oldest of them has waited.", (|one| Some(one.lag_seconds), f64::max)),
+    (
+        "failing",
+        "1 while it cannot go on; of several of a kind, how many.",
+        (|one| Some(f64::from(u8::from(one.failing))), std::ops::Add::add),
+    ),
+    (
+        "paused",
+        "1 while an operator lets it rest; of several of a kind, how many.",
+        (|one| Some(f64::from(u8::from(one.paused_at.is_some()))), std::ops::Add::add),
+    ),
+    (
+        "failures",
+        "How often it failed the last time, until it went well.",
+        (|one| one.failure.as_ref().map(|it| it.times as f64), f64::max),
+    ),
+    (
+        "last_failure_timestamp_seconds",
+        "When it failed last.",
+        (|one| one.failure.as_ref().map(|failure| failure.last.micros() as f64 / 1e6), f64::max),
+    ),
 ];
 
-fn reacted(reactions: &[ReactionView]) -> String {
+fn consumed(consumers: &[ConsumerView]) -> String {
     let mut text = String::new();
-    for (name, help, figure) in OF_REACTIONS {
+    for (name, help, (figure, of_two)) in OF_CONSUMERS {
         let _ = writeln!(text, "# HELP circolo_reaction_{name} {help}\n# TYPE circolo_reaction_{name} gauge");
-        for reaction in reactions {
-            let Some(value) = figure(reaction) else { continue };
-            let _ = writeln!(text, "circolo_reaction_{name}{{reaction=\"{}\"}} {value}", reaction.name);
+        let mut kinds = BTreeMap::new();
+        for consumer in consumers {
+            let Some(value) = figure(consumer) else { continue };
+            kinds.entry(&*consumer.kind).and_modify(|known| *known = of_two(*known, value)).or_insert(value);
+        }
+        for (kind, value) in kinds {
+            let _ = writeln!(text, "circolo_reaction_{name}{{reaction=\"{kind}\"}} {value}");
         }
     }
     text

@@ -1,4 +1,4 @@
-//! The application with everything that works beside the requests: the projector and the reactions.
+//! The application with everything that works beside the requests: the projector and the consumers of the log.
 
 use crate::{
     App,
@@ -9,9 +9,11 @@ use crate::{
 };
 use circolo_events::{
     EventStore, Executor,
-    reactions::{self, CheckpointStore},
+    consumers::{self, CheckpointStore, Consumers},
+    reactions,
+    waking::{self, Waker},
 };
-use circolo_projections::{self as projections, Checkpoints, Db, EngineError, Node, Projector};
+use circolo_projections::{self as projections, Checkpoints, Db, EngineError, Node, Projector, deadlines::Waiting};
 use std::sync::Arc;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -21,7 +23,7 @@ pub struct Start {
     pub store: Arc<dyn EventStore>,
     /// The read models.
     pub db: Db,
-    /// How far reactions have come, where this process is alone. Where it is a node, its `db` keeps that.
+    /// How far consumers have come, where this process is alone. Where it is a node, its `db` keeps that.
     pub checkpoints: Arc<dyn CheckpointStore>,
     /// Who this is among several that share log and read models.
     pub node: Option<Node>,
@@ -35,6 +37,8 @@ pub struct Start {
     pub clock: Clock,
     /// Makes fresh ids.
     pub ids: Ids,
+    /// Whether what is due is woken by itself; a test does so when its clock has moved.
+    pub wakes: bool,
 }
 
 /// A running application.
@@ -42,13 +46,14 @@ pub struct Running {
     app: App,
     projector: Arc<Projector>,
     stop: watch::Sender<bool>,
-    reactions: JoinSet<()>,
+    waker: Arc<Waker>,
+    beside: JoinSet<()>,
 }
 
 impl Start {
     /// Starts everything but the server.
     pub async fn run(self) -> Result<Running, EngineError> {
-        let Self { store, db, checkpoints, node, shared_log, auth, http, clock, ids } = self;
+        let Self { store, db, checkpoints, node, shared_log, auth, http, clock, ids, wakes } = self;
         let bounds = circolo_events::Options { cache_bytes: http.aggregate_cache << 20, ..circolo_events::Options::default() };
         let executor = Arc::new(Executor::new(store.clone(), clock.clone(), bounds));
         if shared_log {
@@ -58,42 +63,65 @@ impl Start {
         let projector = Arc::new(Projector::start(db.clone(), store.clone(), projections::all(), options).await?);
         let stop = watch::Sender::new(false);
         let mut running = JoinSet::new();
-        // How reactions of other nodes stand is told by the database alone.
+        let waiting = Waiting { db: db.clone(), projector: projector.clone() };
+        let beside = Beside {
+            consumers: Arc::new(Consumers::new(reactions::all())),
+            executor: executor.clone(),
+            waker: Arc::new(Waker::new(executor.clone(), Arc::new(waiting))),
+            wakes,
+        };
+        let (consumers, waker) = (beside.consumers.clone(), beside.waker.clone());
+        // How those of other nodes stand is told by the database alone.
         let mut seen = checkpoints.clone();
         if let Some(leading) = projector.reacting() {
             seen = Arc::new(Checkpoints::of(db.clone(), store.log_id()));
-            running.spawn(react_while_leading(leading, executor.clone(), stop.subscribe()));
+            running.spawn(beside.while_leading(leading, stop.subscribe()));
         } else {
-            for reaction in reactions::all() {
-                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), stop.subscribe()));
-            }
+            beside.begin(&mut running, &checkpoints, &stop);
         }
-        let app = App::new(Parts { store, executor, db, projector: projector.clone(), checkpoints: seen, auth, http, clock, ids });
-        Ok(Running { app, projector, stop, reactions: running })
+        let app =
+            App::new(Parts { store, executor, db, projector: projector.clone(), consumers, checkpoints: seen, auth, http, clock, ids });
+        Ok(Running { app, projector, stop, waker, beside: running })
     }
 }
 
-/// Runs the reactions whenever this node holds their lease.
-async fn react_while_leading(mut leading: watch::Receiver<Option<Db>>, executor: Arc<Executor>, mut stop: watch::Receiver<bool>) {
-    while !*stop.borrow() {
-        let leased = leading.borrow_and_update().clone();
-        let mut running = JoinSet::new();
-        let over = watch::Sender::new(false);
-        if let Some(db) = leased {
-            // Its writes fail as soon as another node has taken over.
-            let checkpoints: Arc<dyn CheckpointStore> = Arc::new(Checkpoints::of(db, executor.store().log_id()));
-            for reaction in reactions::all() {
-                running.spawn(reactions::run(reaction, executor.clone(), checkpoints.clone(), over.subscribe()));
-            }
+/// What works beside the requests, on one node at a time.
+struct Beside {
+    consumers: Arc<Consumers>,
+    executor: Arc<Executor>,
+    waker: Arc<Waker>,
+    wakes: bool,
+}
+
+impl Beside {
+    /// Begins all of it, until `stop` turns true.
+    fn begin(&self, running: &mut JoinSet<()>, checkpoints: &Arc<dyn CheckpointStore>, stop: &watch::Sender<bool>) {
+        running.spawn(consumers::run(self.consumers.clone(), self.executor.clone(), checkpoints.clone(), stop.subscribe()));
+        if self.wakes {
+            running.spawn(waking::run(self.waker.clone(), stop.subscribe()));
         }
-        let told = tokio::select! {
-            changed = leading.changed() => changed.is_ok(),
-            _ = stop.wait_for(|stop| *stop) => false,
-        };
-        over.send_replace(true);
-        while running.join_next().await.is_some() {}
-        if !told {
-            return;
+    }
+
+    /// Does so whenever this node holds the lease for it.
+    async fn while_leading(self, mut leading: watch::Receiver<Option<Db>>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let leased = leading.borrow_and_update().clone();
+            let mut running = JoinSet::new();
+            let over = watch::Sender::new(false);
+            if let Some(db) = leased {
+                // Its writes fail as soon as another node has taken over.
+                let checkpoints: Arc<dyn CheckpointStore> = Arc::new(Checkpoints::of(db, self.executor.store().log_id()));
+                self.begin(&mut running, &checkpoints, &over);
+            }
+            let told = tokio::select! {
+                changed = leading.changed() => changed.is_ok(),
+                _ = stop.wait_for(|stop| *stop) => false,
+            };
+            over.send_replace(true);
+            while running.join_next().await.is_some() {}
+            if !told {
+                return;
+            }
         }
     }
 }
@@ -104,10 +132,15 @@ impl Running {
         &self.app
     }
 
+    /// Wakes what is due.
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// Ends what works beside the requests. What was left undone goes on with the next start.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        while self.reactions.join_next().await.is_some() {}
+        while self.beside.join_next().await.is_some() {}
         self.projector.shutdown().await;
     }
 }

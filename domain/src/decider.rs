@@ -1,5 +1,7 @@
 //! The shape of every aggregate: decide and evolve, both pure.
 
+use crate::deadline::{Deadlines, Wake};
+use crate::flow::Flow;
 use crate::{Notice, PersonId, Span, StreamName, TextOwner, Timestamp, Written, access::Scope, change::Change, stance::Rights};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -36,8 +38,14 @@ pub trait Decider: Default + Clone + Send + Sync + 'static {
     const UPCASTS: &'static [Upcast] = &[];
     /// Whether its state tells whom its events concern: see [`Decider::concerns`].
     const CONCERNS_BY_STATE: bool = false;
+    /// What follows from its events in other streams, if anything ever does.
+    const FLOW: Option<Flow<Self>> = None;
+    /// What its events set and clear of what is to be looked at again, here or in other streams, if they ever do.
+    const DEADLINES: Option<Deadlines<Self>> = None;
+    /// What it is asked when a matter of its streams has waited for as long as it should.
+    const WAKE: Option<Wake<Self>> = None;
     /// What may be asked.
-    type Command: Named + Send + Sync + 'static;
+    type Command: Named + Clone + std::fmt::Debug + Into<crate::Command> + Send + Sync + 'static;
     /// What happened; stored for ever.
     type Event: Serialize + DeserializeOwned + Clone + PartialEq + std::fmt::Debug + Send + Sync + Into<crate::Event> + 'static;
     /// Why a command is refused.

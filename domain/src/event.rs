@@ -1,7 +1,10 @@
-//! One enum over all aggregates' events, so that an event is decoded once for all its readers.
+//! One enum over all aggregates' events, so that an event is decoded once for all its readers; and one over their commands, so that what
+//! follows from an event, or is due, can be asked of any of them.
 
 use crate::access::{Privacy, Scope};
 use crate::change::Change;
+use crate::deadline::{Deadline, Matter};
+use crate::flow::FollowUp;
 use crate::{Decider, Mask, Notice, PersonId, StreamName, TextOwner, Timestamp, Upcast, Written, group};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Cow;
@@ -58,6 +61,15 @@ pub struct Encoded {
     pub data: String,
 }
 
+/// Whatever takes a command of any aggregate.
+pub trait Issue {
+    /// What comes of it.
+    type Outcome;
+
+    /// Takes `command` for the aggregate in `stream`.
+    fn issue<D: Decider>(self, stream: &StreamName, command: D::Command) -> Self::Outcome;
+}
+
 macro_rules! aggregates {
     ($($variant:ident($module:ident::$state:ident)),* $(,)?) => {
         /// Any event of the domain.
@@ -75,6 +87,70 @@ macro_rules! aggregates {
                 Self::$variant(event)
             }
         })*
+
+        /// Any command of the domain.
+        #[derive(Debug, Clone)]
+        pub enum Command {
+            $(
+                #[doc = concat!("For a `", stringify!($module), "` stream.")]
+                $variant(crate::$module::Command),
+            )*
+        }
+
+        $(impl From<crate::$module::Command> for Command {
+            fn from(command: crate::$module::Command) -> Self {
+                Self::$variant(command)
+            }
+        })*
+
+        impl Command {
+            /// Gives the command to whoever takes those of any aggregate.
+            pub fn give<I: Issue>(self, stream: &StreamName, to: I) -> I::Outcome {
+                match self {
+                    $(Self::$variant(command) => to.issue::<crate::$module::$state>(stream, command),)*
+                }
+            }
+        }
+
+        /// Whether anything follows in other streams from what happens in those of `category`.
+        pub(crate) fn flows(category: &str) -> bool {
+            match category {
+                $(<crate::$module::$state as Decider>::CATEGORY => <crate::$module::$state as Decider>::FLOW.is_some(),)*
+                _ => false,
+            }
+        }
+
+        /// What follows from `event` in `stream`.
+        pub(crate) fn follow_ups(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+            match event {
+                $(Event::$variant(event) => {
+                    <crate::$module::$state as Decider>::FLOW.map(|flow| flow(stream, event)).unwrap_or_default()
+                })*
+            }
+        }
+
+        /// Which categories' events set deadlines or clear them.
+        const SETTING: &[(&str, bool)] =
+            &[$((<crate::$module::$state as Decider>::CATEGORY, <crate::$module::$state as Decider>::DEADLINES.is_some())),*];
+
+        /// What `event` of `stream`, which was recorded at `at`, sets and clears.
+        pub(crate) fn deadlines(stream: &StreamName, event: &Event, at: Timestamp) -> Vec<Deadline> {
+            match event {
+                $(Event::$variant(event) => {
+                    <crate::$module::$state as Decider>::DEADLINES.map(|of| of(stream, event, at)).unwrap_or_default()
+                })*
+            }
+        }
+
+        /// What is asked of an aggregate now that `matter` has waited until `at`.
+        pub(crate) fn wake(matter: &Matter, at: Timestamp) -> Option<Command> {
+            match matter.stream.category() {
+                $(<crate::$module::$state as Decider>::CATEGORY => {
+                    <crate::$module::$state as Decider>::WAKE.and_then(|wake| wake(matter, at)).map(Command::$variant)
+                })*
+                _ => None,
+            }
+        }
 
         /// The enums of all aggregates' events, as JSON Schema, by category.
         #[cfg(feature = "schema")]
@@ -216,6 +292,29 @@ aggregates! {
     Unmasking(unmasking::Unmasking),
     Username(username::Username),
 }
+
+const fn setting() -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < SETTING.len() {
+        count += SETTING[at].1 as usize;
+        at += 1;
+    }
+    count
+}
+
+/// The categories of which [`SETTING`] says so.
+pub(crate) const WITH_DEADLINES: &[&str] = &{
+    let mut found = [""; setting()];
+    let (mut count, mut at) = (0, 0);
+    while at < SETTING.len() {
+        if SETTING[at].1 {
+            found[count] = SETTING[at].0;
+            count += 1;
+        }
+        at += 1;
+    }
+    found
+};
 
 impl Event {
     /// What is hidden of this event from whoever may not read all, where `scope` is that of its metadata: what a group says of itself,

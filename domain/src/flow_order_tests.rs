@@ -8,8 +8,8 @@ use crate::access::{Privacy, Role, Standing};
 use crate::group::{Departure, Group, Policy};
 use crate::membership::Membership;
 use crate::stance::Rights;
-use crate::testing::{Community, FOUNDER, GROUP, person, personal};
-use crate::{Context, Reason};
+use crate::testing::{Community, FOUNDER, of_group, of_member, person, personal};
+use crate::{Context, PersonId, Reason, group, membership};
 use proptest::prelude::*;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -44,10 +44,10 @@ fn wish() -> impl Strategy<Value = Wish> {
 fn commands(club: &Community, wish: Wish) -> Vec<FollowUp> {
     use membership::Command as M;
     let standing = |who| club.standing(who);
-    let on = |who, command| FollowUp::Membership(GROUP, who, command);
+    let on = |who, command| of_member(who, command);
     let ending = |by, who, departure, command| {
         let by_group = club.group.holds_role(who) || club.membership(who).is_bound();
-        let depart = by_group.then(|| FollowUp::Group(GROUP, group::Command::Depart { by: standing(by), who: standing(who), departure }));
+        let depart = by_group.then(|| of_group(group::Command::Depart { by: standing(by), who: standing(who), departure }));
         depart.into_iter().chain([on(who, command)]).collect()
     };
     match wish {
@@ -65,7 +65,7 @@ fn commands(club: &Community, wish: Wish) -> Vec<FollowUp> {
         }
         Wish::Give(by, to, role) => {
             let bind = (role != Role::Member).then(|| on(to, M::BindMember { by: Some(standing(by)) }));
-            let give = FollowUp::Group(GROUP, group::Command::GiveRole { by: standing(by), to: standing(to), role });
+            let give = of_group(group::Command::GiveRole { by: standing(by), to: standing(to), role });
             bind.into_iter().chain([give]).collect()
         }
     }
@@ -74,14 +74,10 @@ fn commands(club: &Community, wish: Wish) -> Vec<FollowUp> {
 /// One append: what it led to in its stream, and what follows in others.
 fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp>)> {
     let now = club.now;
-    let stream = match &asked {
-        FollowUp::Group(id, _) => group::stream(*id),
-        FollowUp::Membership(id, person, _) => membership::stream(*id, *person),
-        FollowUp::Page(..) => unreachable!("there are no pages here"),
-    };
+    let stream = asked.stream.clone();
     let context = Context { stream: &stream, now, actor: None, command_id: Uuid::nil() };
-    let events: Vec<Event> = match &mut asked {
-        FollowUp::Group(_, command) => {
+    let events: Vec<Event> = match (&mut asked.command, membership::ids(&stream)) {
+        (Command::Group(command), _) => {
             let own = Arc::new(club.group.clone());
             renew(Group::rights(command), |standing| {
                 let membership = Arc::new(standing.membership().clone());
@@ -91,19 +87,19 @@ fn step(club: &mut Community, mut asked: FollowUp) -> Option<(bool, Vec<FollowUp
             club.group = events.iter().fold(std::mem::take(&mut club.group), |group, event| group.evolve(event, now));
             events.into_iter().map(Event::from).collect()
         }
-        FollowUp::Membership(_, person, command) => {
-            let own = club.membership(*person);
+        (Command::Membership(command), Some((_, person))) => {
+            let own = club.membership(person);
             renew(Membership::rights(command), |standing| {
-                if standing.person() == Some(*person) {
+                if standing.person() == Some(person) {
                     let group = Arc::new(standing.group().clone());
                     standing.renew(group, Arc::new(own.clone()), None, crate::access::Unread::NOTHING, now);
                 }
             });
             let events = own.decide(command, &context).ok()?;
-            club.memberships.insert(*person, events.iter().fold(own, |membership, event| membership.evolve(event, now)));
+            club.memberships.insert(person, events.iter().fold(own, |membership, event| membership.evolve(event, now)));
             events.into_iter().map(Event::from).collect()
         }
-        FollowUp::Page(..) => return None,
+        _ => unreachable!("there are a group and its people here"),
     };
     let follow = events.iter().flat_map(|event| follow_ups(&stream, event)).collect();
     Some((!events.is_empty(), follow))
@@ -134,7 +130,7 @@ impl Asker {
             return false;
         }
         let next = commands.remove(0);
-        let makes_ready = matches!(next, FollowUp::Membership(_, _, membership::Command::BindMember { .. }));
+        let makes_ready = matches!(next.command, Command::Membership(membership::Command::BindMember { .. }));
         match step(club, next) {
             Some((changed, more)) => {
                 follow.extend(more);

@@ -4,8 +4,8 @@ use super::*;
 use crate::access::{Privacy, Role, Standing};
 use crate::group::{Changes, Departure, Event as GroupEvent, Policy};
 use crate::membership::{Event as MembershipEvent, Way};
-use crate::testing::{Community, FOUNDER, GROUP, NOON, communal, person, personal};
-use crate::{Comment, Name, Reason, Span};
+use crate::testing::{Community, FOUNDER, GROUP, NOON, communal, of_group, of_member, person, personal};
+use crate::{Comment, Name, PersonId, Reason, Span, group, membership};
 use proptest::prelude::*;
 
 const BEN: PersonId = person(2);
@@ -19,7 +19,7 @@ fn the_founder_becomes_a_member_when_the_group_is_created() {
     let mut nothing = Community { group: group::Group::default(), memberships: std::collections::BTreeMap::new(), now: NOON };
     let (name, privacy, membership) = (Name::parse("Alpine Club").unwrap(), Privacy::Secret, Policy::InviteOnly);
     let create = group::Command::CreateGroup { name, description: Comment::parse("Walks").ok(), privacy, membership };
-    assert_eq!(nothing.ask(&FollowUp::Group(GROUP, create)).map(|events| events.len()), Ok(1));
+    assert_eq!(nothing.ask(&of_group(create)).map(|events| events.len()), Ok(1));
     assert_eq!(nothing.standing(FOUNDER).role(), Some(Role::Admin));
 }
 
@@ -56,8 +56,10 @@ fn a_role_given_while_its_holder_was_leaving_does_not_outlive_the_membership() {
 #[test]
 fn a_departure_is_completed_for_the_episode_it_was_about() {
     let about = GroupEvent::RoleWithdrawn { person: BEN, episode: 1, departure: Some(Departure::Left) };
-    let [FollowUp::Membership(GROUP, BEN, next)] = &follow_ups(&group::stream(GROUP), &about.into())[..] else { panic!("one follow-up") };
-    assert!(matches!(next, membership::Command::EndMembership { episode: 1, departure: Departure::Left }));
+    let [next] = &follow_ups(&group::stream(GROUP), &about.into())[..] else { panic!("one follow-up") };
+    assert_eq!(next.stream, membership::stream(GROUP, BEN));
+    let Command::Membership(command) = &next.command else { panic!("for a membership") };
+    assert!(matches!(command, membership::Command::EndMembership { episode: 1, departure: Departure::Left }));
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn banned(until: Option<crate::Timestamp>) -> Departure {
 }
 
 fn depart(club: &Community, by: PersonId, who: PersonId, departure: Departure) -> FollowUp {
-    FollowUp::Group(GROUP, group::Command::Depart { by: club.standing(by), who: club.standing(who), departure })
+    of_group(group::Command::Depart { by: club.standing(by), who: club.standing(who), departure })
 }
 
 /// What somebody asks for; `on` whom is often themselves.
@@ -142,14 +144,14 @@ fn commands(club: &Community, by: PersonId, on: PersonId, wish: Wish) -> Vec<Fol
     let standing = |who| -> Standing { club.standing(who) };
     let reason = || Reason::parse("threw stones").unwrap();
     let until = |hours: Option<i64>| hours.map(|hours| club.now.plus(Span::hours(hours)));
-    let own = |command| vec![FollowUp::Membership(GROUP, by, command)];
-    let other = |command| vec![FollowUp::Membership(GROUP, on, command)];
+    let own = |command| vec![of_member(by, command)];
+    let other = |command| vec![of_member(on, command)];
     let ending = |who, departure, command| {
         let by_group = club.group.holds_role(who) || club.membership(who).is_bound();
         let role = by_group.then(|| depart(club, by, who, departure));
-        role.into_iter().chain([FollowUp::Membership(GROUP, who, command)]).collect()
+        role.into_iter().chain([of_member(who, command)]).collect()
     };
-    let change = |changes| vec![FollowUp::Group(GROUP, group::Command::ChangeGroup { by: standing(by), changes })];
+    let change = |changes| vec![of_group(group::Command::ChangeGroup { by: standing(by), changes })];
     match wish {
         Wish::Invite => other(M::InviteMember { by: standing(by), who: standing(on), counted: true }),
         Wish::Accept => own(M::AcceptInvitation { by: standing(by) }),
@@ -170,8 +172,8 @@ fn commands(club: &Community, by: PersonId, on: PersonId, wish: Wish) -> Vec<Fol
         }
         Wish::Unban => other(M::UnbanMember { by: standing(by) }),
         Wish::Give(role) => {
-            let bind = (role != Role::Member).then(|| FollowUp::Membership(GROUP, on, M::BindMember { by: Some(standing(by)) }));
-            let give = FollowUp::Group(GROUP, group::Command::GiveRole { by: standing(by), to: standing(on), role });
+            let bind = (role != Role::Member).then(|| of_member(on, M::BindMember { by: Some(standing(by)) }));
+            let give = of_group(group::Command::GiveRole { by: standing(by), to: standing(on), role });
             bind.into_iter().chain([give]).collect()
         }
         Wish::Become(privacy) => change(Changes { privacy: Some(privacy), ..Changes::default() }),
@@ -184,7 +186,7 @@ fn fulfil(club: &mut Community, asked: &[FollowUp]) -> Result<Vec<Event>, &'stat
     for command in asked {
         let events = club.ask(command)?;
         // Whoever is given a role is bound first.
-        let makes_ready = matches!(command, FollowUp::Membership(_, _, membership::Command::BindMember { .. }));
+        let makes_ready = matches!(command.command, Command::Membership(membership::Command::BindMember { .. }));
         if !events.is_empty() && !makes_ready {
             return Ok(events);
         }

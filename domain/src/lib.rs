@@ -9,7 +9,7 @@
 //! - [`thing`]: what has an id of its own, and its sort
 //! - [`change`]: what an event tells to whom in the change feed
 //! - [`notice`]: whom an event tells of something, and as what; [`attention`]: what a person has read and wants to be told
-//! - [`flow`]: what follows from an event in another stream
+//! - [`flow`]: what follows from an event in another stream; [`deadline`]: what is to be looked at again, and when
 //! - `schema` (a feature): JSON Schema of every event, and their catalogue
 //! - [`owner`]: whose a text is; [`parted`]: an event apart from its texts, and one again
 //! - [`values`]: what a text, a time, an id or an amount may be
@@ -22,6 +22,7 @@ pub mod attention;
 pub mod care;
 pub mod change;
 pub mod community;
+pub mod deadline;
 pub mod decider;
 pub mod event;
 pub mod flow;
@@ -46,7 +47,8 @@ pub use market::*;
 pub use values::*;
 
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
-pub use event::{CATEGORIES, DecodeError, Encoded, Event, STREAMS, State, encode, stream};
+pub use event::{CATEGORIES, Command, DecodeError, Encoded, Event, Issue, STREAMS, State, encode, stream};
+pub use flow::FollowUp;
 pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
 pub use notice::{Notice, NoticeKind};

@@ -6,7 +6,7 @@ pub mod samples;
 pub mod stances;
 
 pub use crate::event::samples;
-pub use community::{Community, FOUNDER, GROUP};
+pub use community::{Community, FOUNDER, GROUP, of_group, of_member};
 pub(crate) use samples::one_of_each;
 
 use crate::{

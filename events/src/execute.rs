@@ -318,8 +318,10 @@ impl Executor {
             match self.follow(event).await {
                 Ok(Some(position)) => done.position = done.position.max(position),
                 Ok(None) => {}
-                // The command is accepted all the same: the reaction runner completes what is missing.
-                Err(error) => tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the reaction runner"),
+                // The command is accepted all the same: what is missing is completed by a consumer of the log.
+                Err(error) => {
+                    tracing::warn!(%stream, event = %event.id, %error, "a follow-up is left to the consumer that completes flows");
+                }
             }
         }
         done

@@ -1,5 +1,6 @@
 use super::*;
-use crate::reactions::{self, CheckpointStore, CompleteFlows, MemoryCheckpoints, Reaction, RefuseRequests};
+use crate::consumers::{self, CheckpointStore, Consumer, Consumers, MemoryCheckpoints};
+use crate::reactions::{CompleteFlows, RefuseRequests};
 use crate::{Appended, LogId, Memory, Page};
 use async_trait::async_trait;
 use circolo_domain::access::{Privacy, Standing};
@@ -304,12 +305,13 @@ async fn an_unknown_outcome_is_looked_up_and_never_repeated_blindly() {
     assert!(world.executor.execute::<Person>(&other, register(), &request(2, 3)).await.unwrap().changed);
 }
 
-async fn run_until(world: &World, reaction: Arc<dyn reactions::Reaction>, head: Position) {
+async fn run_until(world: &World, reaction: Arc<dyn Consumer>, head: Position) {
     let (stop, stopped) = watch::channel(false);
     let checkpoints = Arc::new(MemoryCheckpoints::default());
-    let name = reaction.name();
-    let running = tokio::spawn(reactions::run(reaction, world.executor.clone(), checkpoints.clone(), stopped));
-    while checkpoints.load(name).await.unwrap().unwrap_or_default() < head {
+    let name = reaction.name().clone();
+    let consumers = Arc::new(Consumers::new([reaction]));
+    let running = tokio::spawn(consumers::run(consumers, world.executor.clone(), checkpoints.clone(), stopped));
+    while checkpoints.load(name.as_str()).await.unwrap().unwrap_or_default() < head {
         tokio::task::yield_now().await;
     }
     stop.send(true).unwrap();
@@ -324,7 +326,7 @@ async fn a_flow_that_was_cut_off_is_completed_once() {
     assert!(world.standing(1, group).await.membership().present().is_none(), "the founder is not in yet");
     for _ in 0..2 {
         let head = world.log.head().await.unwrap();
-        run_until(&world, Arc::new(CompleteFlows), head).await;
+        run_until(&world, Arc::<CompleteFlows>::default(), head).await;
     }
     assert!(world.standing(1, group).await.membership().present().is_some());
     assert_eq!(world.log.log.read(&membership::stream(group, person(1)), 0, 10).await.unwrap().len(), 1);
@@ -335,10 +337,10 @@ async fn a_reaction_does_not_pass_over_positions_that_a_log_gives_again() {
     let world = World::new();
     world.group(Policy::Open).await;
     let head = world.log.head().await.unwrap();
-    let checkpoints = MemoryCheckpoints::default();
+    let (checkpoints, flows) = (MemoryCheckpoints::default(), CompleteFlows::default());
     for (stored, expected) in [(Position(head.0 + 5), head), (Position(1), Position(1))] {
-        checkpoints.save(CompleteFlows.name(), stored).await.unwrap();
-        assert_eq!(reactions::first_position(&CompleteFlows, &world.executor, &checkpoints).await.unwrap(), expected);
+        checkpoints.save(flows.name().as_str(), stored).await.unwrap();
+        assert_eq!(consumers::first_position(&flows, &world.executor, &checkpoints).await.unwrap(), expected);
     }
 }
 
@@ -350,7 +352,7 @@ async fn becoming_secret_refuses_open_requests() {
         world.join(n, group, n).await;
     }
     let done = world.turn(Privacy::Secret, group, 20).await;
-    run_until(&world, Arc::new(RefuseRequests), done.position).await;
+    run_until(&world, Arc::<RefuseRequests>::default(), done.position).await;
     for n in 2..5 {
         assert!(!world.standing(n, group).await.membership().requested(), "the request of {n} is refused");
     }
@@ -359,7 +361,7 @@ async fn becoming_secret_refuses_open_requests() {
     world.join(2, group, 22).await;
     world.join(5, group, 23).await;
     let head = world.log.head().await.unwrap();
-    run_until(&world, Arc::new(RefuseRequests), head).await;
+    run_until(&world, Arc::<RefuseRequests>::default(), head).await;
     for n in [2, 5] {
         assert!(world.standing(n, group).await.membership().requested(), "the request of {n} is open");
     }

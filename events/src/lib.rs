@@ -8,14 +8,16 @@
 //! - [`people`]: ids of people, under the salt of the log
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
-//! - [`reactions`]: consumers of the log that issue commands
+//! - [`consumers`]: who does something about what happens; [`reactions`]: those that issue commands
 //! - [`sealing`]: texts under the keys of those whom they belong to
 //! - [`skips`]: events that are passed over; [`unreadable`]: those that are not
+//! - [`waking`]: asks those who wait, when it is time
 //! - [`threads`]: how much of the processors a thread gets
 
 mod batch;
 mod cached_stream;
 pub mod check;
+pub mod consumers;
 pub mod envelope;
 pub mod execute;
 mod in_flight;
@@ -39,6 +41,7 @@ pub mod tail;
 pub mod threads;
 pub mod transfer;
 pub mod unreadable;
+pub mod waking;
 
 pub use execute::{Clock, Done, ExecuteError, Executor, LoadError, Loaded, Options, Request};
 #[cfg(feature = "kurrentdb")]

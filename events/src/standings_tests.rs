@@ -1,8 +1,9 @@
 //! Whatever comes first, a command is decided by what its stream says then: two commands that were made at one moment do what the
 //! second would do if it had been made after the first.
 
+use crate::consumers::Consumer;
 use crate::execute::{ExecuteError, Options, Request};
-use crate::reactions::{AppointAdmins, Reaction};
+use crate::reactions::AppointAdmins;
 use crate::{Append, Executor, Expected, Memory, Metadata, Position};
 use circolo_domain::access::{Origin, Privacy, Role};
 use circolo_domain::flow::FollowUp;
@@ -11,8 +12,9 @@ use circolo_domain::membership::{self, Membership};
 use circolo_domain::page::{self, Page, StaffRole};
 use circolo_domain::testing::{NOON, person};
 use circolo_domain::{
-    Body, Decider, GroupId, Name, PageId, PersonId, QuestionId, Reason, Rejection, Span, StreamName, Title, fan, question,
+    Body, Decider, GroupId, Issue, Name, PageId, PersonId, QuestionId, Reason, Rejection, Span, StreamName, Title, fan, question,
 };
+use futures::future::BoxFuture;
 use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
 use uuid::Uuid;
 
@@ -41,10 +43,10 @@ impl Scene {
             privacy: Privacy::Public,
             membership: Policy::Open,
         };
-        scene.ask(ANN, FollowUp::Group(GROUP, create)).await.unwrap();
+        scene.ask(ANN, of_group(create)).await.unwrap();
         for who in [BEN, CLEO, DAN] {
             let join = membership::Command::JoinGroup { by: scene.standing(who).await };
-            scene.ask(who, FollowUp::Membership(GROUP, who, join)).await.unwrap();
+            scene.ask(who, of_member(who, join)).await.unwrap();
         }
         for (who, role) in [(BEN, Role::Admin), (CLEO, Role::Moderator)] {
             scene.ask(ANN, scene.bind(ANN, who).await).await.unwrap();
@@ -53,11 +55,11 @@ impl Scene {
         let changes = Changes { privacy: Some(privacy), membership: Some(policy), ..Changes::default() };
         scene.ask(ANN, scene.change(ANN, changes).await).await.unwrap();
         let founding = page::Founding { name: "Forno".to_owned(), owner: ANN };
-        scene.ask(ANN, FollowUp::Page(PAGE, page::Command::CreatePage { username: "forno".to_owned(), founding })).await.unwrap();
+        scene.ask(ANN, of_page(page::Command::CreatePage { username: "forno".to_owned(), founding })).await.unwrap();
         for (who, role) in [(BEN, StaffRole::Owner), (CLEO, StaffRole::Editor)] {
             scene.ask(ANN, scene.staff(ANN, who, role).await).await.unwrap();
             let by = scene.page_standing(who).await;
-            scene.ask(who, FollowUp::Page(PAGE, page::Command::AcceptStaffRole { by })).await.unwrap();
+            scene.ask(who, of_page(page::Command::AcceptStaffRole { by })).await.unwrap();
         }
         scene
     }
@@ -73,30 +75,26 @@ impl Scene {
     }
 
     async fn bind(&self, by: PersonId, who: PersonId) -> FollowUp {
-        FollowUp::Membership(GROUP, who, membership::Command::BindMember { by: Some(self.standing(by).await) })
+        of_member(who, membership::Command::BindMember { by: Some(self.standing(by).await) })
     }
 
     async fn give(&self, by: PersonId, to: PersonId, role: Role) -> FollowUp {
-        FollowUp::Group(GROUP, group::Command::GiveRole { by: self.standing(by).await, to: self.standing(to).await, role })
+        of_group(group::Command::GiveRole { by: self.standing(by).await, to: self.standing(to).await, role })
     }
 
     async fn change(&self, by: PersonId, changes: Changes) -> FollowUp {
-        FollowUp::Group(GROUP, group::Command::ChangeGroup { by: self.standing(by).await, changes })
+        of_group(group::Command::ChangeGroup { by: self.standing(by).await, changes })
     }
 
     async fn staff(&self, by: PersonId, person: PersonId, role: StaffRole) -> FollowUp {
-        FollowUp::Page(PAGE, page::Command::GiveStaffRole { by: self.page_standing(by).await, person, role })
+        of_page(page::Command::GiveStaffRole { by: self.page_standing(by).await, person, role })
     }
 
     /// What it came to: whether anything changed, or the code of the refusal.
     async fn ask(&self, actor: PersonId, asked: FollowUp) -> Result<bool, String> {
         let id = Uuid::from_u128(u128::from(self.ids.fetch_add(1, Ordering::Relaxed)));
         let request = Request::new(Some(actor), id);
-        match asked {
-            FollowUp::Group(id, command) => self.execute::<Group>(&group::stream(id), command, &request).await,
-            FollowUp::Membership(id, who, command) => self.execute::<Membership>(&membership::stream(id, who), command, &request).await,
-            FollowUp::Page(id, command) => self.execute::<Page>(&page::stream(id), command, &request).await,
-        }
+        asked.give(Asking { scene: self, request }).await
     }
 
     async fn execute<D: Decider>(&self, stream: &StreamName, command: D::Command, request: &Request) -> Result<bool, String> {
@@ -128,16 +126,16 @@ impl Scene {
                 }
                 let (by_standing, who) = (self.standing(by).await, self.standing(on).await);
                 let departure = if by == on { Departure::Left } else { Departure::Removed { reason: None } };
-                all.push((by, FollowUp::Group(GROUP, group::Command::Depart { by: by_standing, who, departure })));
+                all.push((by, of_group(group::Command::Depart { by: by_standing, who, departure })));
                 let by_page = self.page_standing(by).await;
-                all.push((by, FollowUp::Page(PAGE, page::Command::WithdrawStaffRole { by: by_page, person: on })));
+                all.push((by, of_page(page::Command::WithdrawStaffRole { by: by_page, person: on })));
                 all.push((by, self.staff(by, on, StaffRole::Editor).await));
             }
             for privacy in [Privacy::Public, Privacy::Secret] {
                 all.push((by, self.change(by, Changes { privacy: Some(privacy), ..Changes::default() }).await));
             }
             for on in [DAN, EVE] {
-                all.extend(self.of_membership(by, on).await.into_iter().map(|command| (by, FollowUp::Membership(GROUP, on, command))));
+                all.extend(self.of_membership(by, on).await.into_iter().map(|command| (by, of_member(on, command))));
             }
         }
         all
@@ -171,17 +169,36 @@ impl Scene {
     }
 }
 
-fn stream(asked: &FollowUp) -> StreamName {
-    match asked {
-        FollowUp::Group(id, _) => group::stream(*id),
-        FollowUp::Membership(group, person, _) => membership::stream(*group, *person),
-        FollowUp::Page(id, _) => page::stream(*id),
+/// Asks a command of any aggregate in a scene.
+struct Asking<'a> {
+    scene: &'a Scene,
+    request: Request,
+}
+
+impl<'a> Issue for Asking<'a> {
+    type Outcome = BoxFuture<'a, Result<bool, String>>;
+
+    fn issue<D: Decider>(self, stream: &StreamName, command: D::Command) -> Self::Outcome {
+        let stream = stream.clone();
+        Box::pin(async move { self.scene.execute::<D>(&stream, command, &self.request).await })
     }
+}
+
+fn of_group(command: group::Command) -> FollowUp {
+    FollowUp::new::<Group>(group::stream(GROUP), command)
+}
+
+fn of_member(person: PersonId, command: membership::Command) -> FollowUp {
+    FollowUp::new::<Membership>(membership::stream(GROUP, person), command)
+}
+
+fn of_page(command: page::Command) -> FollowUp {
+    FollowUp::new::<Page>(page::stream(PAGE), command)
 }
 
 /// Each pair of commands on one stream, where the second was made before the first was executed.
 async fn every_pair_has_an_order(privacy: Privacy, policy: Policy) {
-    let known: Vec<_> = Scene::new(privacy, policy).await.all().await.into_iter().map(|(by, asked)| (by, stream(&asked))).collect();
+    let known: Vec<_> = Scene::new(privacy, policy).await.all().await.into_iter().map(|(by, asked)| (by, asked.stream)).collect();
     let mut pairs = 0;
     for first in 0..known.len() {
         for second in 0..known.len() {
@@ -242,7 +259,7 @@ async fn who_was_banned_while_waiting_writes_nothing() {
     let reason = Reason::parse("threw stones").unwrap();
     let until = Some(NOON.plus(Span::hours(1)));
     let ban = membership::Command::BanMember { by: ann, who: dan, reason, until, replace: false };
-    scene.ask(ANN, FollowUp::Membership(GROUP, DAN, ban)).await.unwrap();
+    scene.ask(ANN, of_member(DAN, ban)).await.unwrap();
     let request = Request::new(Some(DAN), Uuid::from_u128(0x500)).within(by.scope());
     let post =
         question::Command::PostQuestion { by, title: Title::parse("Which hut?").unwrap(), body: Body::parse("For two nights").unwrap() };
@@ -277,7 +294,7 @@ async fn a_group_that_has_no_admin_by_history_gets_the_member_of_longest_standin
     let page = afresh.executor.store().read_all(Position::START, 1_000).await.unwrap();
     for _ in 0..2 {
         for stored in &page.events {
-            AppointAdmins.react(&stored.decode().unwrap(), &afresh.executor).await.unwrap();
+            AppointAdmins::default().consume(&stored.decode().unwrap(), &afresh.executor).await.unwrap();
         }
         // Cleo and Dan came in the same moment: the ids decide.
         assert_eq!(afresh.standing(CLEO).await.role(), Some(Role::Admin));

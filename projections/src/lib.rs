@@ -8,8 +8,8 @@
 //! - `veil`: words that not all readers of a thing may read
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
-//! - one module per slice, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`feeds`],
-//!   [`notifications`] and [`people`]
+//! - one module per slice, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`deadlines`],
+//!   [`feeds`], [`notifications`] and [`people`]
 //!
 //! Modules of the folders are known at the crate's root, too: `circolo_projections::questions`.
 
@@ -18,6 +18,7 @@ pub mod audience;
 pub mod care;
 pub mod community;
 pub mod db;
+pub mod deadlines;
 mod engine;
 pub mod feeds;
 pub mod figures;
@@ -70,8 +71,13 @@ pub use value::{ColumnError, FromValues, Value};
 
 /// All read models of the product, sorted by name: one line per pillar, and one per slice of none.
 pub fn all() -> Vec<Projection> {
-    let mut all =
-        [care::all(), community::all(), market::all(), vec![feeds::feeds(), notifications::notifications(), people::people()]].concat();
+    let mut all = [
+        care::all(),
+        community::all(),
+        market::all(),
+        vec![deadlines::deadlines(), feeds::feeds(), notifications::notifications(), people::people()],
+    ]
+    .concat();
     all.sort_by_key(|projection| projection.name);
     all
 }

@@ -18,8 +18,9 @@ use circolo::{
 };
 use circolo_domain::{Span, Timestamp, testing::NOON};
 use circolo_events::{
-    EventStore, Memory, People, Position, Postgres, Sqlite, postgres,
-    reactions::{self, CheckpointStore, Failure, MemoryCheckpoints, ReactionError},
+    EventStore, Memory, People, Position, Postgres, Sqlite,
+    consumers::{CheckpointStore, Consumer, ConsumerError, Failure, MemoryCheckpoints, Paused},
+    postgres,
     sealing::{KeyStore, Keyring, Random, SealedLog, Source, keyring, store},
     sqlite,
 };
@@ -88,7 +89,7 @@ pub struct World {
     store: Arc<dyn EventStore>,
     db: Db,
     clock: TestClock,
-    reactions: Arc<Watched>,
+    consumers: Arc<Watched>,
     _kept: Kept,
 }
 
@@ -182,42 +183,51 @@ impl World {
             Arc::new(move || Uuid::new_v5(&Uuid::NAMESPACE_OID, &count.fetch_add(1, Ordering::Relaxed).to_be_bytes()));
         let people = People::begin(&*store, &Random::of(|bytes| bytes.fill(7)), ids(), clock.now()).await.unwrap();
         let salt = salt_of(&*store).await;
-        let reactions = Arc::new(Watched::default());
+        let consumers = Arc::new(Watched::default());
         let running = Start {
             store: store.clone(),
             db: db.clone(),
-            checkpoints: reactions.clone(),
+            checkpoints: consumers.clone(),
             node: None,
             shared_log: false,
             auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, people, time.clone()),
             http,
             clock: time,
             ids,
+            wakes: false,
         };
         let running = running.run().await.unwrap();
         let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default(), salt });
-        Self { door, running, store, db, clock, reactions, _kept: kept }
+        Self { door, running, store, db, clock, consumers, _kept: kept }
     }
 
-    /// Where the events stand that reactions have put aside.
+    /// Where the events stand that consumers have put aside.
     pub async fn aside(&self) -> Vec<Position> {
         let mut all = vec![];
-        for reaction in reactions::all() {
-            all.extend(self.reactions.aside(reaction.name()).await.unwrap());
+        for consumer in self.app().consumers().all() {
+            all.extend(self.consumers.aside(consumer.name().as_str()).await.unwrap());
         }
         all
     }
 
-    /// Waits until reactions and read models have seen everything, also what reactions led to.
+    /// Waits until consumers that are not paused and read models have seen everything and what is due was woken, also what that led to.
     pub async fn settled(&self) {
         loop {
             let head = self.store.head().await.unwrap();
-            self.reactions.have_seen(head).await;
+            self.consumers.have_seen(head, &self.app().consumers().all()).await;
             if self.store.head().await.unwrap() == head {
                 self.app().projector().wait_for(head, Duration::from_secs(20)).await.unwrap();
-                return;
+                if self.woken().await == head {
+                    return;
+                }
             }
         }
+    }
+
+    /// Wakes what is due now, and waits until what that led to is folded; where the log ends then.
+    pub async fn woken(&self) -> Position {
+        self.running.waker().round(true).await.unwrap();
+        self.store.head().await.unwrap()
     }
 
     /// The clock.
@@ -304,7 +314,7 @@ impl Drop for World {
     }
 }
 
-/// Checkpoints of reactions that a test can wait for.
+/// Checkpoints of consumers that a test can wait for.
 #[derive(Default)]
 struct Watched {
     seen: watch::Sender<BTreeMap<String, Position>>,
@@ -312,44 +322,56 @@ struct Watched {
 }
 
 impl Watched {
-    async fn have_seen(&self, head: Position) {
-        let all = |seen: &BTreeMap<String, Position>| {
-            reactions::all().iter().all(|reaction| seen.get(reaction.name()).copied().unwrap_or_default() >= head)
-        };
+    async fn have_seen(&self, head: Position, consumers: &[Arc<dyn Consumer>]) {
+        let paused = self.rest.paused().await.unwrap();
+        let names: Vec<_> = consumers.iter().map(|consumer| consumer.name().as_str()).filter(|name| !paused.contains_key(*name)).collect();
+        let all = |seen: &BTreeMap<String, Position>| names.iter().all(|name| seen.get(*name).copied().unwrap_or_default() >= head);
         tokio::time::timeout(Duration::from_secs(20), self.seen.subscribe().wait_for(all)).await.unwrap().unwrap();
     }
 }
 
 #[async_trait]
 impl CheckpointStore for Watched {
-    async fn load(&self, name: &str) -> Result<Option<Position>, ReactionError> {
+    async fn load(&self, name: &str) -> Result<Option<Position>, ConsumerError> {
         Ok(self.seen.borrow().get(name).copied())
     }
 
-    async fn save(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+    async fn save(&self, name: &str, position: Position) -> Result<(), ConsumerError> {
         self.seen.send_modify(|seen| {
             seen.insert(name.to_owned(), position);
         });
         Ok(())
     }
 
-    async fn failure(&self, name: &str) -> Result<Option<Failure>, ReactionError> {
+    async fn failure(&self, name: &str) -> Result<Option<Failure>, ConsumerError> {
         self.rest.failure(name).await
     }
 
-    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ReactionError> {
+    async fn note(&self, name: &str, failure: &Failure) -> Result<(), ConsumerError> {
         self.rest.note(name, failure).await
     }
 
-    async fn aside(&self, name: &str) -> Result<Vec<Position>, ReactionError> {
+    async fn aside(&self, name: &str) -> Result<Vec<Position>, ConsumerError> {
         self.rest.aside(name).await
     }
 
-    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+    async fn put_aside(&self, name: &str, position: Position) -> Result<(), ConsumerError> {
         self.rest.put_aside(name, position).await
     }
 
-    async fn take_up(&self, name: &str, position: Position) -> Result<(), ReactionError> {
+    async fn take_up(&self, name: &str, position: Position) -> Result<(), ConsumerError> {
         self.rest.take_up(name, position).await
+    }
+
+    async fn paused(&self) -> Result<Paused, ConsumerError> {
+        self.rest.paused().await
+    }
+
+    async fn pause(&self, name: &str, at: Timestamp) -> Result<(), ConsumerError> {
+        self.rest.pause(name, at).await
+    }
+
+    async fn resume(&self, name: &str) -> Result<(), ConsumerError> {
+        self.rest.resume(name).await
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod as_of;
+mod consumers;
 mod damage;
 mod events;
 mod keys;
@@ -30,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Fold read models up to a moment of the past, into a file that any program opens
     AsOf(Box<as_of::AsOf>),
+    /// Watch, pause and resume consumers of the log
+    Consumers(consumers::Consumers),
     /// Read the log, write it to files, and bring it back
     Events(events::Events),
     /// Look after the keys that texts are sealed under (see docs/sealing.md)
@@ -67,6 +70,7 @@ impl std::error::Error for Ended {}
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Some(Command::AsOf(as_of)) => as_of.run().await,
+        Some(Command::Consumers(consumers)) => Box::pin(consumers.run()).await,
         Some(Command::Events(events)) => events.run().await,
         Some(Command::Keys(keys)) => keys.run().await,
         Some(Command::Openapi) => openapi::run(),

@@ -9,13 +9,13 @@ use circolo::{
     remote::answered,
     routes::operator::{
         DropBuilds, ProjectionBuild, ProjectionBuilds, ProjectionList, ProjectionView, RebuildProjections,
+        consumers::{ConsumerList, ConsumerView},
         parked::{ParkedList, ParkedView, SkipEvent, SkippedView, skipping, skipping_event},
-        reactions::ReactionView,
         verification::{VerificationView, VerifyProjection},
     },
 };
 use circolo_domain::{Reason, StreamName, skip};
-use circolo_events::{EventStore, Executor, Position, Request};
+use circolo_events::{EventStore, Executor, Position, Request, consumers::CheckpointStore, reactions};
 use circolo_projections::{self as projections, BuildId, Checkpoints, Db, Mismatch, NewFile, Node, Options, Projection, Projector, State};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{path::Path, sync::Arc, time::Duration};
@@ -96,24 +96,43 @@ impl Operations {
     pub(super) async fn list(&self) -> anyhow::Result<Vec<ProjectionView>> {
         match self {
             Self::Here { projector, .. } => Ok(projector.status().await?.into_iter().map(ProjectionView::from).collect()),
-            Self::There { .. } => Ok(self.list_there().await?.items),
+            Self::There { client, url, .. } => {
+                Ok(self.ask::<ProjectionList>(client.get(format!("{url}/v1/operator/projections"))).await?.items)
+            }
         }
     }
 
-    /// How reactions stand.
-    pub(super) async fn reactions(&self) -> anyhow::Result<Vec<ReactionView>> {
+    /// How consumers of the log stand.
+    pub(super) async fn consumers(&self) -> anyhow::Result<Vec<ConsumerView>> {
         match self {
             Self::Here { store, db, .. } => {
                 let checkpoints = Checkpoints::of(db.clone(), store.log_id());
-                ReactionView::all(&**store, &checkpoints, clock::system()()).await.map_err(|error| anyhow::anyhow!(error))
+                let found = ConsumerView::all(&**store, &checkpoints, &reactions::all(), clock::system()()).await;
+                found.map_err(|error| anyhow::anyhow!(error))
             }
-            Self::There { .. } => Ok(self.list_there().await?.reactions),
+            Self::There { client, url, .. } => {
+                Ok(self.ask::<ConsumerList>(client.get(format!("{url}/v1/operator/consumers"))).await?.items)
+            }
         }
     }
 
-    async fn list_there(&self) -> anyhow::Result<ProjectionList> {
-        let Self::There { client, url, .. } = self else { bail!("no server to ask") };
-        self.ask(client.get(format!("{url}/v1/operator/projections"))).await
+    /// Lets a consumer rest, or go on.
+    pub(super) async fn pause_consumer(&self, name: &str, pause: bool) -> anyhow::Result<ConsumerView> {
+        match self {
+            Self::Here { store, db, .. } => {
+                let checkpoints = Checkpoints::of(db.clone(), store.log_id());
+                let known = || async { self.consumers().await.map(|all| all.into_iter().find(|one| one.name == name)) };
+                let nobody = || anyhow::anyhow!("no consumer is called {name}");
+                known().await?.ok_or_else(nobody)?;
+                let outcome = if pause { checkpoints.pause(name, clock::system()()).await } else { checkpoints.resume(name).await };
+                outcome.map_err(|error| anyhow::anyhow!(error))?;
+                known().await?.ok_or_else(nobody)
+            }
+            Self::There { client, url, .. } => {
+                let action = if pause { "pause" } else { "resume" };
+                self.ask(client.post(format!("{url}/v1/operator/consumers/{}/{action}", plain(name)?))).await
+            }
+        }
     }
 
     /// Begins to build `names` anew.
@@ -260,9 +279,9 @@ async fn pass_over(store: &Arc<dyn EventStore>, (decision, command): (StreamName
     Ok(SkippedView { event, stream, position: done.position.0 })
 }
 
-/// Names of projections and streams need no escaping in a path; anything else is not one.
+/// Names of projections, consumers and streams need no escaping in a path; anything else is not one.
 fn plain(name: &str) -> anyhow::Result<&str> {
-    let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    let is_plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
     anyhow::ensure!(is_plain, "nothing is called {name:?}");
     Ok(name)
 }

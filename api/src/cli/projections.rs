@@ -1,10 +1,9 @@
 //! `circolo projections`: watch and steer the builds of read models, with or without a server.
 
-use super::{Ended, damage, operations::Operations, progress::Bars};
+use super::{Ended, consumers, damage, operations::Operations, progress::Bars};
 use anyhow::{Context, bail};
 use circolo::routes::operator::{
     parked::ParkedView,
-    reactions::ReactionView,
     verification::{Sample, VerifyProjection},
 };
 use circolo::{
@@ -153,6 +152,14 @@ impl Target {
         Some(Operations::there(self.url.as_deref()?, self.token.clone()?))
     }
 
+    /// Only to look, beside whoever uses the data.
+    pub(super) async fn look(&self) -> anyhow::Result<Operations> {
+        match self.server() {
+            Some(server) => Ok(server),
+            None => Operations::beside(&self.storage).await,
+        }
+    }
+
     pub(super) async fn open(&self) -> anyhow::Result<Operations> {
         match self.server() {
             Some(server) => Ok(server),
@@ -235,11 +242,8 @@ impl Projections {
 }
 
 async fn list(target: &Target) -> anyhow::Result<()> {
-    let operations = match target.server() {
-        Some(server) => server,
-        None => Operations::beside(&target.storage).await?,
-    };
-    let (builds, reactions) = (operations.list().await, operations.reactions().await);
+    let operations = target.look().await?;
+    let (builds, beside) = (operations.list().await, operations.consumers().await);
     operations.close().await;
     println!(
         "{:16} {:>7} {:>5} {:10} {:>12} {:>12} {:>10} {:>10}  reason",
@@ -250,12 +254,8 @@ async fn list(target: &Target) -> anyhow::Result<()> {
         let reason = reason.or(parked).unwrap_or_default();
         println!("{name:16} {version:>7} {build:>5} {state:10} {position:>12} {head:>12} {lag_events:>10} {rate:>10.0}  {reason}");
     }
-    println!("\n{:30} {:10} {:>12} {:>12} {:>10}  reason", "reaction", "state", "position", "head", "lag");
-    for ReactionView { name, position, head, lag_events, failing, failure, .. } in reactions? {
-        let state = if failing { "failing" } else { "running" };
-        let reason = failure.filter(|_| failing).map(|failure| failure.error).unwrap_or_default();
-        println!("{name:30} {state:10} {position:>12} {head:>12} {lag_events:>10}  {reason}");
-    }
+    println!();
+    consumers::print(&beside?);
     Ok(())
 }
 

@@ -34,7 +34,8 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let node = config.storage.has_leases()?.then(|| Node { id: ids().to_string(), url });
     // In KurrentDB nothing but good will keeps a second writer out.
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
-    let running = Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids }.run().await?;
+    let running =
+        Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids, wakes: true }.run().await?;
     let told = told()?;
     let counting = running.app().store().sealing().map(|log| {
         let (kept, keys) = (Arc::clone(log.kept()), Arc::clone(log.keys().store()));

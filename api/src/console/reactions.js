@@ -24,8 +24,8 @@ export function show(reactions) {
   for (const one of reactions) {
     if (!rows.has(one.name)) rows.set(one.name, newRow(one.name));
     const row = rows.get(one.name);
-    row.state.className = `state ${one.failing ? "failed" : "live"}`;
-    write(row.state, one.failing ? "failing" : "running");
+    row.state.className = `state ${{ failing: "failed", paused: "paused" }[one.state] ?? "live"}`;
+    write(row.state, one.state);
     write(row.reason, one.failing ? `${count(one.failure.times)} times: ${one.failure.error}` : "");
     write(row.position, count(one.position));
     write(row.lag, one.lag_events === 0 ? "0" : `${count(one.lag_events)}, ${span(one.lag_seconds)}`);

@@ -1,8 +1,9 @@
-//! `/operator/projections`: watch and steer the builds of read models. Beside them, `/operator/keys`.
+//! `/operator/projections`: watch and steer the builds of read models. Beside them, `/operator/consumers`, `/operator/deadlines` and `/operator/keys`.
 
+pub mod consumers;
+pub mod deadlines;
 pub mod keys;
 pub mod parked;
-pub mod reactions;
 pub mod verification;
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use circolo_domain::Timestamp;
 use circolo_projections::{BuildId, Disposable, Limits, State as BuildState, Status, Switch};
-use reactions::ReactionView;
+use consumers::ConsumerView;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::num::{NonZeroU32, NonZeroU64};
 use utoipa::ToSchema;
@@ -32,6 +33,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(verification::routes())
         .merge(parked::routes())
         .merge(keys::routes())
+        .merge(consumers::routes())
+        .merge(deadlines::routes())
         .routes(routes!(switch_projection))
         .routes(routes!(roll_projection_back))
         .routes(routes!(cancel_projection_build))
@@ -42,8 +45,8 @@ pub fn routes() -> OpenApiRouter<App> {
 pub struct ProjectionList {
     /// By name and build.
     pub items: Vec<ProjectionView>,
-    /// What happens beside them and the commands, by name.
-    pub reactions: Vec<ReactionView>,
+    /// What happens beside them and the commands, by name: as `/operator/consumers` lists it.
+    pub reactions: Vec<ConsumerView>,
 }
 
 /// A build of a projection.
@@ -256,7 +259,7 @@ impl From<BuildId> for ProjectionBuild {
 #[utoipa::path(get, path = "/operator/projections", tag = "operator", responses((status = 200, body = ProjectionList), Failures))]
 async fn list_projections(State(app): State<App>, _: Operator) -> Result<Json<ProjectionList>, Problem> {
     let items = app.projector().status().await?.into_iter().map(ProjectionView::from).collect();
-    Ok(Json(ProjectionList { items, reactions: ReactionView::of(&app).await? }))
+    Ok(Json(ProjectionList { items, reactions: ConsumerView::of(&app, &app.consumers().all()).await? }))
 }
 
 /// Begin a new build beside the live one.

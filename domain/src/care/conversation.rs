@@ -2,6 +2,7 @@
 
 use crate::access::Denied;
 use crate::change::{Change, Readers};
+use crate::deadline::{Deadline, Deadlines, Matter, Wake};
 use crate::fan::Fan;
 use crate::notice::{Notice, NoticeKind, To};
 use crate::page::{PageStanding, StaffAct};
@@ -15,7 +16,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// After so long without a message from either side, the next one begins a new thread.
@@ -92,6 +93,13 @@ pub enum Command {
         /// One of the page's staff.
         by: PageStanding,
     },
+    /// Notes that the right to answer a comment in private has run out unused; the server asks when it is so.
+    ExpirePrivateReply {
+        /// The comment.
+        comment: CommentId,
+        /// When the right ended.
+        ended: Timestamp,
+    },
 }
 
 impl Named for Command {
@@ -102,6 +110,7 @@ impl Named for Command {
             Self::MarkDone { .. } => "MarkDone",
             Self::MarkSpam { .. } => "MarkSpam",
             Self::Reopen { .. } => "Reopen",
+            Self::ExpirePrivateReply { .. } => "ExpirePrivateReply",
         }
     }
 }
@@ -156,6 +165,14 @@ pub enum Event {
     /// There is something to be done.
     #[serde(rename = "conversation.reopened.v1")]
     Reopened,
+    /// The time is over in which the page could answer a comment of the person's in private, and it did not.
+    #[serde(rename = "conversation.private_reply_expired.v1")]
+    PrivateReplyExpired {
+        /// The comment.
+        comment: CommentId,
+        /// When the time was over.
+        ended: Timestamp,
+    },
 }
 
 /// Where a conversation stands in the inbox.
@@ -181,6 +198,8 @@ pub struct Conversation {
     person_wrote: Option<Timestamp>,
     /// The private replies, by comment.
     private_replies: BTreeMap<CommentId, MessageId>,
+    /// The comments of which the history says that there was none in time.
+    expired: BTreeSet<CommentId>,
     /// When the page replied in private and the person has not written since.
     unanswered: Option<Timestamp>,
 }
@@ -210,6 +229,11 @@ impl Conversation {
     /// Where it stands in the inbox.
     pub const fn status(&self) -> Status {
         self.status
+    }
+
+    /// Whether the history says what became of the private reply to a comment: it was written, or it came to none.
+    pub fn settles(&self, comment: CommentId) -> bool {
+        self.private_replies.contains_key(&comment) || self.expired.contains(&comment)
     }
 
     /// The message before and the opening of the thread, for a message that is written now.
@@ -249,7 +273,8 @@ impl Conversation {
         if matches!(facts.voice, Voice::Page(_)) {
             return Err(Error::ToAPage);
         }
-        if now >= ends {
+        // The clock may have been set back since: what the history says stays said.
+        if now >= ends || self.expired.contains(&id) {
             return Err(Error::TooLate { ended: ends });
         }
         match self.unanswered.map(|at| at.plus(META.contact_cap)) {
@@ -354,6 +379,8 @@ impl Rejection for Error {
 impl Decider for Conversation {
     const CATEGORY: &'static str = "conversation";
     const STREAM: (&'static str, &'static str) = ("PAGE.PERSON", "what a page and a person write to each other");
+    const DEADLINES: Option<Deadlines<Self>> = Some(deadlines);
+    const WAKE: Option<Wake<Self>> = Some(wake);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -365,6 +392,7 @@ impl Decider for Conversation {
             | Command::MarkDone { by, .. }
             | Command::MarkSpam { by, .. }
             | Command::Reopen { by, .. } => vec![Rights::Page(by)],
+            Command::ExpirePrivateReply { .. } => vec![],
         }
     }
 
@@ -393,6 +421,10 @@ impl Decider for Conversation {
             Command::MarkDone { by } => self.mark(by, Status::Done, Event::MarkedDone),
             Command::MarkSpam { by } => self.mark(by, Status::Spam, Event::MarkedSpam),
             Command::Reopen { by } => self.mark(by, Status::Open, Event::Reopened),
+            Command::ExpirePrivateReply { comment, ended } => {
+                let is_so = context.now >= *ended && !self.settles(*comment);
+                Ok(if is_so { vec![Event::PrivateReplyExpired { comment: *comment, ended: *ended }] } else { vec![] })
+            }
         }
     }
 
@@ -415,19 +447,22 @@ impl Decider for Conversation {
             Event::MarkedDone => self.status = Status::Done,
             Event::MarkedSpam => self.status = Status::Spam,
             Event::Reopened => self.status = Status::Open,
+            Event::PrivateReplyExpired { comment, .. } => {
+                self.expired.insert(*comment);
+            }
         }
         self
     }
 
     fn heap(&self) -> usize {
-        weight::of_map(&self.private_replies)
+        weight::of_map(&self.private_replies) + weight::of_set(&self.expired)
     }
 
     /// Both sides, for all of it is about the person.
     fn own_texts(event: &mut Event, written: &Written<'_>) {
         match event {
             Event::PersonWrote { text, .. } | Event::PageWrote { text, .. } => text.give(about(written.stream)),
-            Event::MarkedDone | Event::MarkedSpam | Event::Reopened => {}
+            Event::MarkedDone | Event::MarkedSpam | Event::Reopened | Event::PrivateReplyExpired { .. } => {}
         }
     }
 
@@ -439,6 +474,8 @@ impl Decider for Conversation {
             Event::PageWrote { .. } => to(Some(person)).by(Voice::Page(page)),
             // How far staff has come with it is no business of the person's.
             Event::MarkedDone | Event::MarkedSpam | Event::Reopened => to(None),
+            // The page knows how long it may reply.
+            Event::PrivateReplyExpired { .. } => return None,
         })
     }
 
@@ -450,7 +487,7 @@ impl Decider for Conversation {
         match event {
             Event::PersonWrote { message, .. } => vec![of(To::Care(page), message).by(Voice::Person(person))],
             Event::PageWrote { message, .. } => vec![of(To::Person(person), message).by(Voice::Page(page))],
-            Event::MarkedDone | Event::MarkedSpam | Event::Reopened => vec![],
+            Event::MarkedDone | Event::MarkedSpam | Event::Reopened | Event::PrivateReplyExpired { .. } => vec![],
         }
     }
 
@@ -463,6 +500,20 @@ impl Decider for Conversation {
     }
 
     // No scope: a conversation has no audience but the two, so nothing that goes by audiences may ever show it.
+}
+
+/// A comment waits for a private reply no longer when it has one, or when it is said that there was none in time.
+fn deadlines(stream: &StreamName, event: &Event, _: Timestamp) -> Vec<Deadline> {
+    match event {
+        Event::PageWrote { permit: Permit::PrivateReply { comment, .. }, .. } | Event::PrivateReplyExpired { comment, .. } => {
+            vec![Matter::about(stream.clone(), *comment).over()]
+        }
+        _ => vec![],
+    }
+}
+
+fn wake(matter: &Matter, at: Timestamp) -> Option<Command> {
+    matter.about.map(|comment| Command::ExpirePrivateReply { comment: CommentId(comment), ended: at })
 }
 
 #[cfg(feature = "testing")]
@@ -488,6 +539,7 @@ crate::testing::one_of_each! {
     MarkedDone {}
     MarkedSpam {}
     Reopened {}
+    PrivateReplyExpired { comment: CommentId(id(0x71)), ended: NOON }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::access::Denied;
 use crate::change::Change;
-use crate::page::{Founding, PageStanding, StaffAct};
+use crate::flow::{Flow, FollowUp};
+use crate::page::{self, Founding, Page, PageStanding, StaffAct};
 use crate::stance::Rights;
 use crate::{Context, Decider, Kind, Named, PageId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -138,6 +139,7 @@ impl Rejection for Error {
 impl Decider for Username {
     const CATEGORY: &'static str = "username";
     const STREAM: (&'static str, &'static str) = ("NAME", "a page's name: in lower case, without its dots");
+    const FLOW: Option<Flow<Self>> = Some(flow);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -182,6 +184,17 @@ impl Decider for Username {
     fn own(event: &crate::Event) -> Option<&Event> {
         if let crate::Event::Username(event) = event { Some(event) } else { None }
     }
+}
+
+/// Whoever has claimed the name gets the page, or the page its new name.
+fn flow(_: &StreamName, event: &Event) -> Vec<FollowUp> {
+    let Event::Claimed { page, username, founding } = event;
+    let username = username.clone();
+    let command = match founding {
+        Some(founding) => page::Command::CreatePage { username, founding: founding.clone() },
+        None => page::Command::TakeUsername { username },
+    };
+    vec![FollowUp::new::<Page>(page::stream(*page), command)]
 }
 
 #[cfg(feature = "testing")]

@@ -3,8 +3,11 @@
 use crate::access::{Denied, Standing};
 use crate::authored::{Authored, Remover};
 use crate::change::{Change, Content, Readers};
+use crate::conversation;
+use crate::deadline::{Deadline, Deadlines, Matter};
 use crate::notice::{Notice, NoticeKind, To};
 use crate::page::StaffAct;
+use crate::permit::META;
 use crate::post;
 use crate::stance::{Rights, Stance, Voice};
 use crate::thing::Thing;
@@ -213,6 +216,7 @@ impl Rejection for Error {
 impl Decider for Comment {
     const CATEGORY: &'static str = "comment";
     const STREAM: (&'static str, &'static str) = ("COMMENT", "a comment or a reply");
+    const DEADLINES: Option<Deadlines<Self>> = Some(deadlines);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -354,6 +358,20 @@ fn place(by: &Stance, post: &post::Facts, reply_to: Option<&ReplyTo>) -> Result<
         _ => None,
     };
     Ok(Place { post: post.id, reply_to: reply_to.map(|reply_to| reply_to.id), page_post })
+}
+
+/// The page may answer in private what a person wrote under its own post, for a time. Whether it did their conversation knows.
+fn deadlines(stream: &StreamName, event: &Event, at: Timestamp) -> Vec<Deadline> {
+    let matter = |page, person| stream.id().map(|comment| Matter::about(conversation::stream(page, person), comment));
+    match event {
+        Event::Written { page_post: Some(page), voice: Voice::Person(person), .. } => {
+            matter(*page, *person).map(|matter| matter.until(at.plus(META.private_reply))).into_iter().collect()
+        }
+        Event::Removed { page_post: Some(page), voice: Voice::Person(person), .. } => {
+            matter(*page, *person).map(Matter::over).into_iter().collect()
+        }
+        _ => vec![],
+    }
 }
 
 #[cfg(feature = "testing")]

@@ -3,6 +3,8 @@
 use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
 use crate::authored::digest;
 use crate::change::{Change, InGroup, Readers};
+use crate::flow::{Flow, FollowUp};
+use crate::membership::{self, Membership};
 use crate::notice::{Notice, NoticeKind, To};
 use crate::stance::Rights;
 use crate::thing::Thing;
@@ -420,6 +422,7 @@ impl Decider for Group {
     /// What a program of the next version knows besides (docs/adr/0007-a-next-version-for-one-test.md).
     #[cfg(feature = "next")]
     const UPCASTS: &'static [crate::Upcast] = &[crate::Upcast { from: "group.renamed.v2", to: "group.renamed.v1", step: |_| () }];
+    const FLOW: Option<Flow<Self>> = Some(flow);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -545,6 +548,19 @@ impl Decider for Group {
     fn scope(&self, key: &str) -> Option<Scope> {
         let group = key.parse().ok()?;
         self.exists().then(|| Scope { owner: Owner::Group(group), privacy: self.privacy(), era: self.era() })
+    }
+}
+
+/// Who founds a group is its first member; whoever departs by way of the group's stream does so in their own.
+fn flow(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    let Some(group) = stream.id().map(GroupId) else { return vec![] };
+    let of = |person, command| vec![FollowUp::new::<Membership>(membership::stream(group, person), command)];
+    match event {
+        Event::Created { founder, .. } => of(*founder, membership::Command::FoundGroup),
+        Event::RoleWithdrawn { person, episode, departure: Some(departure) } => {
+            of(*person, membership::Command::EndMembership { episode: *episode, departure: departure.clone() })
+        }
+        _ => vec![],
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::access::{Action, Standing};
 use crate::change::{Change, InGroup, Readers};
-use crate::group::Departure;
+use crate::deadline::{Deadline, Deadlines, Matter, Wake};
+use crate::flow::{Flow, FollowUp};
+use crate::group::{self, Departure, Group};
 use crate::notice::{Notice, NoticeKind, To};
 use crate::stance::Rights;
 use crate::stance::Voice;
@@ -10,6 +12,7 @@ use crate::thing::Thing;
 use crate::weight;
 use crate::{Context, Decider, GroupId, Named, PersonId, Personal, Reason, StreamName, TextOwner, Timestamp, Written};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use uuid::Uuid;
 
 mod decisions;
@@ -105,6 +108,13 @@ pub enum Command {
         /// A moderator.
         by: Standing,
     },
+    /// Notes that a ban has run out; the server asks when it is so.
+    EndBan {
+        /// Whom it is about.
+        who: Standing,
+        /// When the ban ended.
+        until: Timestamp,
+    },
     /// Lets this episode end by way of the group's stream alone. That comes before its holder is given a role: who counts when
     /// another admin leaves must not be gone by then.
     BindMember {
@@ -137,6 +147,7 @@ impl Named for Command {
             Self::RemoveMember { .. } => "RemoveMember",
             Self::BanMember { .. } => "BanMember",
             Self::UnbanMember { .. } => "UnbanMember",
+            Self::EndBan { .. } => "EndBan",
             Self::BindMember { .. } => "BindMember",
             Self::EndMembership { .. } => "EndMembership",
         }
@@ -232,6 +243,12 @@ pub enum Event {
     /// The ban was lifted.
     #[serde(rename = "membership.unbanned.v1")]
     Unbanned,
+    /// The ban ran out, for nobody lifted it or put another in its place. Rights do not depend on this: the moment itself ends it.
+    #[serde(rename = "membership.ban_ended.v1")]
+    BanEnded {
+        /// When.
+        until: Timestamp,
+    },
     /// This episode ends by way of the group's stream alone: its holder is to have a role there.
     #[serde(rename = "membership.bound.v1")]
     Bound {
@@ -284,6 +301,8 @@ pub struct Membership {
     decision: Option<Decision>,
     /// A ban that nobody lifted; it may have run out.
     ban: Option<Ban>,
+    /// Whether the history says that it ran out.
+    ban_ended: bool,
     /// The episode that ends by way of the group's stream alone.
     bound: Option<u32>,
 }
@@ -339,6 +358,11 @@ impl Membership {
         self.ban.is_some_and(|ban| ban.until.is_none_or(|until| now < until))
     }
 
+    /// When a ban ends of which the history does not say that it has.
+    pub fn ban_ends(&self) -> Option<Timestamp> {
+        self.ban.filter(|_| !self.ban_ended)?.until
+    }
+
     /// What an API consumer was told of it at that time; of the present, [`Standing::status`] tells.
     pub fn status(&self, now: Timestamp) -> &'static str {
         if self.present().is_some() {
@@ -358,6 +382,9 @@ impl Membership {
 impl Decider for Membership {
     const CATEGORY: &'static str = "membership";
     const STREAM: (&'static str, &'static str) = ("GROUP.PERSON", "a person in a group, from the first invitation or request on");
+    const FLOW: Option<Flow<Self>> = Some(flow);
+    const DEADLINES: Option<Deadlines<Self>> = Some(deadlines);
+    const WAKE: Option<Wake<Self>> = Some(wake);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -369,6 +396,7 @@ impl Decider for Membership {
             | Command::DeclineInvitation { by }
             | Command::RevokeInvitation { by }
             | Command::RevokeVoidInvitation { who: by }
+            | Command::EndBan { who: by, .. }
             | Command::JoinGroup { by }
             | Command::ApproveRequest { by }
             | Command::WithdrawRequest { by }
@@ -422,6 +450,7 @@ impl Decider for Membership {
                 by.may(Action::Moderate)?;
                 if self.banned(context.now) { Ok(vec![Event::Unbanned]) } else { Err(Error::NotBanned) }
             }
+            Command::EndBan { until, .. } => Ok(self.end_ban(*until, context.now)),
             Command::BindMember { by } => self.bind(by.as_ref()),
             Command::EndMembership { episode, departure } => Ok(self.end(*episode, departure, context)),
         }
@@ -446,6 +475,7 @@ impl Decider for Membership {
             | Event::Left { .. }
             | Event::Removed { reason: None, .. }
             | Event::Unbanned
+            | Event::BanEnded { .. }
             | Event::Bound { .. } => {}
         }
     }
@@ -462,7 +492,8 @@ impl Decider for Membership {
             | Event::RequestWithdrawn
             | Event::RequestRefused { .. }
             | Event::Banned { episode: None, .. }
-            | Event::Unbanned => InGroup::Queue { person },
+            | Event::Unbanned
+            | Event::BanEnded { .. } => InGroup::Queue { person },
             // The role that it makes ready for is told as such.
             Event::Bound { .. } => return None,
         };
@@ -516,13 +547,41 @@ impl Decider for Membership {
             Event::Left { .. } | Event::Removed { .. } => self.end_episode(at),
             Event::Banned { until, .. } => {
                 self.end_episode(at);
-                (self.requested, self.invitation, self.ban) = (false, None, Some(Ban { until: *until }));
+                (self.requested, self.invitation) = (false, None);
+                (self.ban, self.ban_ended) = (Some(Ban { until: *until }), false);
             }
             Event::Unbanned => self.ban = None,
+            Event::BanEnded { .. } => self.ban_ended = true,
             Event::Bound { episode } => self.bound = Some(*episode),
         }
         self
     }
+}
+
+/// A role given while its holder was leaving must not outlive the episode it was given for.
+fn flow(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    match (ids(stream), event) {
+        (
+            Some((group, person)),
+            Event::Left { episode } | Event::Removed { episode, .. } | Event::Banned { episode: Some(episode), .. },
+        ) => vec![FollowUp::new::<Group>(group::stream(group), group::Command::DropRole { person, episode: *episode })],
+        _ => vec![],
+    }
+}
+
+/// The end of the ban that stands, if it has one.
+fn deadlines(stream: &StreamName, event: &Event, _: Timestamp) -> Vec<Deadline> {
+    let matter = Matter::from(stream);
+    match event {
+        Event::Banned { until: Some(until), .. } => vec![matter.until(*until)],
+        Event::Banned { until: None, .. } | Event::Unbanned | Event::BanEnded { .. } | Event::Joined { .. } => vec![matter.over()],
+        _ => vec![],
+    }
+}
+
+fn wake(matter: &Matter, at: Timestamp) -> Option<Command> {
+    let (group, person) = ids(&matter.stream)?;
+    Some(Command::EndBan { who: Standing::new(Some(person), group, Arc::default(), Arc::default(), at), until: at })
 }
 
 #[cfg(feature = "testing")]
@@ -538,6 +597,7 @@ crate::testing::one_of_each! {
     Removed { episode: 2, reason: Some(text("never came")) }
     Banned { episode: Some(2), reason: text("threw stones"), until: Some(NOON) }
     Unbanned {}
+    BanEnded { until: NOON }
     Bound { episode: 2 }
 }
 

@@ -7,7 +7,7 @@ use crate::group::{self, Group, Policy};
 use crate::membership::{self, Membership, Way};
 use crate::stance::Rights;
 use crate::testing::{Given, NOON, assert_owned, communal, given_state, person};
-use crate::{Context, Decider, Event, GroupId, PersonId, Rejection, Span, StreamName, Timestamp};
+use crate::{Command, Context, Decider, Event, GroupId, PersonId, Rejection, Span, StreamName, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
@@ -16,6 +16,16 @@ pub const GROUP: GroupId = GroupId(Uuid::from_u128(0x6_2017));
 
 /// Who founded every [`Community`].
 pub const FOUNDER: PersonId = person(1);
+
+/// Asks something of the [`GROUP`].
+pub fn of_group(command: group::Command) -> FollowUp {
+    FollowUp::new::<Group>(group::stream(GROUP), command)
+}
+
+/// Asks something of the membership of `person` in the [`GROUP`].
+pub fn of_member(person: PersonId, command: membership::Command) -> FollowUp {
+    FollowUp::new::<Membership>(membership::stream(GROUP, person), command)
+}
 
 /// The streams of one group, folded, and a clock.
 #[derive(Debug, Clone)]
@@ -117,25 +127,24 @@ impl Community {
     pub fn ask(&mut self, asked: &FollowUp) -> Result<Vec<Event>, &'static str> {
         let mut asked = asked.clone();
         self.renew(&mut asked);
-        let (stream, events): (_, Vec<Event>) = match &asked {
-            FollowUp::Group(id, command) => {
-                let stream = group::stream(*id);
-                let events = self.group.decide(command, &self.context(&stream, Some(FOUNDER))).map_err(|refusal| refusal.code())?;
-                assert_owned::<Group>(&events, &stream, None, self.now);
+        let stream = &asked.stream;
+        let events: Vec<Event> = match (&asked.command, membership::ids(stream)) {
+            (Command::Group(command), _) => {
+                let events = self.group.decide(command, &self.context(stream, Some(FOUNDER))).map_err(|refusal| refusal.code())?;
+                assert_owned::<Group>(&events, stream, None, self.now);
                 self.group = events.iter().fold(std::mem::take(&mut self.group), |group, event| group.evolve(event, self.now));
-                (stream, events.into_iter().map(Event::from).collect())
+                events.into_iter().map(Event::from).collect()
             }
-            FollowUp::Membership(id, person, command) => {
-                let before = self.membership(*person);
-                let stream = membership::stream(*id, *person);
-                let events = before.decide(command, &self.context(&stream, None)).map_err(|refusal| refusal.code())?;
-                assert_owned::<Membership>(&events, &stream, None, self.now);
-                self.memberships.insert(*person, events.iter().fold(before, |membership, event| membership.evolve(event, self.now)));
-                (stream, events.into_iter().map(Event::from).collect())
+            (Command::Membership(command), Some((_, person))) => {
+                let before = self.membership(person);
+                let events = before.decide(command, &self.context(stream, None)).map_err(|refusal| refusal.code())?;
+                assert_owned::<Membership>(&events, stream, None, self.now);
+                self.memberships.insert(person, events.iter().fold(before, |membership, event| membership.evolve(event, self.now)));
+                events.into_iter().map(Event::from).collect()
             }
-            FollowUp::Page(..) => return Err("no_pages_here"),
+            _ => return Err("not_here"),
         };
-        for next in events.iter().flat_map(|event| follow_ups(&stream, event)) {
+        for next in events.iter().flat_map(|event| follow_ups(stream, event)) {
             let followed = self.ask(&next);
             assert!(followed.is_ok(), "{next:?} follows from what was decided and is refused: {followed:?}");
         }
@@ -144,10 +153,10 @@ impl Community {
 
     /// As the executor does before every decision.
     fn renew(&self, asked: &mut FollowUp) {
-        let rights = match asked {
-            FollowUp::Group(_, command) => Group::rights(command),
-            FollowUp::Membership(_, _, command) => Membership::rights(command),
-            FollowUp::Page(..) => vec![],
+        let rights = match &mut asked.command {
+            Command::Group(command) => Group::rights(command),
+            Command::Membership(command) => Membership::rights(command),
+            _ => vec![],
         };
         for rights in rights {
             if let Rights::Group(standing) = rights

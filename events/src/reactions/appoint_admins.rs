@@ -3,26 +3,33 @@
 //! No order of commands leads there any more, for whoever is given a role is bound first. Older versions of the program let it
 //! happen: an admin was appointed while they were leaving. Those logs are mended as this reaction comes by.
 
-use super::{Reaction, ReactionError, following, members, refusable};
+use super::{following, members, refusable};
+use crate::consumers::{Consumer, ConsumerError, Name};
 use crate::{Executor, Recorded};
 use async_trait::async_trait;
 use circolo_domain::access::Role;
 use circolo_domain::{Decider, Event, GroupId, group, group::Group, membership, membership::Membership};
 
 /// Gives an admin to groups that have none.
-pub struct AppointAdmins;
+pub struct AppointAdmins(Name);
+
+impl Default for AppointAdmins {
+    fn default() -> Self {
+        Self(Name::only("appoint_admins"))
+    }
+}
 
 #[async_trait]
-impl Reaction for AppointAdmins {
-    fn name(&self) -> &'static str {
-        "appoint_admins"
+impl Consumer for AppointAdmins {
+    fn name(&self) -> &Name {
+        &self.0
     }
 
     fn reads(&self, category: &str) -> bool {
         category == Group::CATEGORY || category == Membership::CATEGORY
     }
 
-    async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
+    async fn consume(&self, event: &Recorded, executor: &Executor) -> Result<(), ConsumerError> {
         let Some(group) = lost_an_admin(event, executor).await? else { return Ok(()) };
         let state = executor.load::<Group>(&group::stream(group)).await?.state;
         let mut members = vec![];
@@ -49,7 +56,7 @@ impl Reaction for AppointAdmins {
 
 /// The group that may have lost its last admin by `event`: whose role outlived their membership, for want of another admin, or
 /// where nobody is left who has that role.
-async fn lost_an_admin(event: &Recorded, executor: &Executor) -> Result<Option<GroupId>, ReactionError> {
+async fn lost_an_admin(event: &Recorded, executor: &Executor) -> Result<Option<GroupId>, ConsumerError> {
     let state = async |group| executor.load::<Group>(&group::stream(group)).await.map(|loaded| loaded.state);
     match &event.event {
         Event::Membership(

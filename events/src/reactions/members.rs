@@ -1,6 +1,6 @@
 //! The people of a group, folded from their streams: reactions know no read model.
 
-use super::ReactionError;
+use crate::consumers::ConsumerError;
 use crate::{Executor, Position, Unreadable};
 use circolo_domain::{Decider, GroupId, PersonId, StreamName, membership, membership::Membership};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(super) struct People {
 }
 
 /// Everybody whom `group` knows.
-pub(super) async fn of_group(executor: &Executor, group: GroupId) -> Result<People, ReactionError> {
+pub(super) async fn of_group(executor: &Executor, group: GroupId) -> Result<People, ConsumerError> {
     let store = executor.store();
     let prefix = StreamName::new(Membership::CATEGORY, format_args!("{group}."));
     let head = store.head().await?;

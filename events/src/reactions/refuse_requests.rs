@@ -4,7 +4,8 @@
 //! The event may be seen again years later, when read models and with them the checkpoint were thrown away, or the log was copied:
 //! so only requests count that were made before the group's privacy changed once more.
 
-use super::{Reaction, ReactionError, following, members, refusable};
+use super::{following, members, refusable};
+use crate::consumers::{Consumer, ConsumerError, Name};
 use crate::{Executor, LoadError, Position, Recorded};
 use async_trait::async_trait;
 use circolo_domain::access::Privacy;
@@ -14,19 +15,25 @@ use circolo_domain::{Decider, Event, GroupId, group, group::Group, membership, m
 const PAGE: usize = 1_000;
 
 /// Refuses the open requests of a group that became secret, and revokes its void invitations.
-pub struct RefuseRequests;
+pub struct RefuseRequests(Name);
+
+impl Default for RefuseRequests {
+    fn default() -> Self {
+        Self(Name::only("refuse_requests"))
+    }
+}
 
 #[async_trait]
-impl Reaction for RefuseRequests {
-    fn name(&self) -> &'static str {
-        "refuse_requests"
+impl Consumer for RefuseRequests {
+    fn name(&self) -> &Name {
+        &self.0
     }
 
     fn reads(&self, category: &str) -> bool {
         category == Group::CATEGORY
     }
 
-    async fn react(&self, event: &Recorded, executor: &Executor) -> Result<(), ReactionError> {
+    async fn consume(&self, event: &Recorded, executor: &Executor) -> Result<(), ConsumerError> {
         let (Event::Group(group::Event::PrivacyChanged { privacy: Privacy::Secret }), Some(id)) = (&event.event, event.stream.id()) else {
             return Ok(());
         };
@@ -52,7 +59,7 @@ impl Reaction for RefuseRequests {
 }
 
 /// Where the group's privacy changed the next time.
-async fn until_changed_again(executor: &Executor, event: &Recorded) -> Result<Position, ReactionError> {
+async fn until_changed_again(executor: &Executor, event: &Recorded) -> Result<Position, ConsumerError> {
     let mut from = event.revision + 1;
     loop {
         let page = executor.store().read(&event.stream, from, PAGE).await?;

@@ -8,7 +8,7 @@ use circolo_domain::group::{self, Changes, Departure, Group, History, Policy};
 use circolo_domain::membership::{self, Membership};
 use circolo_domain::person::{self, Person};
 use circolo_domain::question::{self, Question};
-use circolo_domain::{AnswerId, Context, Decider, DisplayName, GroupId, Locale, PersonId, QuestionId};
+use circolo_domain::{AnswerId, Context, Decider, DisplayName, GroupId, Locale, PersonId, QuestionId, Span};
 use uuid::Uuid;
 
 /// Recent questions that are answered, per group.
@@ -241,13 +241,10 @@ fn remove_or_ban(simulation: &mut Simulation) {
     if simulation.chance.happens(60) {
         simulation.on_membership(room, person, founder, |by| membership::Command::RemoveMember { by, who, reason: Some(reason) });
     } else {
-        simulation.on_membership(room, person, founder, |by| membership::Command::BanMember {
-            by,
-            who,
-            reason,
-            until: None,
-            replace: false,
-        });
+        // Some for good; without a draw, so that histories stay what they were otherwise.
+        let until = (person.0.as_u128() % 3 != 0).then(|| simulation.now.plus(Span::days(3)));
+        let command = |by| membership::Command::BanMember { by, who, reason, until, replace: false };
+        simulation.on_membership(room, person, founder, command);
     }
 }
 

@@ -234,5 +234,7 @@ async fn write(store: &dyn EventStore, appends: Vec<Append>, summary: &mut Summa
 }
 
 #[cfg(test)]
+mod deadlines_tests;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

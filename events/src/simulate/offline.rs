@@ -8,11 +8,10 @@ use crate::{
     execute::Request,
 };
 use circolo_domain::access::{Origin, Standing};
-use circolo_domain::flow::{FollowUp, follow_ups};
+use circolo_domain::flow::follow_ups;
 use circolo_domain::group::{self, Group};
 use circolo_domain::membership::{self, Membership};
-use circolo_domain::page::{self, Page};
-use circolo_domain::{Context, Decider, GroupId, Named, PersonId, Rejection, StreamName, Timestamp};
+use circolo_domain::{Context, Decider, GroupId, Issue, Named, PersonId, Rejection, StreamName, Timestamp};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -118,14 +117,8 @@ impl Offline {
 
     fn follow(&mut self, event: &Recorded, now: Timestamp) {
         for (index, follow_up) in follow_ups(&event.stream, &event.event).into_iter().enumerate() {
-            let request = following(event, &format!("follow-up {index}"));
-            match follow_up {
-                FollowUp::Group(id, command) => self.ask::<Group>(&group::stream(id), &command, &request, now),
-                FollowUp::Membership(group, person, command) => {
-                    self.ask::<Membership>(&membership::stream(group, person), &command, &request, now)
-                }
-                FollowUp::Page(id, command) => self.ask::<Page>(&page::stream(id), &command, &request, now),
-            };
+            let request = &following(event, &format!("follow-up {index}"));
+            follow_up.give(Asked { all: self, request, now });
         }
     }
 
@@ -142,5 +135,20 @@ impl Offline {
     /// Forgets streams that nobody will ask for again.
     pub fn forget(&mut self, stream: &StreamName) {
         self.streams.remove(stream);
+    }
+}
+
+/// Decides on a command of any aggregate.
+struct Asked<'a> {
+    all: &'a mut Offline,
+    request: &'a Request,
+    now: Timestamp,
+}
+
+impl Issue for Asked<'_> {
+    type Outcome = bool;
+
+    fn issue<D: Decider>(self, stream: &StreamName, command: D::Command) -> bool {
+        self.all.ask::<D>(stream, &command, self.request, self.now)
     }
 }

@@ -5,7 +5,7 @@ fn options(seed: u64) -> Options {
     Options { people: 60, groups: 6, pages: 4, days: 20, events: 4_000, seed, start: Timestamp::from_micros(1_767_225_600_000_000) }
 }
 
-async fn history(seed: u64) -> (Memory, Summary) {
+pub(super) async fn history(seed: u64) -> (Memory, Summary) {
     let log = Memory::default();
     let person = |people: &People, n: usize| people.id("test", &format!("person-{n}"), 0);
     let summary = simulate(&log, options(seed), person, |_| ()).await.unwrap();

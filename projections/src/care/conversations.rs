@@ -90,7 +90,9 @@ impl Fold for ConversationRow {
 
     fn fold(row: Option<Self>, _: &str, event: &Recorded) -> Option<Self> {
         let Event::Conversation(change) = &event.event else { return row };
-        let mut row = row.or_else(|| Self::new(event))?;
+        // What is said of comments begins no conversation.
+        let begins = !matches!(change, conversation::Event::PrivateReplyExpired { .. });
+        let mut row = row.or_else(|| Self::new(event).filter(|_| begins))?;
         match change {
             conversation::Event::PersonWrote { message, .. } => {
                 row.wrote(message, Side::Person, event);
@@ -106,6 +108,7 @@ impl Fold for ConversationRow {
             conversation::Event::MarkedDone => status_name(Status::Done).clone_into(&mut row.status),
             conversation::Event::MarkedSpam => status_name(Status::Spam).clone_into(&mut row.status),
             conversation::Event::Reopened => status_name(Status::Open).clone_into(&mut row.status),
+            conversation::Event::PrivateReplyExpired { .. } => {}
         }
         row.revision = i64::try_from(event.revision).unwrap_or(i64::MAX);
         Some(row)

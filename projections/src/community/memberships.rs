@@ -136,7 +136,8 @@ impl MembershipRow {
                 self.ban_reason = reason.get().cloned();
             }
             membership::Event::Unbanned => self.ban_ended(),
-            membership::Event::Bound { .. } => {}
+            // Lists go by the moment itself.
+            membership::Event::BanEnded { .. } | membership::Event::Bound { .. } => {}
         }
         self.inside = self.member_position.is_some() || self.invited_position.is_some();
     }

@@ -12,9 +12,10 @@ use std::{
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// What is not made from the log: how far those have come who act on it.
-const KEPT: [(&str, &[&str]); 2] = [
+const KEPT: [(&str, &[&str]); 3] = [
     ("consumer_checkpoints", &["name", "log_id", "position", "event_id"]),
     ("consumer_failures", &["name", "log_id", "error", "since", "last", "times", "lasting"]),
+    ("consumer_pauses", &["name", "log_id", "since"]),
 ];
 
 /// Why a new file could not take the place of the old one.
@@ -65,14 +66,14 @@ impl NewFile {
         &self.path
     }
 
-    /// Takes over what can still be read of how far reactions have come; what cannot, they find again from the beginning.
+    /// Takes over what can still be read of how far consumers have come; what cannot, they find again from the beginning.
     pub async fn carry_over(&self, new: &Db) -> Result<(), FileError> {
         let Ok(old) = Db::sqlite(&self.place).await else { return Ok(()) };
         for (table, names) in KEPT {
             let (list, places) = (names.join(", "), (1..=names.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", "));
             let Ok(rows) = old.long_query(format!("SELECT {list} FROM {table}"), vec![]).await else { continue };
             let insert =
-                |row: Vec<Value>| Write::run(format!("INSERT INTO {table} ({list}) VALUES ({places}) ON CONFLICT (name) DO NOTHING"), row);
+                |row: Vec<Value>| Write::run(format!("INSERT INTO {table} ({list}) VALUES ({places}) ON CONFLICT DO NOTHING"), row);
             new.write(rows.into_iter().map(insert).collect(), Urgency::Live).await?;
         }
         Ok(())

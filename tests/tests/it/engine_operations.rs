@@ -1,7 +1,7 @@
 //! What operators do with projections: rebuild, switch, roll back, cancel, verify; and what stops them.
 
 use crate::engine::{Bench, Thread, assert_clean, assert_folded, history, on_both, options, projections, rows};
-use circolo_events::{EventStore, Memory, Position, reactions::CheckpointStore};
+use circolo_events::{EventStore, Memory, Position, consumers::CheckpointStore};
 use circolo_projections::{
     Checkpoints, Db, DbError, Difference, EngineError, Mismatch, Options, Projector, Sampling, State, Status, Switch, Value,
     prepare as prepare_in, search::Words,

@@ -141,6 +141,11 @@ impl Membership {
         Ok(vec![Event::Banned { episode, reason: reason.owned_by(about(context.stream)), until: ban.until }])
     }
 
+    /// Only of the ban that stands: one that was lengthened, replaced or lifted meanwhile did not end then.
+    pub(super) fn end_ban(&self, until: Timestamp, now: Timestamp) -> Vec<Event> {
+        if self.ban_ends() == Some(until) && now >= until { vec![Event::BanEnded { until }] } else { vec![] }
+    }
+
     /// Whether a ban is in force that ends no sooner than `other`.
     fn outlasts(&self, other: Ban, now: Timestamp) -> bool {
         let end = |ban: Ban| ban.until.map_or(i64::MAX, Timestamp::micros);

@@ -57,7 +57,7 @@ impl From<BuildRow> for Build {
     }
 }
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS projection_builds (name TEXT NOT NULL, build BIGINT NOT NULL, version BIGINT NOT NULL, \
      state TEXT NOT NULL, automatic BIGINT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, event_id TEXT, \
      indexed BIGINT NOT NULL, reason TEXT, started BIGINT NOT NULL, PRIMARY KEY (name, build))",
@@ -77,6 +77,8 @@ const TABLES: [&str; 7] = [
     // Events that a consumer could not deal with, as something cannot be read.
     "CREATE TABLE IF NOT EXISTS consumer_aside (name TEXT NOT NULL, log_id TEXT NOT NULL, position BIGINT NOT NULL, \
      PRIMARY KEY (name, log_id, position))",
+    // Consumers that operators let rest.
+    "CREATE TABLE IF NOT EXISTS consumer_pauses (name TEXT NOT NULL, log_id TEXT NOT NULL, since BIGINT NOT NULL, PRIMARY KEY (name, log_id))",
 ];
 
 /// Makes the tables of the registry, if they are not there.

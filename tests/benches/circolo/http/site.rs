@@ -80,6 +80,7 @@ impl Site {
             clock: clock::system(),
             ids: clock::fresh_ids(),
             node: None,
+            wakes: true,
             shared_log: false,
             db,
         };

@@ -1,9 +1,9 @@
-//! Events that a reaction put aside: they cannot be read, or what follows from them is about something that cannot be read.
+//! Events that a consumer put aside: they cannot be read, or what follows from them is about something that cannot be read.
 //!
 //! All others go on meanwhile. What is put aside is kept beside the checkpoint, so that it is taken up again by whoever can read it:
 //! after a decision to pass over what stood in the way, or by a newer program.
 
-use super::{CheckpointStore, Reaction, ReactionError};
+use super::{CheckpointStore, Consumer, ConsumerError};
 use crate::execute::{Executor, LoadError};
 use crate::{Position, Stored, Unreadable};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Events that are tried at once; the next time others have their turn.
 const AT_ONCE: usize = 200;
 
-/// What a reaction put aside.
+/// What a consumer put aside.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     /// Where the events stand, once it is known.
@@ -39,17 +39,17 @@ impl Aside {
         self.tried = None;
     }
 
-    /// Reacts to an event, or puts it aside. Everything else that goes wrong is an error, to be tried again.
-    pub async fn react(
+    /// Gives the consumer an event, or puts it aside. Everything else that goes wrong is an error, to be tried again.
+    pub async fn take(
         &mut self,
-        reaction: &dyn Reaction,
+        consumer: &dyn Consumer,
         executor: &Executor,
         checkpoints: &dyn CheckpointStore,
         stored: &Stored,
-    ) -> Result<(), ReactionError> {
-        let Outcome::Unreadable(unread) = attempt(reaction, executor, stored).await? else { return Ok(()) };
-        tracing::error!(reaction = reaction.name(), position = stored.position.0, %unread, "a reaction puts an event aside");
-        checkpoints.put_aside(reaction.name(), stored.position).await?;
+    ) -> Result<(), ConsumerError> {
+        let Outcome::Unreadable(unread) = attempt(consumer, executor, stored).await? else { return Ok(()) };
+        tracing::error!(consumer = %consumer.name(), position = stored.position.0, %unread, "a consumer puts an event aside");
+        checkpoints.put_aside(consumer.name().as_str(), stored.position).await?;
         if let Some(known) = &mut self.known {
             known.insert(stored.position);
         }
@@ -59,16 +59,16 @@ impl Aside {
     /// Tries what was put aside once more, now and then.
     pub async fn retry(
         &mut self,
-        reaction: &dyn Reaction,
+        consumer: &dyn Consumer,
         executor: &Executor,
         checkpoints: &dyn CheckpointStore,
-    ) -> Result<(), ReactionError> {
+    ) -> Result<(), ConsumerError> {
         if self.tried.is_some_and(|tried| tried.elapsed() < PAUSE) {
             return Ok(());
         }
         let known = match self.known.take() {
             Some(known) => known,
-            None => checkpoints.aside(reaction.name()).await?.into_iter().collect(),
+            None => checkpoints.aside(consumer.name().as_str()).await?.into_iter().collect(),
         };
         let behind = known.range((Bound::Excluded(self.last), Bound::Unbounded));
         let turn: Vec<Position> = behind.chain(known.range(..=self.last)).take(AT_ONCE).copied().collect();
@@ -76,13 +76,13 @@ impl Aside {
         for position in turn {
             // A log that lost its last commits does not hold it any more.
             let done = match executor.store().at(position).await? {
-                Some(stored) if reaction.reads(stored.stream.category()) => {
-                    matches!(attempt(reaction, executor, &stored).await?, Outcome::Done)
+                Some(stored) if consumer.reads(stored.stream.category()) => {
+                    matches!(attempt(consumer, executor, &stored).await?, Outcome::Done)
                 }
                 _ => true,
             };
             if done {
-                checkpoints.take_up(reaction.name(), position).await?;
+                checkpoints.take_up(consumer.name().as_str(), position).await?;
                 self.known.get_or_insert_default().remove(&position);
             }
             self.last = position;
@@ -92,9 +92,9 @@ impl Aside {
     }
 }
 
-async fn attempt(reaction: &dyn Reaction, executor: &Executor, stored: &Stored) -> Result<Outcome, ReactionError> {
+async fn attempt(consumer: &dyn Consumer, executor: &Executor, stored: &Stored) -> Result<Outcome, ConsumerError> {
     let outcome = match stored.decode() {
-        Ok(event) => reaction.react(&event, executor).await,
+        Ok(event) => consumer.consume(&event, executor).await,
         // Nothing is passed over unless somebody decided so.
         Err(_) if executor.skips().pass_over(&**executor.store(), stored.event.id).await? => Ok(()),
         Err(error) => return Ok(Outcome::Unreadable(Arc::new(Unreadable::new(stored, &error)))),
