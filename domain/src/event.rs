@@ -288,6 +288,7 @@ aggregates! {
     Question(question::Question),
     Reaction(reaction::Reaction),
     Salt(salt::Salt),
+    SavedItem(saved_item::SavedItem),
     Skip(skip::Skip),
     Unmasking(unmasking::Unmasking),
     Username(username::Username),

@@ -7,3 +7,4 @@ pub mod membership;
 pub mod post;
 pub mod question;
 pub mod reaction;
+pub mod saved_item;

@@ -7,6 +7,7 @@ pub(super) mod memberships;
 pub(super) mod posts;
 pub(super) mod questions;
 pub(super) mod reactions;
+pub(super) mod saved_items;
 
 use crate::App;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,4 +22,5 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .merge(posts::routes())
         .merge(questions::routes())
         .merge(reactions::routes())
+        .merge(saved_items::routes())
 }

@@ -5,4 +5,5 @@ mod groups;
 mod memberships;
 mod posts;
 mod questions;
+mod saved_items;
 mod words;

@@ -244,7 +244,7 @@ impl Facts {
                 event.place = self.place(target);
                 self.things.get_mut(&target).unwrap().reactions.push(number);
             }
-            "allowance" | "attention" | "salt" | "username" | "unmasking" => {}
+            "allowance" | "attention" | "salt" | "saved_item" | "username" | "unmasking" => {}
             other => panic!("the hunter does not know events of {other}: teach it in leaks/facts.rs"),
         }
     }

@@ -112,6 +112,7 @@ impl<'a> Judge<'a> {
             | "/v1/me/invitations"
             | "/v1/me/notification-preferences"
             | "/v1/me/notifications"
+            | "/v1/me/saved"
             | "/v1/me/staff-offers"
             | "/v1/me/conversations/{page}/messages" => reader.registered,
             "/v1/events" if asked.query("unmask") == Some("true") => reader.has("analyst:unmask"),

@@ -127,6 +127,8 @@ async fn reactions(stage: &mut Stage, written: &Written, who: &str) {
     stage.post(who, &format!("{}/comments", written.post), reply).await.expect(201);
     stage.put("moderator", &format!("{}/reaction", written.post), json!({ "kind": "like" })).await.expect(200);
     stage.put("moderator", &format!("/v1/comments/{}/reaction", written.comment), json!({ "kind": "sad" })).await.expect(200);
+    let (note, post) = (json!({ "note": stage.mark() }), written.post.rsplit('/').next().unwrap());
+    stage.put(who, &format!("/v1/me/saved/post/{post}"), note).await.expect(200);
     let body = json!({ "body": stage.mark() });
     let answer = stage.post(who, &format!("{}/answers", written.question), body).await.expect(201).id();
     stage.put("moderator", &format!("{}/accepted", written.question), json!({ "answer_id": answer })).await.expect(200);

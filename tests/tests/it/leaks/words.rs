@@ -42,6 +42,7 @@ impl Facts {
                 let (page, person) = pair();
                 rule(self.reads_messages(page, person, reader))
             }
+            "saved_item" => rule(reader.is(pair().0)),
             "unmasking" => rule(reader.has("analyst")),
             "post" | "comment" | "question" | "listing" => self.content(number, marker, key.parse().unwrap(), reader),
             other => panic!("the hunter does not know the words of {other}: teach it in leaks/words.rs"),
