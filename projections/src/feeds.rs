@@ -1,17 +1,49 @@
 //! Read model `feed_items_v1`: one row for everything that appears in feeds, of whatever kind, by who may read it.
 
 use crate::audience::Readable;
-use crate::{Db, DbError, Fold, Keys, Projection, Row, projection, record, row};
+use crate::{Db, DbError, Fold, Keys, Projection, Row, listings, posts, projection, questions, record, row};
 use circolo_domain::access::Key;
-use circolo_domain::{Event, Timestamp, listing, post, question};
+use circolo_domain::{Decider, Event, ThingKind, Timestamp};
 use circolo_events::Recorded;
 
-/// [`FeedItemRow::kind`] of posts.
-pub const POST: &str = "post";
-/// [`FeedItemRow::kind`] of questions.
-pub const QUESTION: &str = "question";
-/// [`FeedItemRow::kind`] of listings.
-pub const LISTING: &str = "listing";
+/// What an event means for a thing's place in feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InFeeds {
+    /// It appears, at the place of this event, for those who may read what is written in its scope.
+    Enters,
+    /// It is shown, or is not for now and may come back to its place.
+    Shown(bool),
+    /// It is gone.
+    Leaves,
+}
+
+/// A kind of thing that appears in feeds.
+struct Kind {
+    kind: ThingKind,
+    /// Whose events say so; the key of the stream is the thing.
+    category: &'static str,
+    means: fn(&Event) -> Option<InFeeds>,
+}
+
+macro_rules! kinds {
+    ($($kind:ident: $state:path => $means:path),* $(,)?) => {
+        const KINDS: &[Kind] = &[$(Kind { kind: ThingKind::$kind, category: <$state as Decider>::CATEGORY, means: $means }),*];
+        const CATEGORIES: &[&str] = &[$(<$state as Decider>::CATEGORY),*];
+    };
+}
+
+// One line per kind, sorted. A new one is no new version of the table.
+kinds! {
+    Listing: circolo_domain::listing::Listing => listings::in_feeds,
+    Post: circolo_domain::post::Post => posts::in_feeds,
+    Question: circolo_domain::question::Question => questions::in_feeds,
+}
+
+/// What an event means for which kind of thing.
+fn means(event: &Recorded) -> Option<(ThingKind, InFeeds)> {
+    let of = KINDS.iter().find(|of| of.category == event.event.category())?;
+    Some((of.kind, (of.means)(&event.event)?))
+}
 
 /// Is this a program of the next version? Only one test builds it: see docs/adr/0007-a-next-version-for-one-test.md.
 const NEXT: bool = cfg!(feature = "next");
@@ -19,11 +51,11 @@ const NEXT: bool = cfg!(feature = "next");
 const TABLE: &str = if NEXT { "feed_items_v2" } else { FeedItemRow::TABLE.name };
 
 row! {
-    /// A post, a question or a listing.
+    /// A thing of any kind that feeds show.
     pub struct FeedItemRow in "feed_items_v1" {
         /// Its id.
         pub id: String,
-        /// What it is: `post`, `question` or `listing`.
+        /// What it is, as a word.
         pub kind: String,
         /// Who may read it: the group or page and the privacy era it was written in.
         pub audience: String,
@@ -40,42 +72,31 @@ row! {
 
 impl Fold for FeedItemRow {
     fn keys(event: &Recorded) -> Keys {
-        match &event.event {
-            Event::Post(post::Event::Written { .. } | post::Event::Removed { .. })
-            | Event::Question(question::Event::Posted { .. })
-            | Event::Listing(listing::Event::Posted { .. } | listing::Event::Withdrawn { .. } | listing::Event::MadeAvailable { .. }) => {
-                Keys::from(event.stream.key())
-            }
-            _ => Keys::NONE,
-        }
+        if means(event).is_some() { Keys::from(event.stream.key()) } else { Keys::NONE }
     }
 
     fn fold(row: Option<Self>, key: &str, event: &Recorded) -> Option<Self> {
-        let kind = match &event.event {
-            Event::Post(post::Event::Written { .. }) => POST,
-            Event::Question(question::Event::Posted { .. }) => QUESTION,
-            Event::Listing(listing::Event::Posted { .. }) => LISTING,
-            Event::Post(post::Event::Removed { .. }) => return None,
-            Event::Listing(listing::Event::Withdrawn { .. }) => return row.map(|row| Self { shown: false, ..row }),
-            Event::Listing(listing::Event::MadeAvailable { .. }) => return row.map(|row| Self { shown: true, ..row }),
-            _ => return row,
-        };
-        let (None, Some(scope)) = (&row, event.metadata.scope) else { return row };
-        Some(Self {
-            id: key.to_owned(),
-            kind: kind.to_owned(),
-            audience: scope.audience(),
-            // What makes the next version another one.
-            shown: !(NEXT && kind == QUESTION),
-            written: event.recorded_at,
-            position: event.position.0,
-        })
+        let Some((kind, means)) = means(event) else { return row };
+        match (means, row) {
+            (InFeeds::Leaves, _) => None,
+            (InFeeds::Shown(shown), row) => row.map(|row| Self { shown, ..row }),
+            (InFeeds::Enters, Some(row)) => Some(row),
+            (InFeeds::Enters, None) => Some(Self {
+                id: key.to_owned(),
+                kind: kind.word().to_owned(),
+                audience: event.metadata.scope?.audience(),
+                // What makes the next version another one.
+                shown: !(NEXT && kind == ThingKind::Question),
+                written: event.recorded_at,
+                position: event.position.0,
+            }),
+        }
     }
 }
 
 /// The projection of this file.
 pub fn feeds() -> Projection {
-    let feeds = projection("feeds", if NEXT { 2 } else { 1 }).reads(&["listing", "post", "question"]);
+    let feeds = projection("feeds", if NEXT { 2 } else { 1 }).reads(CATEGORIES);
     feeds.row_in::<FeedItemRow>(TABLE)
 }
 

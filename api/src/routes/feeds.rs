@@ -1,8 +1,11 @@
 //! Feeds: a group's, a page's, and a person's own over all that they are in and follow.
 
 use super::{
-    community::{posts::PostView, questions::QuestionItem},
-    market::listings::{ListingView, Reader},
+    community::{
+        posts::{self, PostView},
+        questions::{self, QuestionItem},
+    },
+    market::listings::{self, ListingView},
 };
 use crate::{
     App, Problem,
@@ -14,14 +17,13 @@ use crate::{
 };
 use axum::extract::State;
 use circolo_domain::{
-    GroupId, PageId, PersonId,
+    GroupId, PageId, PersonId, ThingKind,
     access::{Action, Key},
 };
 use circolo_projections::{
-    Db, catalogue,
     feeds::{self, FeedItem},
     figures::Viewer,
-    memberships, pages, posts, questions,
+    memberships, pages,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -49,16 +51,39 @@ struct ReadFeed {
     after: Option<Cursor>,
 }
 
-/// Something in a feed.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum FeedEntry {
+/// Things by their ids, as a feed shows them.
+pub(crate) type Shown<T> = Vec<(String, T)>;
+
+macro_rules! feed_entries {
+    ($($(#[$doc:meta])* $kind:ident($view:ty) = $read:path),* $(,)?) => {
+        /// Something in a feed. Kinds are open: pass over those that you do not know.
+        #[derive(Debug, Serialize, ToSchema)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        enum FeedEntry {
+            $($(#[$doc])* $kind($view),)*
+        }
+
+        /// What stands at these places: one query for each kind.
+        async fn contents(app: &App, viewer: Viewer<'_>, items: &[FeedItem]) -> Result<HashMap<String, FeedEntry>, Problem> {
+            let mut found = HashMap::new();
+            $({
+                let kind = ThingKind::$kind.word();
+                let ids = items.iter().filter(|item| item.kind == kind).map(|item| item.id.clone()).collect();
+                found.extend($read(app, viewer, ids).await?.into_iter().map(|(id, view)| (id, FeedEntry::$kind(view))));
+            })*
+            Ok(found)
+        }
+    };
+}
+
+// One line per kind.
+feed_entries! {
     /// A post.
-    Post(PostView),
+    Post(PostView) = posts::in_feed,
     /// A question.
-    Question(QuestionItem),
+    Question(QuestionItem) = questions::in_feed,
     /// Something that is or was for sale.
-    Listing(ListingView),
+    Listing(ListingView) = listings::in_feed,
 }
 
 /// A page of what somebody with `keys` may read: one query for the places, one for each kind of content on it.
@@ -66,24 +91,10 @@ async fn read(app: &App, list: &str, reader: Option<PersonId>, keys: &[Key], pag
     let before = page.after.map(|after| after.read(list)).transpose()?;
     let items = feeds::newest(app.db(), keys, before, page.limit.and_one()).await?;
     let shown = &items[..items.len().min(page.limit.get())];
-    let mut contents = contents(app.db(), Viewer { person: reader, keys }, shown).await?;
+    let mut contents = contents(app, Viewer { person: reader, keys }, shown).await?;
     let found = Listing::page(list, page.limit, items, |item| item.position, |item| contents.remove(&item.id));
     // What was removed since its place was read is left out.
     Ok(Listing { items: found.items.into_iter().flatten().collect(), next: found.next })
-}
-
-async fn contents(db: &Db, viewer: Viewer<'_>, items: &[FeedItem]) -> Result<HashMap<String, FeedEntry>, Problem> {
-    let of = |kind: &str| items.iter().filter(|item| item.kind == kind).map(|item| item.id.clone()).collect::<Vec<_>>();
-    let posts = posts::by_ids(db, of(feeds::POST), viewer).await?;
-    let questions = questions::by_ids(db, of(feeds::QUESTION), viewer.keys).await?;
-    let listings = catalogue::by_ids(db, of(feeds::LISTING), viewer).await?;
-    let posts = posts.into_iter().filter(|row| row.thing.removed.is_none());
-    let posts = posts.map(|row| (row.thing.id.clone(), FeedEntry::Post(row.into())));
-    let questions = questions.into_iter().map(|row| (row.id.clone(), FeedEntry::Question(row.into())));
-    let by = Reader { person: viewer.person, keeps_order: false };
-    let listings = listings.into_iter().filter(|row| row.withdrawn.is_none());
-    let listings = listings.map(|row| (row.id.clone(), FeedEntry::Listing(by.listing(row))));
-    Ok(posts.chain(questions).chain(listings).collect())
 }
 
 /// Read a group's feed, newest first.

@@ -1,6 +1,7 @@
 //! Read models `posts_v2` and `post_stats_v2`: posts as they stand, tombstones of removed ones, and their figures.
 
 use crate::audience::Readable;
+use crate::feeds::InFeeds;
 use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, Viewer, era_of};
 use crate::reactions::{self, Reacted};
 use crate::veil::{Veil, strictness};
@@ -182,6 +183,15 @@ impl Fold for PostStatsRow {
             Event::Comment(comment::Event::Removed { reply_to, .. }) => row.removed(era, reply_to.is_some()),
             _ => row,
         })
+    }
+}
+
+/// What an event of a post means for its place in feeds.
+pub(crate) fn in_feeds(event: &Event) -> Option<InFeeds> {
+    match event {
+        Event::Post(post::Event::Written { .. }) => Some(InFeeds::Enters),
+        Event::Post(post::Event::Removed { .. }) => Some(InFeeds::Leaves),
+        _ => None,
     }
 }
 

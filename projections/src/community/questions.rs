@@ -1,6 +1,7 @@
 //! Read models `questions_v2` and `answers_v2`: questions with their answers, for lists and the detail page.
 
 use crate::audience::Readable;
+use crate::feeds::InFeeds;
 use crate::figures::{self, ByEra, CAP, Counted, Rights, Thing, era_of};
 use crate::{Db, DbError, Fold, Keys, Projection, Value, projection, record, row};
 use circolo_domain::access::Key;
@@ -165,6 +166,11 @@ impl Fold for AnswerRow {
             (_, row) => row,
         }
     }
+}
+
+/// What an event of a question means for its place in feeds.
+pub(crate) fn in_feeds(event: &Event) -> Option<InFeeds> {
+    matches!(event, Event::Question(question::Event::Posted { .. })).then_some(InFeeds::Enters)
 }
 
 /// The projection of this file.

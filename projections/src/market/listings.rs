@@ -1,6 +1,7 @@
 //! Read models `listings_v2`, `listing_episodes_v2`, `listing_prices_v2` and `seller_groups_v2`: what is and was on offer.
 //! The queries are in [`crate::catalogue`].
 
+use crate::feeds::InFeeds;
 use crate::veil::{Veil, strictness};
 use crate::{Fold, Keys, Projection, projection, row};
 use circolo_domain::listing::{Condition, Details, Event as Listed};
@@ -386,6 +387,16 @@ impl Fold for SellerGroupRow {
     fn fold(row: Option<Self>, key: &str, event: &Recorded) -> Option<Self> {
         let Some((seller, group)) = key.split_once('.') else { return row };
         Some(Self { id: key.to_owned(), seller: seller.to_owned(), group_id: group.to_owned(), position: event.position.0 })
+    }
+}
+
+/// What an event of a listing means for its place in feeds.
+pub(crate) fn in_feeds(event: &Event) -> Option<InFeeds> {
+    match event {
+        Event::Listing(Listed::Posted { .. }) => Some(InFeeds::Enters),
+        Event::Listing(Listed::Withdrawn { .. }) => Some(InFeeds::Shown(false)),
+        Event::Listing(Listed::MadeAvailable { .. }) => Some(InFeeds::Shown(true)),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
     problem::Failures,
+    routes::feeds::Shown,
 };
 use axum::extract::State;
 use circolo_domain::{
@@ -219,6 +220,12 @@ pub(crate) async fn reach_in_part(app: &App, caller: Option<&Call>, id: PostId) 
         (Some(post), whole) => Ok((Reached { by, post, state }, whole)),
         (None, whole) => Err(whole.err().unwrap_or_else(Problem::not_found).unless(by.hides())),
     }
+}
+
+/// Posts as a feed shows them: what was removed since is left out.
+pub(crate) async fn in_feed(app: &App, viewer: Viewer<'_>, ids: Vec<String>) -> Result<Shown<PostView>, Problem> {
+    let rows = posts::by_ids(app.db(), ids, viewer).await?.into_iter().filter(|row| row.thing.removed.is_none());
+    Ok(rows.map(|row| (row.thing.id.clone(), row.into())).collect())
 }
 
 /// The standing of whoever wrote something in the place that `by` stands towards, if it is a group.

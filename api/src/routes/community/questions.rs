@@ -8,6 +8,7 @@ use crate::{
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
     problem::Failures,
+    routes::feeds::Shown,
 };
 use axum::extract::State;
 use circolo_domain::{
@@ -16,7 +17,7 @@ use circolo_domain::{
     question::{self, Command, Question},
 };
 use circolo_events::execute;
-use circolo_projections::figures;
+use circolo_projections::figures::{self, Viewer};
 use circolo_projections::questions::{self, AnswerDetail, List, QuestionDetail};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::{IntoParams, ToSchema};
@@ -198,6 +199,12 @@ struct ListAnswers {
     limit: Limit,
     /// Where the page before ended.
     after: Option<Cursor>,
+}
+
+/// Questions as a feed shows them.
+pub(crate) async fn in_feed(app: &App, viewer: Viewer<'_>, ids: Vec<String>) -> Result<Shown<QuestionItem>, Problem> {
+    let rows = questions::by_ids(app.db(), ids, viewer.keys).await?;
+    Ok(rows.into_iter().map(|row| (row.id.clone(), row.into())).collect())
 }
 
 /// The caller's standing towards a question, if they may know that it exists, and it can be read.

@@ -12,6 +12,7 @@ use crate::{
     extract::{Json, OptionalJson, Path, Query, present},
     listing::AsOf,
     problem::{Failures, Field},
+    routes::feeds::Shown,
 };
 use axum::{
     extract::State,
@@ -316,6 +317,13 @@ pub(crate) async fn standing_in_part(
         (Some(seller), whole) => Ok((standing, seller, whole)),
         (None, whole) => Err(whole.err().unwrap_or_else(Problem::not_found).unless(standing.hides())),
     }
+}
+
+/// Listings as a feed shows them: what was withdrawn since is left out.
+pub(crate) async fn in_feed(app: &App, viewer: Viewer<'_>, ids: Vec<String>) -> Result<Shown<ListingView>, Problem> {
+    let by = Reader { person: viewer.person, keeps_order: false };
+    let rows = catalogue::by_ids(app.db(), ids, viewer).await?.into_iter().filter(|row| row.withdrawn.is_none());
+    Ok(rows.map(|row| (row.id.clone(), by.listing(row))).collect())
 }
 
 async fn execute(app: &App, caller: &Caller, id: ListingId, command: impl FnOnce(Standing) -> Command) -> Result<Done, Problem> {
