@@ -4,6 +4,7 @@
 //! or "nothing to do" is believed only on a state that was read to the stream's end. Commands on one stream take turns.
 
 use crate::cached_stream::{Cached, CachedStream, CachedStreams, Known, Recent};
+use crate::end::End;
 use crate::in_flight::InFlight;
 use crate::others::Others;
 use crate::{
@@ -14,7 +15,10 @@ use crate::{
 use circolo_domain::access::{Origin, Scope};
 use circolo_domain::stance::Rights;
 use circolo_domain::{Context, Decider, DecodeError, Kind, PersonId, Rejection, StreamName, Timestamp};
-use std::{ops::ControlFlow, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+};
 use uuid::Uuid;
 
 /// Where the time comes from: the server's clock, or a test's.
@@ -189,9 +193,10 @@ pub struct Executor {
     store: Arc<dyn EventStore>,
     clock: Clock,
     slots: Arc<CachedStreams>,
-    in_flight: InFlight,
-    others: Others,
+    in_flight: Arc<InFlight>,
+    others: Arc<Others>,
     skips: Skips,
+    end: OnceLock<End>,
 }
 
 /// An accepted command before its follow-ups ran.
@@ -211,8 +216,8 @@ impl Accepted {
 impl Executor {
     /// An executor on `store`.
     pub fn new(store: Arc<dyn EventStore>, clock: Clock, options: Options) -> Self {
-        let (in_flight, others, skips) = (InFlight::default(), Others::default(), Skips::default());
-        Self { store, clock, slots: Arc::new(CachedStreams::new(options)), in_flight, others, skips }
+        let (in_flight, others, skips) = (Arc::default(), Arc::default(), Skips::default());
+        Self { store, clock, slots: Arc::new(CachedStreams::new(options)), in_flight, others, skips, end: OnceLock::new() }
     }
 
     /// From now on other nodes may write to the log, too: what they write makes its way into the cache within a moment, and
@@ -232,6 +237,11 @@ impl Executor {
     pub async fn settled(&self) {
         self.in_flight.settled().await;
         self.others.settled(&*self.store).await;
+    }
+
+    /// The end of the log, kept for all who follow it; from the first call on.
+    pub fn end(&self) -> &End {
+        self.end.get_or_init(|| End::follow(Arc::clone(&self.store), Arc::clone(&self.in_flight), Arc::clone(&self.others)))
     }
 
     /// Now, by the server's clock.

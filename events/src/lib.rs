@@ -5,6 +5,7 @@
 //! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
 //! - [`execute`]: a command on its way from state to decision to append; [`envelope`]: what is written of it; [`others`]: where other nodes write, too
 //! - [`check`]: whether a log is as it was written
+//! - [`end`]: the last events of the log, decoded once for all who follow
 //! - [`people`]: ids of people, under the salt of the log
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
@@ -18,6 +19,7 @@ mod batch;
 mod cached_stream;
 pub mod check;
 pub mod consumers;
+pub mod end;
 pub mod envelope;
 pub mod execute;
 mod in_flight;

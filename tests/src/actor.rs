@@ -10,7 +10,10 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tower::ServiceExt;
@@ -195,6 +198,13 @@ impl Events {
             let next = tokio::time::timeout(Duration::from_mins(1), self.body.next()).await;
             self.text.push_str(std::str::from_utf8(&next.expect("the server says nothing")?.unwrap()).unwrap());
             assert!(!self.door.tells_salt(self.text.as_bytes()), "the salt is told: {}", self.text);
+        }
+    }
+
+    /// Reads on without a look at what is sent, until the server ends the stream; counts its bytes.
+    pub async fn drain(mut self, bytes: Arc<AtomicUsize>) {
+        while let Some(Ok(part)) = self.body.next().await {
+            bytes.fetch_add(part.len(), Ordering::Relaxed);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::{CheckpointStore, Consumer, ConsumerError};
 use crate::execute::{Executor, LoadError};
-use crate::{Position, Stored, Unreadable};
+use crate::{Position, Unreadable, end::Kept};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -45,9 +45,10 @@ impl Aside {
         consumer: &dyn Consumer,
         executor: &Executor,
         checkpoints: &dyn CheckpointStore,
-        stored: &Stored,
+        kept: &Kept,
     ) -> Result<(), ConsumerError> {
-        let Outcome::Unreadable(unread) = attempt(consumer, executor, stored).await? else { return Ok(()) };
+        let Outcome::Unreadable(unread) = attempt(consumer, executor, kept).await? else { return Ok(()) };
+        let stored = &kept.stored;
         tracing::error!(consumer = %consumer.name(), position = stored.position.0, %unread, "a consumer puts an event aside");
         checkpoints.put_aside(consumer.name().as_str(), stored.position).await?;
         if let Some(known) = &mut self.known {
@@ -77,7 +78,7 @@ impl Aside {
             // A log that lost its last commits does not hold it any more.
             let done = match executor.store().at(position).await? {
                 Some(stored) if consumer.reads(stored.stream.category()) => {
-                    matches!(attempt(consumer, executor, &stored).await?, Outcome::Done)
+                    matches!(attempt(consumer, executor, &Kept::new(stored)).await?, Outcome::Done)
                 }
                 _ => true,
             };
@@ -92,12 +93,13 @@ impl Aside {
     }
 }
 
-async fn attempt(consumer: &dyn Consumer, executor: &Executor, stored: &Stored) -> Result<Outcome, ConsumerError> {
-    let outcome = match stored.decode() {
-        Ok(event) => consumer.consume(&event, executor).await,
+async fn attempt(consumer: &dyn Consumer, executor: &Executor, kept: &Kept) -> Result<Outcome, ConsumerError> {
+    let stored = &kept.stored;
+    let outcome = match kept.recorded() {
+        Ok(event) => consumer.consume(event, executor).await,
         // Nothing is passed over unless somebody decided so.
         Err(_) if executor.skips().pass_over(&**executor.store(), stored.event.id).await? => Ok(()),
-        Err(error) => return Ok(Outcome::Unreadable(Arc::new(Unreadable::new(stored, &error)))),
+        Err(error) => return Ok(Outcome::Unreadable(Arc::new(Unreadable::new(stored, error)))),
     };
     match outcome {
         Ok(()) => Ok(Outcome::Done),

@@ -1,7 +1,7 @@
 //! Moves consumers over the log, each by itself.
 
 use super::{CheckpointStore, Consumer, ConsumerError, Consumers, Name, Paused, aside::Aside, progress::Trouble};
-use crate::{EventStore, Executor, Position};
+use crate::{Executor, Position, end::Kept};
 use circolo_domain::{Decider, skip::Skip};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
@@ -154,36 +154,45 @@ impl Run {
 
     async fn page_behind(&mut self, after: Position) -> Result<Position, ConsumerError> {
         let executor = Arc::clone(&self.executor);
-        let store: &Arc<dyn EventStore> = executor.store();
-        let page = store.read_all(after, PAGE).await?;
-        let mut reached = page.scanned.max(after);
-        let mut last = after;
-        for stored in &page.events {
+        let (page, scanned) = read(&executor, after).await?;
+        let (mut reached, mut last) = (scanned.max(after), after);
+        for kept in &page {
             if self.is_paused() {
                 reached = last;
                 break;
             }
-            let category = stored.stream.category();
+            let category = kept.stored.stream.category();
             if self.consumer.reads(category) {
-                self.aside.take(&*self.consumer, &executor, &*self.checkpoints, stored).await?;
+                self.aside.take(&*self.consumer, &executor, &*self.checkpoints, kept).await?;
             } else if category == Skip::CATEGORY {
                 self.aside.is_due();
             }
-            last = stored.position;
+            last = kept.stored.position;
         }
         if reached > after {
             self.checkpoints.save(self.consumer.name().as_str(), reached).await?;
-            if page.events.len() < PAGE {
+            if page.len() < PAGE {
                 sleep(GATHER).await;
             }
         } else if !self.is_paused() {
             tokio::select! {
-                changed = store.changed(after, WAIT) => drop(changed?),
+                () = executor.end().changed(after, WAIT) => {}
                 _ = self.paused.changed() => {}
             }
         }
         Ok(reached)
     }
+}
+
+/// The events behind `after` and how far that goes: of what is kept of the end of the log, so that it is decoded once for all, or read from
+/// the store.
+async fn read(executor: &Executor, after: Position) -> Result<(Vec<Arc<Kept>>, Position), ConsumerError> {
+    if let Some(kept) = executor.end().behind(after, PAGE) {
+        let scanned = kept.last().map_or(after, |kept| kept.stored.position);
+        return Ok((kept, scanned));
+    }
+    let page = executor.store().read_all(after, PAGE).await?;
+    Ok((page.events.into_iter().map(|stored| Arc::new(Kept::new(stored))).collect(), page.scanned))
 }
 
 /// Where a consumer goes on after a start. A log that lost its last commits gives their positions again: what comes to stand

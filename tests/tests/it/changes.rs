@@ -22,6 +22,7 @@ stories!(
     hidden_changes_wake_nobody,
     a_stream_resumes_where_it_broke_off,
     a_stream_ends_when_the_server_stops,
+    who_listens_is_let_in_and_taken_out_as_it_happens,
     bad_places_are_refused,
     a_place_of_another_history_is_refused_and_where_to_begin_again_is_told,
 );
@@ -344,4 +345,38 @@ async fn a_place_of_another_history_is_refused_and_where_to_begin_again_is_told(
     }
     let post = write(&ann, &group, "Snow").await;
     assert_eq!(feed(&ann, &here).await.0[0]["id"], id(&post));
+}
+
+/// What was looked up for what is not told must not outlive what changes it.
+async fn who_listens_is_let_in_and_taken_out_as_it_happens(world: World) {
+    let (ann, bea) = (world.person("Ann").await, world.person("Bea").await);
+    let group = found(&ann, "secret", "invite_only").await;
+    world.settled().await;
+    let mut hers = bea.listen("/v1/changes").await;
+    let mut never = vec![];
+    let mut told = async |post: &str, never: &[Value]| loop {
+        let (_, change) = hers.change().await;
+        assert!(!never.contains(&change["id"]), "{change}");
+        if change["id"] == id(post) {
+            break;
+        }
+    };
+    // Each time she is let in again after something was passed over by rights that were looked up before.
+    for _ in 0..2 {
+        write(&ann, &group, "before her time").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        admit(&ann, &group, &bea).await;
+        told(&write(&ann, &group, "for her").await, &never).await;
+        ann.delete(&format!("{group}/members/{}", bea.id())).await.expect(200);
+    }
+    // Then the clock ends a ban, and what was written meanwhile stays among members.
+    let end = world.clock().now().plus(Span::hours(1));
+    ann.put(&format!("{group}/bans/{}", bea.id()), json!({ "reason": "spam", "until": end })).await.expect(200);
+    for _ in 0..3 {
+        never.push(id(&write(&ann, &group, "among members").await));
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    world.clock().advance(Span::days(2));
+    ann.patch(&group, json!({ "privacy": "public" })).await.expect(200);
+    told(&write(&ann, &group, "for everyone").await, &never).await;
 }

@@ -56,6 +56,7 @@ mod kurrent_positions;
 mod kurrent_server;
 mod layers;
 mod leaks;
+mod listeners_many;
 mod load;
 mod market;
 mod masking;

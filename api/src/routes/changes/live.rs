@@ -1,6 +1,6 @@
 //! The feed as server-sent events: one event per change, its id the place to resume from.
 
-use super::reader::{Batch, follow};
+use super::reader::{Batch, Reader, follow};
 use crate::{App, Problem, caller::MaybeCaller, listeners, place::Place, rate::Asker, routes::changes::ChangeView};
 use axum::response::{
     IntoResponse, Response,
@@ -17,8 +17,7 @@ const BATCH: usize = 100;
 const RETRY: Duration = Duration::from_secs(2);
 
 struct Live {
-    app: App,
-    caller: MaybeCaller,
+    reader: Reader,
     after: Place,
     waiting: VecDeque<ChangeView>,
     _place: listeners::Place,
@@ -26,7 +25,7 @@ struct Live {
 
 /// The changes after `after`, as they come, until the client goes, its token expires or the server stops.
 pub(super) fn stream(app: App, caller: MaybeCaller, asker: Asker, after: Place) -> Result<Response, Problem> {
-    let live = Live { _place: app.listener(asker)?, app, caller, after, waiting: VecDeque::new() };
+    let live = Live { _place: app.listener(asker)?, reader: Reader::new(app, caller), after, waiting: VecDeque::new() };
     let hello = stream::once(std::future::ready(Ok(sign_of_life(after).retry(RETRY))));
     let changes = stream::unfold(live, async |mut live| Some((live.next().await?, live)));
     Ok(Sse::new(hello.chain(changes)).into_response())
@@ -40,10 +39,10 @@ fn sign_of_life(place: Place) -> Event {
 impl Live {
     async fn next(&mut self) -> Option<Result<Event, axum::Error>> {
         if self.waiting.is_empty() {
-            if *self.app.stopping().borrow() || self.expired() {
+            if *self.reader.app().stopping().borrow() || self.expired() {
                 return None;
             }
-            match follow(&self.app, &self.caller, self.after, BATCH, PAUSE).await {
+            match follow(&mut self.reader, self.after, BATCH, PAUSE).await {
                 Ok(Batch { items, next }) => {
                     self.after = next;
                     self.waiting = items.into();
@@ -60,6 +59,6 @@ impl Live {
     }
 
     fn expired(&self) -> bool {
-        self.caller.call().is_some_and(|call| call.principal().expires() <= self.app.now().micros() / 1_000_000)
+        self.reader.caller().call().is_some_and(|call| call.principal().expires() <= self.reader.app().now().micros() / 1_000_000)
     }
 }

@@ -1,10 +1,12 @@
 //! `/changes`: what happened, as far as the caller may know, from any position on.
 //!
 //! - `reader`: walks along the log with the caller's rights
+//! - `rights`: these, looked up once and anew when an event may have changed them
 //! - `live`: the same as server-sent events
 
 mod live;
 mod reader;
+mod rights;
 
 use crate::{
     App, Problem,
@@ -28,6 +30,7 @@ use circolo_domain::{
     stance::Voice,
 };
 use circolo_events::{LogId, Recorded};
+use reader::Reader;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
@@ -216,7 +219,7 @@ async fn list_changes(
     }
     let wait = Duration::from_secs(query.wait).min(app.config().longest_wait());
     let _place = if wait.is_zero() { None } else { Some(app.listener(asker)?) };
-    let batch = reader::follow(&app, &caller, after, query.limit.get(), wait).await?;
+    let batch = reader::follow(&mut Reader::new(app, caller), after, query.limit.get(), wait).await?;
     Ok(Json(ChangeList { items: batch.items, next: batch.next }).into_response())
 }
 

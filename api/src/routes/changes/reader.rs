@@ -1,6 +1,6 @@
 //! Reads the log on for one caller: what they may learn of now, nothing skipped.
 
-use super::{ChangeView, Told};
+use super::{ChangeView, Told, rights::Rights};
 use crate::{
     App, Problem,
     caller::MaybeCaller,
@@ -11,13 +11,12 @@ use crate::{
         things::hides,
     },
 };
-use circolo_domain::access::{Action, Origin, Standing};
+use circolo_domain::access::{Action, Origin};
 use circolo_domain::change::{Change, Content, InGroup, Readers, Shown};
 use circolo_domain::membership::{self, Membership};
-use circolo_domain::page::PageStanding;
 use circolo_domain::stance::Stance;
-use circolo_domain::{AnswerId, Event, GroupId, PageId, Thing, question};
-use circolo_events::{Position, Recorded, Stored};
+use circolo_domain::{AnswerId, Event, GroupId, Thing, question};
+use circolo_events::{Position, Recorded, end::Kept};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -39,27 +38,32 @@ pub(super) struct Batch {
 }
 
 /// The changes after `after`, at most `limit`; if there are none, those that come within `wait`.
-pub(super) async fn follow(app: &App, caller: &MaybeCaller, after: Place, limit: usize, wait: Duration) -> Result<Batch, Problem> {
+pub(super) async fn follow(reader: &mut Reader, after: Place, limit: usize, wait: Duration) -> Result<Batch, Problem> {
+    let app = reader.rights.app.clone();
     let deadline = Instant::now() + wait;
     let mut stopping = app.stopping();
-    let mut batch = scan(app, caller, after, limit).await?;
-    while batch.items.is_empty() {
+    let mut walk = reader.walk(after.position, limit).await?;
+    let mut last = walk.last;
+    while walk.items.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || *stopping.borrow() {
             break;
         }
+        let at = last.map_or(after.position, |(position, _)| position);
         tokio::select! {
-            head = app.store().changed(batch.next.position, left) => drop(head?),
+            () = app.executor().end().changed(at, left) => {}
             _ = stopping.wait_for(|stopping| *stopping) => break,
         }
-        batch = scan(app, caller, batch.next, limit).await?;
+        walk = reader.go_on(at, limit).await?;
+        last = walk.last.or(last);
     }
-    if let (Some(last), None) = (batch.items.last(), app.projector().failure()) {
+    if let (Some(last), None) = (walk.items.last(), app.projector().failure()) {
         // Whoever reads the thing at once should find it. If that takes too long they can say so: `Circolo-Min-Position`.
         let _ = app.projector().wait_for(Position(last.position), PATIENCE).await;
     }
-    batch.next.remember(app);
-    Ok(batch)
+    let next = last.map_or(after, |(position, event)| Place::of(app.store().log_id(), position, event));
+    next.remember(&app);
+    Ok(Batch { items: walk.items, next })
 }
 
 /// How a caller sees a change.
@@ -80,76 +84,126 @@ fn follows(by: &Stance) -> bool {
     }
 }
 
-/// One bounded walk along the log.
-async fn scan(app: &App, caller: &MaybeCaller, after: Place, limit: usize) -> Result<Batch, Problem> {
-    // Rights are looked up anew for every walk, and at least as new as everything on it: who was let in a moment ago must not
-    // be taken for an outsider to what followed.
-    let head = app.store().head().await?;
-    app.executor().settled().await;
-    let mut reader = Reader { app, caller, groups: HashMap::new(), pages: HashMap::new(), answers: HashMap::new() };
-    let (mut items, mut last, mut scanned) = (vec![], None, after.position);
-    'walk: for _ in 0..PAGES {
-        let page = app.store().read_all(scanned, PAGE).await?;
-        for stored in page.events.iter().take_while(|stored| stored.position <= head) {
-            items.extend(reader.read(stored).await?);
-            (last, scanned) = (Some((stored.position, stored.event.id)), stored.position);
-            if items.len() == limit {
-                break 'walk;
-            }
-        }
-        // What an engine keeps for itself behind the last event is no place in the feed.
-        if page.events.len() < PAGE || scanned >= head {
-            break;
-        }
-    }
-    let next = last.map_or(after, |(position, event)| Place::of(app.store().log_id(), position, event));
-    Ok(Batch { items, next })
+/// What a bounded walk along the log came to.
+#[derive(Default)]
+struct Walk {
+    items: Vec<ChangeView>,
+    /// The last event that was looked at.
+    last: Option<(Position, Uuid)>,
 }
 
-/// A caller with what they are to groups and pages.
-struct Reader<'a> {
-    app: &'a App,
-    caller: &'a MaybeCaller,
-    groups: HashMap<GroupId, Standing>,
-    pages: HashMap<PageId, PageStanding>,
+/// A caller who follows the log, with their rights.
+pub(super) struct Reader {
+    rights: Rights,
     /// Accepted answers, and whether the caller may read them.
     answers: HashMap<AnswerId, bool>,
+    /// Whether they follow what comes, and have been told of what was there.
+    live: bool,
 }
 
-impl Reader<'_> {
+impl Reader {
+    pub(super) fn new(app: App, caller: MaybeCaller) -> Self {
+        Self { rights: Rights::of(app, caller), answers: HashMap::new(), live: false }
+    }
+
+    pub(super) const fn app(&self) -> &App {
+        &self.rights.app
+    }
+
+    pub(super) const fn caller(&self) -> &MaybeCaller {
+        &self.rights.caller
+    }
+
+    /// A walk over all that stands in the log now. Who has come to its end goes on from what is kept of that.
+    async fn walk(&mut self, after: Position, limit: usize) -> Result<Walk, Problem> {
+        if self.live {
+            return self.go_on(after, limit).await;
+        }
+        let head = self.app().store().head().await?;
+        if self.app().executor().end().last() >= head { self.go_on(after, limit).await } else { self.in_store(after, head, limit).await }
+    }
+
+    /// A walk over what is kept of the log's end, or over the store where that does not go back so far.
+    async fn go_on(&mut self, after: Position, limit: usize) -> Result<Walk, Problem> {
+        let Some(kept) = self.app().executor().end().behind(after, PAGE * PAGES) else {
+            let head = self.app().store().head().await?;
+            return self.in_store(after, head, limit).await;
+        };
+        self.live = true;
+        self.answers.clear();
+        self.rights.touched(kept.iter().map(|kept| &**kept));
+        let mut walk = Walk::default();
+        for kept in &kept {
+            if !self.rights.passes_by(kept) {
+                walk.items.extend(self.read(kept).await?);
+            }
+            walk.last = Some((kept.stored.position, kept.stored.event.id));
+            if walk.items.len() == limit {
+                break;
+            }
+        }
+        Ok(walk)
+    }
+
+    async fn in_store(&mut self, after: Position, head: Position, limit: usize) -> Result<Walk, Problem> {
+        // Rights are looked up anew for every walk, and at least as new as everything on it: who was let in a moment ago must not
+        // be taken for an outsider to what followed.
+        self.app().executor().settled().await;
+        self.rights.forget();
+        self.answers.clear();
+        let (mut walk, mut scanned) = (Walk::default(), after);
+        'walk: for _ in 0..PAGES {
+            let page = self.app().store().read_all(scanned, PAGE).await?;
+            let full = page.events.len() == PAGE;
+            for stored in page.events.into_iter().take_while(|stored| stored.position <= head) {
+                let kept = Kept::new(stored);
+                walk.items.extend(self.read(&kept).await?);
+                (walk.last, scanned) = (Some((kept.stored.position, kept.stored.event.id)), kept.stored.position);
+                if walk.items.len() == limit {
+                    break 'walk;
+                }
+            }
+            // What an engine keeps for itself behind the last event is no place in the feed.
+            if !full || scanned >= head {
+                break;
+            }
+        }
+        Ok(walk)
+    }
+
     /// The event as the caller may learn of it, if they may.
-    async fn read(&mut self, stored: &Stored) -> Result<Option<ChangeView>, Problem> {
-        let recorded = match stored.decode() {
+    async fn read(&mut self, kept: &Kept) -> Result<Option<ChangeView>, Problem> {
+        let recorded = match kept.recorded() {
             Ok(recorded) => recorded,
             // What this server does not know it can show to nobody; those who run it are told by the read models.
             Err(error) => {
-                tracing::debug!(position = stored.position.0, %error, "no change that this server knows");
+                tracing::debug!(position = kept.stored.position.0, %error, "no change that this server knows");
                 return Ok(None);
             }
         };
-        let Some(change) = recorded.event.change(&recorded.stream) else { return Ok(None) };
-        let view = self.view(&change, &recorded).await?;
+        let Some(change) = kept.change() else { return Ok(None) };
+        let view = self.view(change, recorded).await?;
         Ok((view.shown != Shown::Hidden).then(|| {
-            let log = self.app.store().log_id();
-            let told = Told { log, change: &change, event: &recorded, event_type: &stored.event.event_type };
-            ChangeView::new(told, view, self.caller.person())
+            let log = self.app().store().log_id();
+            let told = Told { log, change, event: recorded, event_type: &kept.stored.event.event_type };
+            ChangeView::new(told, view, self.caller().person())
         }))
     }
 
     /// How the caller sees it.
     async fn view(&mut self, change: &Change, recorded: &Recorded) -> Result<View, Problem> {
-        let person = self.caller.person();
+        let person = self.caller().person();
         let full = |may, follows| Ok(View { shown: if may { Shown::Full } else { Shown::Hidden }, parent: None, follows });
         match change.readers {
             Readers::Registered => full(person.is_some(), true),
             Readers::Person(whom) => full(person == Some(whom), true),
             Readers::Page(page) | Readers::Staff(page, _) | Readers::Care(page, _) => {
-                let standing = self.on_page(page).await?;
+                let standing = self.rights.on_page(page).await?;
                 full(change.readers.of_page(standing), standing.role().is_some())
             }
             Readers::Group(group, right) => {
                 let shown = self.in_group(group, right, recorded).await?;
-                Ok(View { shown, parent: None, follows: shown == Shown::Full && groups::told(self.standing(group).await?) })
+                Ok(View { shown, parent: None, follows: shown == Shown::Full && groups::told(self.rights.standing(group).await?) })
             }
             Readers::Content(_) if self.hides(change, recorded).await? => full(false, false),
             Readers::Content(content) => match self.reads(content, change, recorded).await {
@@ -163,7 +217,7 @@ impl Reader<'_> {
     /// Whether the event itself is kept from the caller, whatever they may read of its thing.
     async fn hides(&mut self, change: &Change, recorded: &Recorded) -> Result<bool, Problem> {
         let Some((scope, group)) = recorded.metadata.scope.and_then(|scope| Some((scope, scope.group()?))) else { return Ok(false) };
-        let standing = self.standing(group).await?;
+        let standing = self.rights.standing(group).await?;
         // Most of what a reader may not read lies in groups of which they may read nothing.
         if standing.allows(Action::Read).is_err() {
             return Ok(true);
@@ -180,8 +234,8 @@ impl Reader<'_> {
                 if let Some(reads) = self.answers.get(&answer) {
                     return Ok(!reads);
                 }
-                let reads = match questions::standing(self.app, self.caller.person(), id).await {
-                    Ok(standing) => questions::reads(self.app, &standing, id, answer).await?,
+                let reads = match questions::standing(self.app(), self.caller().person(), id).await {
+                    Ok(standing) => questions::reads(self.app(), &standing, id, answer).await?,
                     Err(problem) if hides(&problem) => false,
                     Err(problem) => return Err(problem),
                 };
@@ -193,14 +247,14 @@ impl Reader<'_> {
     }
 
     async fn in_group(&mut self, group: GroupId, right: InGroup, recorded: &Recorded) -> Result<Shown, Problem> {
-        let standing = self.standing(group).await?.clone();
+        let standing = self.rights.standing(group).await?.clone();
         if standing.allows(Action::See).is_err() || standing.whole().is_err() {
             return Ok(Shown::Hidden);
         }
         let mut subject = Arc::default();
         if let Some(person) = right.person() {
             // Of whom it cannot be read, nothing is taken for granted.
-            let loaded = self.app.executor().load_in_part::<Membership>(&membership::stream(group, person)).await?;
+            let loaded = self.app().executor().load_in_part::<Membership>(&membership::stream(group, person)).await?;
             subject = if loaded.unread.is_some() { subject } else { loaded.state };
         }
         Ok(right.shows(&standing, &subject, recorded.metadata.scope, recorded.recorded_at))
@@ -209,7 +263,7 @@ impl Reader<'_> {
     /// As at the thing's own address: an error if the caller may not read it. An edit is hidden from whoever does not read its words.
     /// That something else of it cannot be read is told there, to whoever comes to read it anew.
     async fn reads(&self, content: Content, change: &Change, recorded: &Recorded) -> Result<View, Problem> {
-        let Self { app, caller, .. } = self;
+        let (app, caller) = (self.app(), self.caller());
         let own = |author| caller.person() == Some(author);
         let full = |by: &Stance, parent, follows| {
             let hidden = change.edited && !by.reads_edit(recorded.origin());
@@ -238,21 +292,5 @@ impl Reader<'_> {
                 full(&by, None, follows(&by))
             }
         })
-    }
-
-    async fn standing(&mut self, group: GroupId) -> Result<&Standing, Problem> {
-        if !self.groups.contains_key(&group) {
-            let standing = self.app.standing(self.caller.person(), group).await?;
-            self.groups.insert(group, standing);
-        }
-        Ok(&self.groups[&group])
-    }
-
-    async fn on_page(&mut self, page: PageId) -> Result<&PageStanding, Problem> {
-        if !self.pages.contains_key(&page) {
-            let standing = self.app.page_standing(self.caller.call(), page).await?;
-            self.pages.insert(page, standing);
-        }
-        Ok(&self.pages[&page])
     }
 }
