@@ -260,7 +260,16 @@ pub const TABLES: &[Table] = &[
 ];
 
 /// Commands that make something new, to which nothing can happen at the same moment.
-pub const ALONE: &[&str] = &["register_person", "create_group", "create_page"];
+pub const ALONE: &[&str] = &[
+    "register_person",
+    "create_group",
+    "create_page",
+    // What is a person's own, a stream for each thing, and tells nobody else anything.
+    "save_item",
+    "forget_item",
+    "mark_notifications_read",
+    "set_notification_preferences",
+];
 
 /// One copy of everything: the paths of its group, its page, and what came to be there.
 #[derive(Debug, Clone, Default)]
