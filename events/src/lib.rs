@@ -6,6 +6,7 @@
 //! - [`execute`]: a command on its way from state to decision to append; [`envelope`]: what is written of it; [`others`]: where other nodes write, too
 //! - [`check`]: whether a log is as it was written
 //! - [`end`]: the last events of the log, decoded once for all who follow
+//! - [`media`]: uploaded files, encrypted, in a folder or in S3
 //! - [`people`]: ids of people, under the salt of the log
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
@@ -26,6 +27,7 @@ mod in_flight;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrentdb;
 pub mod lock;
+pub mod media;
 pub mod memory;
 pub mod others;
 pub mod people;

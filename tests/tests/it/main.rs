@@ -60,6 +60,7 @@ mod listeners_many;
 mod load;
 mod market;
 mod masking;
+mod media;
 mod nodes;
 mod nodes_engine;
 mod notifications;

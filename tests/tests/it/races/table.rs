@@ -269,6 +269,14 @@ pub const ALONE: &[&str] = &[
     "forget_item",
     "mark_notifications_read",
     "set_notification_preferences",
+    // Files are uploaded each by itself; what is shown in one place at one moment is raced in `media/shown.rs`.
+    "upload_media",
+    "set_avatar",
+    "remove_avatar",
+    "set_group_picture",
+    "remove_group_picture",
+    "set_page_picture",
+    "remove_page_picture",
 ];
 
 /// One copy of everything: the paths of its group, its page, and what came to be there.
