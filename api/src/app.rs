@@ -8,6 +8,7 @@ use crate::{
     config::Http,
     health::Telling,
     listeners::{Listeners, Place},
+    media::Workshop,
     past::Pasts,
     problem::Problem,
     rate::{Asker, RateLimit, Searches},
@@ -27,6 +28,7 @@ use circolo_events::{
     EventStore, ExecuteError, Executor, Position, StoreError,
     consumers::{CheckpointStore, Consumers},
     execute,
+    media::Files,
 };
 use circolo_projections::{Db, Projector};
 use quick_cache::sync::Cache;
@@ -64,6 +66,8 @@ pub struct Parts {
     pub consumers: Arc<Consumers>,
     /// How far they have come.
     pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Uploaded files.
+    pub files: Arc<Files>,
     /// Checks tokens.
     pub auth: Auth,
     /// How the API behaves.
@@ -87,6 +91,7 @@ struct Inner {
     /// Turns true when the server stops.
     stopping: watch::Sender<bool>,
     pasts: Pasts,
+    workshop: Workshop,
     labels: Labels,
     /// Marks of events that clients have followed the log to.
     places: Cache<Position, u64>,
@@ -106,8 +111,9 @@ impl App {
         let searches = Searches::new(parts.http.anonymous_searches, parts.http.anonymous_searches_in_all);
         let (listeners, stopping) = (Listeners::new(parts.http.listeners.get()), watch::Sender::new(false));
         let (telling, places) = (Telling::default(), Cache::new(PLACES));
-        let labels = Labels::new(LABELS);
-        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, pasts: Pasts::default(), labels, places }))
+        let (labels, looks) = (Labels::new(LABELS), Pasts::default());
+        let workshop = Workshop::new(Arc::clone(&parts.files), parts.http.media.uploads.get());
+        Self(Arc::new(Inner { parts, rate, searches, writes, listeners, telling, stopping, pasts: looks, workshop, labels, places }))
     }
 
     /// Asks `command` of the aggregate in `stream`. `scope` is that of the caller's standing, for things in a group.
@@ -205,6 +211,11 @@ impl App {
     /// What is needed to look at the past.
     pub(crate) fn pasts(&self) -> &Pasts {
         &self.0.pasts
+    }
+
+    /// What is needed for files.
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.0.workshop
     }
 
     /// What everyone may know of how pages answer, minute by minute.

@@ -115,6 +115,13 @@ impl Call {
         self.if_match
     }
 
+    /// Adds what is asked by something else than JSON: what the body came to.
+    pub(crate) fn asks(&self, body: &Value) {
+        if let Some(asked) = &self.asked {
+            asked.of_body(body);
+        }
+    }
+
     /// One of several commands that this call comes to; `what` tells them apart. What the call must find is checked before.
     #[must_use]
     pub fn part(&self, what: &str) -> Self {

@@ -1,7 +1,11 @@
 //! Everything that can be set, on the command line or in the environment. The doc comments are the reference (`--help`).
 
 use crate::{auth::Scope, connections::Limits, jwks::Issuer};
-use circolo_events::sealing::Source;
+use circolo_domain::media::Family;
+use circolo_events::{
+    media::{Files, FilesError},
+    sealing::Source,
+};
 use clap::{Args, ValueEnum};
 use jsonwebtoken::Algorithm;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -12,6 +16,9 @@ pub struct Serve {
     /// Where data are kept.
     #[command(flatten)]
     pub storage: Storage,
+    /// Where uploaded files are kept.
+    #[command(flatten)]
+    pub media: MediaStorage,
     /// How the API behaves.
     #[command(flatten)]
     pub http: Http,
@@ -63,6 +70,73 @@ pub struct KeyStorage {
     /// installation-key.pem in the data folder, made at the first start]
     #[arg(long, env = "CIRCOLO_INSTALLATION_KEY", value_name = "SOURCE", hide_env_values = true)]
     pub installation_key: Option<Source>,
+}
+
+/// Where uploaded files are kept.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Media")]
+pub struct MediaStorage {
+    /// Where uploaded files are kept: `file:PATH`, or `s3://BUCKET/PREFIX`, for which the variables `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT` say the rest [default: the folder media in the data folder]
+    #[arg(long, env = "CIRCOLO_MEDIA", value_name = "URL", hide_env_values = true)]
+    pub media: Option<String>,
+}
+
+impl MediaStorage {
+    /// Opens the store of files.
+    pub fn open(&self, folder: &DataFolder) -> Result<Files, FilesError> {
+        match &self.media {
+            Some(place) => Files::at(place),
+            None => Files::in_folder(&folder.data.join("media")),
+        }
+    }
+}
+
+/// What people may upload.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Media")]
+pub struct MediaLimits {
+    /// Largest picture that is taken in, in bytes
+    #[arg(long, env = "CIRCOLO_IMAGE_LIMIT", value_name = "BYTES", default_value_t = 20 << 20)]
+    pub image_limit: u64,
+    /// Most pixels of a picture; decoding one takes up to 16 bytes for each
+    #[arg(long, env = "CIRCOLO_IMAGE_PIXELS", value_name = "PIXELS", default_value_t = 50_000_000)]
+    pub image_pixels: u64,
+    /// Largest video that is taken in, in bytes
+    #[arg(long, env = "CIRCOLO_VIDEO_LIMIT", value_name = "BYTES", default_value_t = 200 << 20)]
+    pub video_limit: u64,
+    /// Largest audio file that is taken in, in bytes
+    #[arg(long, env = "CIRCOLO_AUDIO_LIMIT", value_name = "BYTES", default_value_t = 50 << 20)]
+    pub audio_limit: u64,
+    /// Largest document or archive that is taken in, in bytes
+    #[arg(long, env = "CIRCOLO_FILE_LIMIT", value_name = "BYTES", default_value_t = 50 << 20)]
+    pub file_limit: u64,
+    /// How many bytes of files a person may upload in 24 hours; each file counts for 64 KiB at least
+    #[arg(long, env = "CIRCOLO_MEDIA_PER_DAY", value_name = "BYTES", default_value_t = 1 << 30)]
+    pub media_per_day: u64,
+    /// How many bytes of a person's files may be stored at a time
+    #[arg(long, env = "CIRCOLO_MEDIA_IN_ALL", value_name = "BYTES", default_value_t = 10 << 30)]
+    pub media_in_all: u64,
+    /// How many files may be uploaded at a time; one person has an eighth of these places
+    #[arg(long, env = "CIRCOLO_UPLOADS", value_name = "COUNT", default_value = "32")]
+    pub uploads: NonZeroUsize,
+}
+
+impl MediaLimits {
+    /// The largest file of this family.
+    pub const fn limit(&self, family: Family) -> u64 {
+        match family {
+            Family::Image => self.image_limit,
+            Family::Video => self.video_limit,
+            Family::Audio => self.audio_limit,
+            Family::File => self.file_limit,
+        }
+    }
+
+    /// The largest file of all.
+    pub fn largest(&self) -> u64 {
+        self.image_limit.max(self.video_limit).max(self.audio_limit).max(self.file_limit)
+    }
 }
 
 /// How the API behaves.
@@ -141,6 +215,9 @@ pub struct Http {
     /// A token for `/metrics`, which is then told to whoever has it; without one, to callers on this machine alone
     #[arg(long, env = "CIRCOLO_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub metrics_token: Option<String>,
+    /// What people may upload.
+    #[command(flatten)]
+    pub media: MediaLimits,
 }
 
 impl Http {

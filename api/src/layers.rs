@@ -88,11 +88,13 @@ async fn finish(request: Request, next: middleware::Next) -> Response {
     }
     let (docs, console) = (uri.path().starts_with("/docs"), uri.path().starts_with("/console"));
     // What never changes says itself for how long it may be kept.
-    let kept = docs || console || uri.path() == "/openapi.json";
+    let file = response.extensions().get::<Uploaded>().is_some();
+    let kept = docs || console || file || uri.path() == "/openapi.json";
     let cache = response.headers().get(header::CACHE_CONTROL).filter(|_| kept).cloned();
-    let policy = match (docs, console) {
-        (true, _) => DOCS_POLICY,
-        (_, true) => console::POLICY,
+    let policy = match (docs, console, file) {
+        (true, ..) => DOCS_POLICY,
+        (_, true, _) => console::POLICY,
+        (.., true) => UPLOADED_POLICY,
         _ => "default-src 'none'; frame-ancestors 'none'",
     };
     for (name, value) in [
@@ -104,25 +106,41 @@ async fn finish(request: Request, next: middleware::Next) -> Response {
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    if file {
+        let name = HeaderName::from_static("cross-origin-resource-policy");
+        response.headers_mut().insert(name, HeaderValue::from_static("same-origin"));
+    }
     if let Some(cache) = cache {
         response.headers_mut().insert(header::CACHE_CONTROL, cache);
     }
     response
 }
 
+/// Marks an answer that is a file which somebody uploaded: it is sent as it is, and nothing in it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Uploaded;
+
+/// Whatever somebody uploaded loads nothing, runs nothing, and is of no origin.
+const UPLOADED_POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
+
 /// The documentation page runs its own scripts and styles, and calls this server.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Ends requests that take too long. An append that is under way may still happen: the same key finds out.
 pub(crate) async fn time_limit(State(app): State<App>, request: Request, next: middleware::Next) -> Response {
-    // Verifying folds the whole log: operators wait for it.
-    if request.uri().path().starts_with("/v1/operator/") {
+    // Verifying folds the whole log: operators wait for it. A file may be long on its way, and is held to a pace.
+    if request.uri().path().starts_with("/v1/operator/") || is_upload(&request) {
         return next.run(request).await;
     }
     match tokio::time::timeout(app.config().request_timeout(), next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::try_later("timeout", "the request took too long").into_response(),
     }
+}
+
+/// Whether a file comes with a request.
+pub(crate) fn is_upload(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/v1/media"
 }
 
 /// Answers of "not found" leave at whole steps of time only: longer than it takes to find out that there is nothing, and than to find out that

@@ -7,7 +7,7 @@
 //! - [`server`], `connections`, [`layers`], `whole`, [`rate`], `listeners`, `relay`: what surrounds the routes
 //! - `health`, `docs`, `console`, `fixed`, [`telemetry`]: what is served beside them
 //! - [`routes`]: one file per resource
-//! - `past`: looks at the past, bounded
+//! - `past`: looks at the past, bounded; [`media`]: files between requests and their store
 //! - [`remote`]: the log of a running server, read over its API
 //! - [`clock`]: the one real clock
 
@@ -31,6 +31,7 @@ pub mod keys;
 pub mod layers;
 mod listeners;
 pub mod listing;
+pub mod media;
 pub mod open;
 mod past;
 pub mod place;

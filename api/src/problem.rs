@@ -114,6 +114,12 @@ impl Problem {
         problem
     }
 
+    /// 422: a field of the request names what it may not name.
+    pub fn invalid_field(code: &'static str, field: &str, message: &str) -> Self {
+        let field = Field { field: field.to_owned(), code: code.to_owned(), message: message.to_owned() };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message).with_fields(vec![field])
+    }
+
     /// 503: later it may go.
     pub fn try_later(code: &'static str, detail: impl Display) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);

@@ -6,10 +6,12 @@ use crate::{
     auth::Auth,
     clock::{Clock, Ids},
     config::Http,
+    media::sweep,
 };
 use circolo_events::{
     EventStore, Executor,
     consumers::{self, CheckpointStore, Consumers},
+    media::Files,
     reactions,
     waking::{self, Waker},
 };
@@ -25,6 +27,8 @@ pub struct Start {
     pub db: Db,
     /// How far consumers have come, where this process is alone. Where it is a node, its `db` keeps that.
     pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Uploaded files.
+    pub files: Arc<Files>,
     /// Who this is among several that share log and read models.
     pub node: Option<Node>,
     /// Whether others may write to the log, too.
@@ -53,7 +57,7 @@ pub struct Running {
 impl Start {
     /// Starts everything but the server.
     pub async fn run(self) -> Result<Running, EngineError> {
-        let Self { store, db, checkpoints, node, shared_log, auth, http, clock, ids, wakes } = self;
+        let Self { store, db, checkpoints, files, node, shared_log, auth, http, clock, ids, wakes } = self;
         let bounds = circolo_events::Options { cache_bytes: http.aggregate_cache << 20, ..circolo_events::Options::default() };
         let executor = Arc::new(Executor::new(store.clone(), clock.clone(), bounds));
         if shared_log {
@@ -73,14 +77,27 @@ impl Start {
         let (consumers, waker) = (beside.consumers.clone(), beside.waker.clone());
         // How those of other nodes stand is told by the database alone.
         let mut seen = checkpoints.clone();
-        if let Some(leading) = projector.reacting() {
+        let leading = projector.reacting();
+        if let Some(leading) = leading.clone() {
             seen = Arc::new(Checkpoints::of(db.clone(), store.log_id()));
             running.spawn(beside.while_leading(leading, stop.subscribe()));
         } else {
             beside.begin(&mut running, &checkpoints, &stop);
         }
-        let app =
-            App::new(Parts { store, executor, db, projector: projector.clone(), consumers, checkpoints: seen, auth, http, clock, ids });
+        let app = App::new(Parts {
+            store,
+            executor,
+            db,
+            projector: projector.clone(),
+            consumers,
+            checkpoints: seen,
+            files,
+            auth,
+            http,
+            clock,
+            ids,
+        });
+        running.spawn(sweep::run(app.clone(), leading, stop.subscribe()));
         Ok(Running { app, projector, stop, waker, beside: running })
     }
 }

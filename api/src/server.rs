@@ -11,7 +11,7 @@ use crate::{
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header},
     middleware,
     response::{IntoResponse, Response},
 };
@@ -20,7 +20,10 @@ use tokio::{net::TcpListener, sync::watch};
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, Predicate},
+    },
     cors::{AllowOrigin, Any as AnyHeader, CorsLayer},
 };
 use utoipa::{
@@ -95,12 +98,17 @@ fn metrics_router(app: &App) -> Router {
 fn surrounded(app: &App, routes: Router<App>) -> Router {
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(app.clone(), layers::observe))
-        .layer(CompressionLayer::new().gzip(true))
+        .layer(CompressionLayer::new().gzip(true).compress_when(DefaultPredicate::new().and(as_it_is)))
         .option_layer(cors(&app.config().cors_origins))
         .layer(middleware::from_fn_with_state(app.clone(), layers::time_limit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(app.config().body_limit));
     routes.layer(layers).with_state(app.clone())
+}
+
+/// What somebody uploaded is sent byte by byte: its parts and its entity tag are those of the file.
+fn as_it_is(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
+    extensions.get::<layers::Uploaded>().is_none()
 }
 
 async fn method_not_allowed() -> Problem {
@@ -130,12 +138,18 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_RANGE,
+            header::RANGE,
             crate::headers::IDEMPOTENCY_KEY,
             crate::headers::LAST_EVENT_ID,
             crate::headers::MIN_POSITION,
             crate::headers::REQUEST_ID,
         ])
         .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
             header::ETAG,
             header::LINK,
             header::LOCATION,

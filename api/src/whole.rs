@@ -1,7 +1,7 @@
 //! A request is read to its end before it is answered, whatever the answer: else what a connection does next would tell whether
 //! somebody had to look long, and so whether there is what was asked for.
 
-use crate::{App, Problem};
+use crate::{App, Problem, layers::is_upload};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
@@ -25,7 +25,8 @@ pub(crate) async fn read_to_end(State(app): State<App>, request: Request, next: 
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let limit = app.config().body_limit as u64;
+    let (spare, upload) = (app.config().body_limit as u64, is_upload(&request));
+    let limit = if upload { app.config().media.largest() } else { spare };
     if request.body().size_hint().lower() > limit {
         return too_large();
     }
@@ -34,7 +35,10 @@ pub(crate) async fn read_to_end(State(app): State<App>, request: Request, next: 
     let response = next.run(request.map(|body| Body::new(Lent { body, read: 0, left: lend }))).await;
     let rest = left.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some((body, read)) = rest else { return response };
+    // Nothing is secret of where files are sent to: of one that is refused no more is read than of another body.
+    let limit = if upload { limit.min(read + spare) } else { limit };
     match tokio::time::timeout(app.config().request_timeout(), drain(body, read, limit)).await {
+        _ if upload => response,
         // Who may not ask at all, or not so often, is told that first.
         Ok(false) if !matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) => too_large(),
         _ => response,

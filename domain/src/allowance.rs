@@ -55,12 +55,35 @@ impl Act {
 pub enum Command {
     /// Takes a place, if there is one.
     TakePlace(Act),
+    /// Takes room for so many bytes, if there is as much.
+    TakeBytes {
+        /// How many.
+        bytes: u64,
+        /// How many there may be.
+        most: Room,
+    },
+    /// Gives room back that was taken; what was taken today stays so.
+    GiveBytesBack {
+        /// How many.
+        bytes: u64,
+    },
+}
+
+/// How many bytes of files a person may store. A setting: what was taken under another one stays taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In [`WINDOW`].
+    pub per_day: u64,
+    /// At a time.
+    pub in_all: u64,
 }
 
 impl Named for Command {
     fn name(&self) -> &'static str {
         match self {
             Self::TakePlace(_) => "TakePlace",
+            Self::TakeBytes { .. } => "TakeBytes",
+            Self::GiveBytesBack { .. } => "GiveBytesBack",
         }
     }
 }
@@ -76,12 +99,51 @@ pub enum Event {
         /// What for.
         act: Act,
     },
+    /// Room is taken: the file that it is taken for comes next, in another stream.
+    #[serde(rename = "allowance.bytes_taken.v1")]
+    BytesTaken {
+        /// How much: at least 64 KiB for each file.
+        bytes: u64,
+    },
+    /// A file is gone, and its room is free again.
+    #[serde(rename = "allowance.bytes_given_back.v1")]
+    BytesGivenBack {
+        /// How much.
+        bytes: u64,
+    },
 }
 
 /// The fold of this stream: when places were taken, in order, as many as can still count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowance {
     taken: BTreeMap<Act, Vec<Timestamp>>,
+    /// Bytes that were taken, as far as they can still count for the day.
+    today: Vec<(Timestamp, u64)>,
+    /// Bytes that are stored.
+    stored: u64,
+}
+
+impl Allowance {
+    fn take_bytes(&self, bytes: u64, most: Room, now: Timestamp) -> Result<Vec<Event>, Error> {
+        let Room { per_day, in_all } = most;
+        let counting: Vec<_> = self.today.iter().filter(|(at, _)| now < at.plus(WINDOW)).collect();
+        let mut taken = counting.iter().fold(bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        if taken > per_day {
+            let mut until = None;
+            for (at, bytes) in counting {
+                taken -= bytes;
+                if taken <= per_day {
+                    until = Some(at.plus(WINDOW));
+                    break;
+                }
+            }
+            return Err(Error::TooManyBytesToday { per_day, until, wait: until.map(|until| until.since(now)) });
+        }
+        if self.stored.saturating_add(bytes) > in_all {
+            return Err(Error::TooManyBytes { in_all, stored: self.stored });
+        }
+        Ok(vec![Event::BytesTaken { bytes }])
+    }
 }
 
 /// The stream of whoever is counted: a person, or a page.
@@ -102,37 +164,67 @@ pub enum Error {
         /// How long that is from now.
         wait: Span,
     },
+    /// Not so much in a day.
+    #[error("at most {per_day} bytes of files can be uploaded in 24 hours")]
+    TooManyBytesToday {
+        /// How many.
+        per_day: u64,
+        /// When there is room, if there ever is as much.
+        until: Option<Timestamp>,
+        /// How long that is from now.
+        wait: Option<Span>,
+    },
+    /// Not so much at a time.
+    #[error("at most {in_all} bytes of files can be stored, and {stored} are")]
+    TooManyBytes {
+        /// How many.
+        in_all: u64,
+        /// How many there are.
+        stored: u64,
+    },
 }
 
 impl Rejection for Error {
     fn code(&self) -> &'static str {
-        let Self::TooMany { act, .. } = self;
-        match act {
-            Act::Invitation => "too_many_invitations",
-            Act::Group => "too_many_groups",
-            Act::Page => "too_many_pages",
-            Act::Username => "too_many_username_changes",
+        match self {
+            Self::TooMany { act: Act::Invitation, .. } => "too_many_invitations",
+            Self::TooMany { act: Act::Group, .. } => "too_many_groups",
+            Self::TooMany { act: Act::Page, .. } => "too_many_pages",
+            Self::TooMany { act: Act::Username, .. } => "too_many_username_changes",
+            Self::TooManyBytesToday { .. } => "media_quota_of_the_day",
+            Self::TooManyBytes { .. } => "media_quota",
         }
     }
 
     fn kind(&self) -> Kind {
-        Kind::TooMany
+        match self {
+            Self::TooMany { .. } | Self::TooManyBytesToday { .. } => Kind::TooMany,
+            // Waiting does not help: something has to go first.
+            Self::TooManyBytes { .. } => Kind::Conflict,
+        }
     }
 
     fn details(&self) -> Option<Value> {
-        let Self::TooMany { until, .. } = self;
-        Some(json!({ "until": until }))
+        Some(match self {
+            Self::TooMany { until, .. } => json!({ "until": until }),
+            Self::TooManyBytesToday { per_day, until, .. } => json!({ "per_day": per_day, "until": until }),
+            Self::TooManyBytes { in_all, stored } => json!({ "in_all": in_all, "stored": stored }),
+        })
     }
 
     fn wait(&self) -> Option<Span> {
-        let Self::TooMany { wait, .. } = self;
-        Some(*wait)
+        match self {
+            Self::TooMany { wait, .. } => Some(*wait),
+            Self::TooManyBytesToday { wait, .. } => *wait,
+            Self::TooManyBytes { .. } => None,
+        }
     }
 }
 
 impl Decider for Allowance {
     const CATEGORY: &'static str = "allowance";
-    const STREAM: (&'static str, &'static str) = ("PERSON or PAGE", "what somebody did of the things that are bounded per day");
+    const STREAM: (&'static str, &'static str) =
+        ("PERSON or PAGE", "what somebody did of the things that are bounded per day, and how much they store");
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -142,7 +234,12 @@ impl Decider for Allowance {
     }
 
     fn decide(&self, command: &Command, context: &Context) -> Result<Vec<Event>, Error> {
-        let Command::TakePlace(act) = *command;
+        let act = match *command {
+            Command::TakePlace(act) => act,
+            Command::TakeBytes { bytes, most } => return self.take_bytes(bytes, most, context.now),
+            Command::GiveBytesBack { bytes: 0 } => return Ok(vec![]),
+            Command::GiveBytesBack { bytes } => return Ok(vec![Event::BytesGivenBack { bytes }]),
+        };
         let taken = self.taken.get(&act).map_or(&[][..], Vec::as_slice);
         // Clocks of nodes differ a little: what was taken in a moment to come counts, too.
         let mut counting = taken.iter().map(|at| at.plus(WINDOW)).filter(|end| context.now < *end);
@@ -153,17 +250,27 @@ impl Decider for Allowance {
     }
 
     fn evolve(mut self, event: &Event, at: Timestamp) -> Self {
-        let Event::PlaceTaken { act } = event;
-        let taken = self.taken.entry(*act).or_default();
-        taken.insert(taken.partition_point(|before| *before <= at), at);
-        if taken.len() > act.most() {
-            taken.remove(0);
+        match event {
+            Event::PlaceTaken { act } => {
+                let taken = self.taken.entry(*act).or_default();
+                taken.insert(taken.partition_point(|before| *before <= at), at);
+                if taken.len() > act.most() {
+                    taken.remove(0);
+                }
+            }
+            Event::BytesTaken { bytes } => {
+                // Clocks of nodes differ a little: what is long over by the newest is over.
+                self.today.retain(|(before, _)| at < before.plus(WINDOW).plus(WINDOW));
+                self.today.insert(self.today.partition_point(|(before, _)| *before <= at), (at, *bytes));
+                self.stored = self.stored.saturating_add(*bytes);
+            }
+            Event::BytesGivenBack { bytes } => self.stored = self.stored.saturating_sub(*bytes),
         }
         self
     }
 
     fn heap(&self) -> usize {
-        weight::of_map(&self.taken) + self.taken.values().map(weight::of_vec).sum::<usize>()
+        weight::of_vec(&self.today) + weight::of_map(&self.taken) + self.taken.values().map(weight::of_vec).sum::<usize>()
     }
 
     /// No text in them is a person's.
@@ -182,6 +289,8 @@ impl Decider for Allowance {
 #[cfg(feature = "testing")]
 crate::testing::one_of_each! {
     PlaceTaken { act: Act::Invitation }
+    BytesTaken { bytes: 65_536 }
+    BytesGivenBack { bytes: 65_536 }
 }
 
 #[cfg(test)]
@@ -216,6 +325,30 @@ mod tests {
                 assert!(take(&state, other, last).is_ok(), "{other:?} is counted apart from {act:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_day_has_so_much_room_and_so_has_all_of_it() {
+        let room = Room { per_day: 100, in_all: 150 };
+        let take = |state: &Allowance, bytes, now| {
+            let context = Context { stream: &some_stream::<Allowance>(), now, actor: None, command_id: Uuid::nil() };
+            state.decide(&Command::TakeBytes { bytes, most: room }, &context)
+        };
+        let mut state = Allowance::default();
+        for (bytes, hour) in [(60, 0), (40, 1)] {
+            let at = NOON.plus(Span::hours(hour));
+            let events = take(&state, bytes, at).unwrap();
+            assert_eq!(events, [Event::BytesTaken { bytes }]);
+            state = state.evolve(&events[0], at);
+        }
+        let (until, last) = (NOON.plus(WINDOW), NOON.plus(WINDOW).minus(Span::micros(1)));
+        let refused = take(&state, 1, last).unwrap_err();
+        assert_eq!(refused, Error::TooManyBytesToday { per_day: 100, until: Some(until), wait: Some(Span::micros(1)) });
+        assert_eq!(take(&state, 101, last).unwrap_err().wait(), None, "there never is as much");
+        assert!(take(&state, 50, until).is_ok());
+        assert_eq!(take(&state, 51, until).unwrap_err(), Error::TooManyBytes { in_all: 150, stored: 100 });
+        state = state.evolve(&Event::BytesGivenBack { bytes: 60 }, until);
+        assert!(take(&state, 51, until).is_ok());
     }
 
     proptest! {

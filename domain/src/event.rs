@@ -281,6 +281,7 @@ aggregates! {
     Fan(fan::Fan),
     Group(group::Group),
     Listing(listing::Listing),
+    Media(media::Media),
     Membership(membership::Membership),
     Page(page::Page),
     Person(person::Person),

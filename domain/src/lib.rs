@@ -3,8 +3,8 @@
 //! - [`decider`]: the shape of every aggregate
 //! - [`access`]: who may do and read what
 //! - [`stance`]: the same for content, whether it lives in a group or on a page
-//! - one module per aggregate, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`person`], and [`allowance`], how much
-//!   may be done in a day
+//! - one module per aggregate, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`person`], [`media`], and
+//!   [`allowance`], how much may be done in a day
 //! - [`history`]: what the log says of itself
 //! - [`thing`]: what has an id of its own, and its sort
 //! - [`change`]: what an event tells to whom in the change feed
@@ -28,6 +28,7 @@ pub mod event;
 pub mod flow;
 pub mod history;
 pub mod market;
+pub mod media;
 pub mod notice;
 pub mod owner;
 pub mod parted;
@@ -49,12 +50,12 @@ pub use values::*;
 pub use decider::{Context, Decider, Kind, Named, Rejection, Upcast};
 pub use event::{CATEGORIES, Command, DecodeError, Encoded, Event, Issue, STREAMS, State, encode, stream};
 pub use flow::FollowUp;
-pub use id::{AnswerId, CommentId, GroupId, ListingId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
+pub use id::{AnswerId, CommentId, GroupId, ListingId, MediaId, MessageId, PageId, PersonId, PostId, QuestionId, StreamName};
 pub use money::{Currency, Money, MoneyError, Price};
 pub use notice::{Notice, NoticeKind};
 pub use owner::{NoOwner, TextOwner, Written};
 pub use parted::{Apart, Misplaced, Parted, part, part_stored, put_back};
 pub use personal::{Communal, Mask, Personal, masked};
-pub use text::{Body, Comment, DisplayName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
+pub use text::{Body, Comment, DisplayName, FileName, Locale, Message, Name, Reason, Slug, Text, TextError, Title};
 pub use thing::{Thing, ThingKind};
 pub use values::time::{Span, Timestamp};

@@ -28,6 +28,7 @@ const OWNERS: &[(&str, TextOwner)] = &[
     ("listing.edited.v1", TextOwner::Person(BEGINNER)),
     ("listing.posted.v1", TextOwner::Person(person(1))),
     ("listing.withdrawn.v1", TextOwner::Decisions(BEGINNER.0)),
+    ("media.uploaded.v1", TextOwner::Person(person(1))),
     ("membership.banned.v1", TextOwner::Decisions(FAN.0)),
     ("membership.removed.v1", TextOwner::Decisions(FAN.0)),
     ("membership.request_refused.v1", TextOwner::Decisions(FAN.0)),

@@ -5,6 +5,7 @@
 //! - [`lock`]: who may write to a data folder; [`private`]: who may look into it
 //! - [`execute`]: a command on its way from state to decision to append; [`envelope`]: what is written of it; [`others`]: where other nodes write, too
 //! - [`check`]: whether a log is as it was written
+//! - [`media`]: uploaded files, encrypted, in a folder or in S3
 //! - [`people`]: ids of people, under the salt of the log
 //! - [`simulate`]: valid histories of any size
 //! - [`transfer`]: export, import, and the log as of a moment
@@ -24,6 +25,7 @@ mod in_flight;
 #[cfg(feature = "kurrentdb")]
 pub mod kurrentdb;
 pub mod lock;
+pub mod media;
 pub mod memory;
 pub mod others;
 pub mod people;

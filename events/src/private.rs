@@ -25,6 +25,15 @@ pub fn options() -> OpenOptions {
     options
 }
 
+/// Takes everybody's rights to a file away but its owner's.
+pub fn only_owner(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Makes a file, or empties the one that is there.
 pub fn create(path: &Path) -> io::Result<File> {
     options().truncate(true).open(path)

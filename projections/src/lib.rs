@@ -9,7 +9,7 @@
 //! - [`as_of`]: read models as of a moment, as a file; [`past`]: rows as of a position, of a few streams
 //! - `engine`: feeds, builds, switches and verifies every read model ([`Projector`])
 //! - one module per slice, in folders by pillar: [`community`], [`market`], [`care`]; beside them [`deadlines`],
-//!   [`feeds`], [`notifications`] and [`people`]
+//!   [`feeds`], [`media`], [`notifications`] and [`people`]
 //!
 //! Modules of the folders are known at the crate's root, too: `circolo_projections::questions`.
 
@@ -23,6 +23,7 @@ mod engine;
 pub mod feeds;
 pub mod figures;
 pub mod market;
+pub mod media;
 pub mod notifications;
 pub mod past;
 pub mod people;
@@ -75,7 +76,7 @@ pub fn all() -> Vec<Projection> {
         care::all(),
         community::all(),
         market::all(),
-        vec![deadlines::deadlines(), feeds::feeds(), notifications::notifications(), people::people()],
+        vec![deadlines::deadlines(), feeds::feeds(), media::media(), notifications::notifications(), people::people()],
     ]
     .concat();
     all.sort_by_key(|projection| projection.name);

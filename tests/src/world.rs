@@ -20,6 +20,7 @@ use circolo_domain::{Span, Timestamp, testing::NOON};
 use circolo_events::{
     EventStore, Memory, People, Position, Postgres, Sqlite,
     consumers::{CheckpointStore, Consumer, ConsumerError, Failure, MemoryCheckpoints, Paused},
+    media::Files,
     postgres,
     sealing::{KeyStore, Keyring, Random, SealedLog, Source, keyring, store},
     sqlite,
@@ -90,7 +91,7 @@ pub struct World {
     db: Db,
     clock: TestClock,
     consumers: Arc<Watched>,
-    _kept: Kept,
+    kept: Kept,
 }
 
 /// What lives as long as a world: its folder and, perhaps, its server.
@@ -188,6 +189,7 @@ impl World {
             store: store.clone(),
             db: db.clone(),
             checkpoints: consumers.clone(),
+            files: Arc::new(Files::in_folder(&kept.0.path().join("media")).unwrap()),
             node: None,
             shared_log: false,
             auth: Auth::new(Keys::from_seed(&[7; 32]).unwrap(), None, people, time.clone()),
@@ -198,7 +200,7 @@ impl World {
         };
         let running = running.run().await.unwrap();
         let door = Arc::new(Door { router: server::router(running.app()), faults: Mutex::default(), salt });
-        Self { door, running, store, db, clock, consumers, _kept: kept }
+        Self { running, door, store, db, clock, consumers, kept }
     }
 
     /// Where the events stand that consumers have put aside.
@@ -243,6 +245,11 @@ impl World {
     /// The read models.
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// The folder in which its files are.
+    pub fn folder(&self) -> &Path {
+        self.kept.0.path()
     }
 
     /// The application.

@@ -5,6 +5,7 @@ mod consumers;
 mod damage;
 mod events;
 mod keys;
+mod media;
 mod openapi;
 mod operations;
 mod progress;
@@ -37,6 +38,8 @@ enum Command {
     Events(events::Events),
     /// Look after the keys that texts are sealed under (see docs/sealing.md)
     Keys(keys::Keys),
+    /// Look after uploaded files (see docs/media.md)
+    Media(Box<media::Media>),
     /// Print the description of the API, for `openapi.json`
     Openapi,
     /// Watch and steer the builds of read models
@@ -73,6 +76,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Consumers(consumers)) => Box::pin(consumers.run()).await,
         Some(Command::Events(events)) => events.run().await,
         Some(Command::Keys(keys)) => keys.run().await,
+        Some(Command::Media(media)) => media.run().await,
         Some(Command::Openapi) => openapi::run(),
         Some(Command::Projections(projections)) => Box::pin(projections.run()).await,
         Some(Command::Serve(serve)) => serve::run(*serve).await,

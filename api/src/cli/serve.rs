@@ -2,9 +2,17 @@
 
 use anyhow::Context;
 use circolo::{
-    auth::Auth, clock, config::Serve, held::Held, jwks::Foreign, keys::Keys, open::Place, running::Start, sealed, server, telemetry,
+    auth::Auth,
+    clock,
+    config::{Http, Serve},
+    held::Held,
+    jwks::Foreign,
+    keys::Keys,
+    open::Place,
+    running::Start,
+    sealed, server, telemetry,
 };
-use circolo_events::{People, sealing::Random};
+use circolo_events::{People, media::Files, sealing::Random};
 use circolo_projections::{Checkpoints, Node};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, signal, sync::watch};
@@ -19,11 +27,8 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     config.storage.warn_of_wide_rights();
     let foreign = config.foreign.issuer().map(Foreign::new).transpose()?;
     // Before anything is folded, so that a wrong address is told at once.
-    let listener = TcpListener::bind(config.http.listen).await.with_context(|| format!("cannot listen on {}", config.http.listen))?;
-    let metrics_listener = match config.http.metrics_listen {
-        Some(address) => Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?),
-        None => None,
-    };
+    let (listener, metrics_listener) = listeners(&config.http).await?;
+    let files = files(&config)?;
     let checkpoints = Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?);
     let people = People::begin(&*opened.store, &Random::system(), ids(), clock()).await?;
     let auth = Auth::new(keys, foreign, people, clock.clone());
@@ -34,23 +39,29 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     let node = config.storage.has_leases()?.then(|| Node { id: ids().to_string(), url });
     // In KurrentDB nothing but good will keeps a second writer out.
     let shared_log = config.storage.is_shared()? || matches!(config.storage.log_place()?, Place::Kurrent(_));
-    let running =
-        Start { store: opened.store, db: opened.db, checkpoints, node, shared_log, auth, http, clock, ids, wakes: true }.run().await?;
+    let running = Start {
+        store: opened.store,
+        db: opened.db,
+        checkpoints,
+        files: Arc::clone(&files),
+        node,
+        shared_log,
+        auth,
+        http,
+        clock,
+        ids,
+        wakes: true,
+    }
+    .run()
+    .await?;
     let told = told()?;
     let counting = running.app().store().sealing().map(|log| {
         let (kept, keys) = (Arc::clone(log.kept()), Arc::clone(log.keys().store()));
         tokio::spawn(async move { sealed::tell_tally(&*kept, &*keys).await })
     });
-    welcome(&config, &listener, metrics_listener.as_ref(), first_start)?;
+    welcome(&config, &files, &listener, metrics_listener.as_ref(), first_start)?;
 
-    // Samples of histograms are kept until somebody asks for them or this runs.
-    let upkeep = tokio::spawn(async move {
-        let mut pause = tokio::time::interval(Duration::from_secs(5));
-        loop {
-            pause.tick().await;
-            metrics.run_upkeep();
-        }
-    });
+    let upkeep = tokio::spawn(upkeep(|| metrics.run_upkeep()));
     let stop = watch::Sender::new(false);
     let stopped = stop.subscribe();
     let held = opened.held;
@@ -67,6 +78,31 @@ pub(super) async fn run(config: Serve) -> anyhow::Result<()> {
     tracing::info!("stopped");
     held.release().await;
     Ok(())
+}
+
+/// Samples of histograms are kept until somebody asks for them or this runs.
+async fn upkeep(run: impl Fn()) {
+    let mut pause = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        pause.tick().await;
+        run();
+    }
+}
+
+/// Where requests come in, and where those for what is measured do.
+async fn listeners(http: &Http) -> anyhow::Result<(TcpListener, Option<TcpListener>)> {
+    let listener = TcpListener::bind(http.listen).await.with_context(|| format!("cannot listen on {}", http.listen))?;
+    let Some(address) = http.metrics_listen else { return Ok((listener, None)) };
+    let metrics = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Ok((listener, Some(metrics)))
+}
+
+/// Where uploaded files are.
+fn files(config: &Serve) -> anyhow::Result<Arc<Files>> {
+    if config.storage.is_shared()? && config.media.media.is_none() {
+        tracing::warn!("uploaded files are in the data folder: unless all nodes share it, name a place that they share with --media");
+    }
+    Ok(Arc::new(config.media.open(&config.storage.folder)?))
 }
 
 /// Returns when the server is to stop.
@@ -102,12 +138,13 @@ fn told() -> std::io::Result<impl Future<Output = &'static str>> {
 }
 
 /// What one needs to know to go on.
-fn welcome(config: &Serve, listener: &TcpListener, metrics: Option<&TcpListener>, first_start: bool) -> anyhow::Result<()> {
+fn welcome(config: &Serve, files: &Files, listener: &TcpListener, metrics: Option<&TcpListener>, first_start: bool) -> anyhow::Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let data = &config.storage.folder.data;
     eprintln!("Circolo {} serves {url}", env!("CARGO_PKG_VERSION"));
     eprintln!("  log          {}", config.storage.log_place()?);
     eprintln!("  read models  {}", config.storage.views_place()?);
+    eprintln!("  media        {}", files.place());
     eprintln!("  description  {url}/openapi.json, to browse: {url}/docs");
     eprintln!("  console      {url}/console, for operators");
     if let Some(metrics) = metrics {

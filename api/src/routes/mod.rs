@@ -6,6 +6,7 @@ mod community;
 pub mod events;
 mod feeds;
 mod market;
+mod media;
 mod notifications;
 pub mod operator;
 mod operator_events;
@@ -24,6 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(feeds::routes())
         .merge(market::routes())
+        .merge(media::routes())
         .merge(notifications::routes())
         .merge(operator::routes())
         .merge(operator_events::routes())

@@ -3,13 +3,15 @@
 use crate::access::{Denied, Key, Owner, Privacy, Scope};
 use crate::change::{Change, Readers};
 use crate::fan::Fan;
+use crate::flow::{Flow, FollowUp};
+use crate::media::{self, Holder, Picture};
 use crate::notice::{Notice, NoticeKind, To};
 use crate::stance::Rights;
 use crate::stance::Voice;
 use crate::thing::Thing;
 use crate::values::word::words;
 use crate::weight;
-use crate::{Context, Decider, Kind, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp, Written};
+use crate::{Context, Decider, Kind, MediaId, Name, Named, PageId, PersonId, Rejection, StreamName, Timestamp, Written};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,6 +86,13 @@ pub enum Command {
         /// The new name; `None` leaves it.
         name: Option<Name>,
     },
+    /// Shows another picture, or none.
+    SetPicture {
+        /// An owner.
+        by: PageStanding,
+        /// Which.
+        picture: Option<Picture>,
+    },
     /// Offers somebody a place on the staff, or to own the page; or changes at once what somebody on the staff is there.
     GiveStaffRole {
         /// An owner.
@@ -118,6 +127,7 @@ impl Named for Command {
             Self::CreatePage { .. } => "CreatePage",
             Self::TakeUsername { .. } => "TakeUsername",
             Self::ChangePage { .. } => "ChangePage",
+            Self::SetPicture { .. } => "SetPagePicture",
             Self::GiveStaffRole { .. } => "GiveStaffRole",
             Self::AcceptStaffRole { .. } => "AcceptStaffRole",
             Self::DeclineStaffRole { .. } => "DeclineStaffRole",
@@ -154,6 +164,16 @@ pub enum Event {
         username: String,
         /// The old one.
         previous: String,
+    },
+    /// Another picture shows it, or none.
+    #[serde(rename = "page.picture_set.v1")]
+    PictureSet {
+        /// The picture.
+        media: Option<MediaId>,
+        /// The one before.
+        previous: Option<MediaId>,
+        /// How often it has changed, with this time.
+        number: u32,
     },
     /// An owner offers somebody a place on the staff.
     #[serde(rename = "page.staff_offered.v1")]
@@ -192,6 +212,9 @@ pub enum Event {
 pub struct Page {
     name: String,
     username: String,
+    picture: Option<MediaId>,
+    /// How often it has changed.
+    pictures: u32,
     staff: BTreeMap<PersonId, StaffRole>,
     /// To whom a place on the staff is offered: as what, and by which owner.
     offers: BTreeMap<PersonId, (StaffRole, PersonId)>,
@@ -227,6 +250,11 @@ impl Page {
     /// Its username as it is written.
     pub fn username(&self) -> &str {
         &self.username
+    }
+
+    /// The picture that shows it.
+    pub const fn picture(&self) -> Option<MediaId> {
+        self.picture
     }
 
     /// Nobody comes to a page's staff unasked, nor comes to own it; what else somebody on the staff is there changes at once.
@@ -403,6 +431,7 @@ impl Rejection for Error {
 impl Decider for Page {
     const CATEGORY: &'static str = "page";
     const STREAM: (&'static str, &'static str) = ("PAGE", "a page and its staff");
+    const FLOW: Option<Flow<Self>> = Some(flow);
     type Command = Command;
     type Event = Event;
     type Error = Error;
@@ -411,6 +440,7 @@ impl Decider for Page {
         match command {
             Command::CreatePage { .. } | Command::TakeUsername { .. } => vec![],
             Command::ChangePage { by, .. }
+            | Command::SetPicture { by, .. }
             | Command::GiveStaffRole { by, .. }
             | Command::AcceptStaffRole { by }
             | Command::DeclineStaffRole { by }
@@ -432,6 +462,12 @@ impl Decider for Page {
                 by.may(StaffAct::Own)?;
                 let another = name.iter().filter(|name| name.as_str() != self.name);
                 Ok(another.map(|name| Event::Renamed { name: name.as_str().to_owned() }).collect())
+            }
+            Command::SetPicture { by, picture } => {
+                by.may(StaffAct::Own)?;
+                let media = picture.map(Picture::id);
+                let set = Event::PictureSet { media, previous: self.picture, number: self.pictures + 1 };
+                Ok((media != self.picture).then_some(set).into_iter().collect())
             }
             Command::GiveStaffRole { by, person, role } => self.give(by, *person, *role),
             Command::AcceptStaffRole { by } => {
@@ -467,6 +503,7 @@ impl Decider for Page {
             }
             Event::Renamed { name } => self.name = name,
             Event::UsernameChanged { username, .. } => self.username = username,
+            Event::PictureSet { media, number, .. } => (self.picture, self.pictures) = (media, number),
             Event::StaffOffered { person, role, by } => {
                 self.offers.insert(person, (role, by));
             }
@@ -495,7 +532,7 @@ impl Decider for Page {
     fn change(stream: &StreamName, event: &Event) -> Option<Change> {
         let id = PageId(stream.id()?);
         let readers = match event {
-            Event::Created { .. } | Event::Renamed { .. } | Event::UsernameChanged { .. } => Readers::Page(id),
+            Event::Created { .. } | Event::Renamed { .. } | Event::UsernameChanged { .. } | Event::PictureSet { .. } => Readers::Page(id),
             Event::StaffOffered { person, .. }
             | Event::StaffOfferEnded { person }
             | Event::StaffGiven { person, .. }
@@ -521,7 +558,7 @@ impl Decider for Page {
             | Event::StaffOfferEnded { person }
             | Event::StaffGiven { person, .. }
             | Event::StaffWithdrawn { person } => vec![*person],
-            Event::Created { .. } | Event::Renamed { .. } | Event::UsernameChanged { .. } => vec![],
+            Event::Created { .. } | Event::Renamed { .. } | Event::UsernameChanged { .. } | Event::PictureSet { .. } => vec![],
         }
     }
 
@@ -535,6 +572,11 @@ impl Decider for Page {
     }
 }
 
+fn flow(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
+    let (Some(id), Event::PictureSet { media, previous, number }) = (stream.id(), event) else { return vec![] };
+    media::shown(Holder::Page(PageId(id)), *number, *media, *previous)
+}
+
 #[cfg(feature = "testing")]
 crate::testing::one_of_each! {
     Created { name: "Forno".to_owned(), username: "forno.roma".to_owned(), owner: person(1) }
@@ -544,6 +586,7 @@ crate::testing::one_of_each! {
     StaffOfferEnded { person: person(2) }
     StaffGiven { person: person(2), role: StaffRole::CareAgent }
     StaffWithdrawn { person: person(2) }
+    PictureSet { media: Some(MediaId(id(0x82))), previous: Some(MediaId(id(0x81))), number: 2 }
 }
 
 #[cfg(test)]

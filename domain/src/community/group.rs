@@ -4,14 +4,15 @@ use crate::access::{Action, Denied, Owner, Privacy, Role, Scope, Standing};
 use crate::authored::digest;
 use crate::change::{Change, InGroup, Readers};
 use crate::flow::{Flow, FollowUp};
+use crate::media::{self, Holder, Picture};
 use crate::membership::{self, Membership};
 use crate::notice::{Notice, NoticeKind, To};
 use crate::stance::Rights;
 use crate::thing::Thing;
 use crate::weight;
 use crate::{
-    Comment, Communal, Context, Decider, GroupId, Kind, Name, Named, PersonId, Personal, Rejection, StreamName, TextOwner, Timestamp,
-    Written,
+    Comment, Communal, Context, Decider, GroupId, Kind, MediaId, Name, Named, PersonId, Personal, Rejection, StreamName, TextOwner,
+    Timestamp, Written,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -129,6 +130,13 @@ pub enum Command {
         /// The changes.
         changes: Changes,
     },
+    /// Shows another picture, or none.
+    SetPicture {
+        /// Who asks.
+        by: Standing,
+        /// Which.
+        picture: Option<Picture>,
+    },
     /// Gives a member a role, or takes it (role `member`).
     GiveRole {
         /// Who asks.
@@ -166,6 +174,7 @@ impl Named for Command {
         match self {
             Self::CreateGroup { .. } => "CreateGroup",
             Self::ChangeGroup { .. } => "ChangeGroup",
+            Self::SetPicture { .. } => "SetGroupPicture",
             Self::GiveRole { .. } => "GiveRole",
             Self::Depart { .. } => "Depart",
             Self::AppointAdmin { .. } => "AppointAdmin",
@@ -235,6 +244,16 @@ pub enum Event {
         /// From now on.
         history: History,
     },
+    /// Another picture shows it, or none.
+    #[serde(rename = "group.picture_set.v1")]
+    PictureSet {
+        /// The picture.
+        media: Option<MediaId>,
+        /// The one before.
+        previous: Option<MediaId>,
+        /// How often it has changed, with this time.
+        number: u32,
+    },
     /// Somebody has a role, for one episode of membership.
     #[serde(rename = "group.role_given.v1")]
     RoleGiven {
@@ -285,6 +304,9 @@ pub struct Group {
     /// aggregates.
     name: u64,
     description: u64,
+    picture: Option<MediaId>,
+    /// How often it has changed.
+    pictures: u32,
     eras: Eras,
     /// Moderators and admins, with the episode of membership their role counts for.
     roles: BTreeMap<PersonId, (Role, u32)>,
@@ -306,6 +328,11 @@ impl Group {
     /// Settings as they stand.
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The picture that shows it.
+    pub const fn picture(&self) -> Option<MediaId> {
+        self.picture
     }
 
     /// How private it is now.
@@ -430,7 +457,7 @@ impl Decider for Group {
     fn rights(command: &mut Command) -> Vec<Rights<'_>> {
         match command {
             Command::CreateGroup { .. } | Command::DropRole { .. } => vec![],
-            Command::ChangeGroup { by, .. } => vec![Rights::Group(by)],
+            Command::ChangeGroup { by, .. } | Command::SetPicture { by, .. } => vec![Rights::Group(by)],
             Command::GiveRole { by, to: who, .. } | Command::Depart { by, who, .. } => vec![Rights::Group(by), Rights::Group(who)],
             Command::AppointAdmin { members } => members.iter_mut().map(Rights::Group).collect(),
         }
@@ -444,6 +471,10 @@ impl Decider for Group {
             Command::ChangeGroup { by, changes } => {
                 by.may(Action::Administer)?;
                 self.change(changes, context)
+            }
+            Command::SetPicture { by, picture } => {
+                by.may(Action::Administer)?;
+                Ok(self.show(*picture))
             }
             Command::GiveRole { by, to, role } => self.give_role(by, to, *role),
             Command::Depart { by, who, departure } => self.depart(by, who, departure, context.now),
@@ -477,6 +508,7 @@ impl Decider for Group {
             | Event::MemberInvitationsSwitched { .. }
             | Event::MemberListSwitched { .. }
             | Event::HistoryChanged { .. }
+            | Event::PictureSet { .. }
             | Event::RoleGiven { .. }
             | Event::RoleWithdrawn { departure: None, .. } => {}
         }
@@ -493,7 +525,8 @@ impl Decider for Group {
             | Event::PolicyChanged { .. }
             | Event::MemberInvitationsSwitched { .. }
             | Event::MemberListSwitched { .. }
-            | Event::HistoryChanged { .. } => of(Thing::Group(id), InGroup::Settings).revised(),
+            | Event::HistoryChanged { .. }
+            | Event::PictureSet { .. } => of(Thing::Group(id), InGroup::Settings).revised(),
             Event::RoleGiven { person, role, episode } => {
                 of(Thing::Membership(id, *person), InGroup::Member { person: *person, episode: *episode, role: Some(*role) })
             }
@@ -532,6 +565,7 @@ impl Decider for Group {
             Event::MemberInvitationsSwitched { on } => self.settings.members_invite = on,
             Event::MemberListSwitched { public } => self.settings.member_list_public = public,
             Event::HistoryChanged { history } => self.settings.history = history,
+            Event::PictureSet { media, number, .. } => (self.picture, self.pictures) = (media, number),
             Event::RoleGiven { person, role, episode } => {
                 self.roles.insert(person, (role, episode));
             }
@@ -560,6 +594,7 @@ fn flow(stream: &StreamName, event: &Event) -> Vec<FollowUp> {
         Event::RoleWithdrawn { person, episode, departure: Some(departure) } => {
             of(*person, membership::Command::EndMembership { episode: *episode, departure: departure.clone() })
         }
+        Event::PictureSet { media, previous, number } => media::shown(Holder::Group(group), *number, *media, *previous),
         _ => vec![],
     }
 }
@@ -584,6 +619,7 @@ crate::testing::one_of_each! {
     MemberInvitationsSwitched { on: false }
     MemberListSwitched { public: false }
     HistoryChanged { history: History::SinceJoining }
+    PictureSet { media: Some(MediaId(id(0x82))), previous: Some(MediaId(id(0x81))), number: 2 }
     RoleGiven { person: person(2), role: Role::Moderator, episode: 1 }
     RoleWithdrawn { person: person(2), episode: 1, departure: Some(Departure::Banned { reason: text("sold tickets"), until: Some(NOON) }) }
 }

@@ -58,6 +58,8 @@ ids! {
     PostId,
     /// A comment.
     CommentId,
+    /// A file that somebody uploaded.
+    MediaId,
 }
 
 /// The name of a stream: its category, a hyphen, and the key within the category.

@@ -27,6 +27,8 @@ pub type Body = Text<1, 10_000>;
 pub type Comment = Text<1, 5_000>;
 /// A message.
 pub type Message = Text<1, 6_000>;
+/// What somebody calls a file.
+pub type FileName = Text<1, 255, true>;
 /// A reason, kept with the decision it explains.
 pub type Reason = Text<1, 5_000>;
 

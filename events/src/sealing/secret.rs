@@ -159,7 +159,7 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
 }
 
 /// `bytes` as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string does not fail.

@@ -50,6 +50,7 @@ impl Fold for PageRow {
             page::Event::Renamed { name } => row.name.clone_from(name),
             page::Event::UsernameChanged { username, .. } => row.username.clone_from(username),
             page::Event::Created { .. }
+            | page::Event::PictureSet { .. }
             | page::Event::StaffOffered { .. }
             | page::Event::StaffOfferEnded { .. }
             | page::Event::StaffGiven { .. }

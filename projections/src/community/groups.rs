@@ -98,7 +98,10 @@ impl GroupRow {
             group::Event::MemberInvitationsSwitched { on } => self.members_invite = *on,
             group::Event::MemberListSwitched { public } => self.member_list_public = *public,
             group::Event::HistoryChanged { history } => self.history = word(history),
-            group::Event::Created { .. } | group::Event::RoleGiven { .. } | group::Event::RoleWithdrawn { .. } => {}
+            group::Event::Created { .. }
+            | group::Event::PictureSet { .. }
+            | group::Event::RoleGiven { .. }
+            | group::Event::RoleWithdrawn { .. } => {}
         }
         self
     }

@@ -59,6 +59,7 @@ mod leaks;
 mod load;
 mod market;
 mod masking;
+mod media;
 mod nodes;
 mod nodes_engine;
 mod notifications;

@@ -17,7 +17,7 @@ async fn a_person_registers_once_and_is_known(world: World) {
     let registered = registered.expect_json(json!({ "id": ann.id(), "revision": 0 }));
     assert!(registered.json().get("status").is_none(), "a status is for memberships: {registered}");
 
-    let expected = json!({ "id": ann.id(), "display_name": "Ann", "locale": "it", "registered_at": NOON.to_string() });
+    let expected = json!({ "id": ann.id(), "display_name": "Ann", "locale": "it", "registered_at": NOON.to_string(), "avatar": null });
     ann.get(&path).await.expect(200).expect_json(expected.clone());
     ann.get("/v1/me").await.expect(200).expect_json(json!({ "registered": true, "person": expected }));
     ann.post("/v1/people", json!({ "display_name": "Anna" })).await.expect_problem(409, "already_registered");

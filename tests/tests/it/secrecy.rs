@@ -44,6 +44,7 @@ fn endpoints() -> Vec<Endpoint> {
 fn body(operation: &str) -> Value {
     match operation {
         "change_group" => json!({ "name": "Andes" }),
+        "set_group_picture" => json!({ "media_id": UNKNOWN }),
         "give_role" => json!({ "role": "moderator" }),
         "invite_member" => json!({ "person_id": UNKNOWN }),
         "refuse_request" | "ban_member" => json!({ "reason": "spam" }),

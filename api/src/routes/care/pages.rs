@@ -8,13 +8,14 @@ use crate::{
     extract::{Json, Path, Query},
     listing::{Cursor, Limit, Listing},
     problem::Failures,
-    routes::care::staff::StaffOfferItem,
+    routes::{care::staff::StaffOfferItem, people::ShowPicture},
 };
 use axum::extract::State;
 use circolo_domain::{
-    Name, PageId, StreamName, Timestamp,
+    MediaId, Name, PageId, StreamName, Timestamp,
     allowance::Act,
     fan::{self, Fan},
+    media::Picture,
     page::{self, Command, Founding, Page, PageStanding, StaffAct, StaffRole},
     username::{self, Username},
 };
@@ -32,6 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_pages, create_page))
         .routes(routes!(find_page, change_page))
+        .routes(routes!(set_page_picture, remove_page_picture))
         .routes(routes!(follow_page, unfollow_page))
         .routes(routes!(block_page, unblock_page))
 }
@@ -119,6 +121,9 @@ impl From<StaffDetail> for StaffItem {
 struct PageView {
     #[serde(flatten)]
     item: PageItem,
+    /// The picture that shows it, at `/v1/media/{id}`.
+    #[schema(value_type = Option<Uuid>)]
+    picture: Option<MediaId>,
     /// Whether the caller follows it; for those signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     following: Option<bool>,
@@ -220,6 +225,7 @@ async fn find_page(State(app): State<App>, caller: MaybeCaller, Path(id): Path<P
     let revision = standing.role().map(|_| row.revision);
     let view = PageView {
         item: PageItem { revision, ..row.into() },
+        picture: standing.page().picture(),
         following: as_fan.then(|| standing.fan().follows()),
         blocked: as_fan.then(|| standing.fan().blocks()),
         role: standing.role(),
@@ -250,6 +256,35 @@ async fn change_page(
     claim(&app, &caller, &by, username).await?;
     // The name comes second: the claim alone can be refused.
     let done = rename(&app, &caller.part("name"), by, body.name).await?;
+    Ok(Done::new(id.0, &done))
+}
+
+/// Show the page by a picture that the caller uploaded: owners.
+///
+/// If it is not the caller's, or is no picture, or not there any more: 422 `unknown_media`.
+#[utoipa::path(put, path = "/pages/{id}/picture", tag = "pages", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
+async fn set_page_picture(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<PageId>,
+    Json(body): Json<ShowPicture>,
+) -> Result<Done, Problem> {
+    let by = app.page_standing(Some(&caller), id).await?;
+    by.may(StaffAct::Own)?;
+    let picture = app.picture(body.media_id, caller.person()).await?;
+    show(&app, &caller, by, Some(picture)).await
+}
+
+/// Show the page by no picture: owners.
+#[utoipa::path(delete, path = "/pages/{id}/picture", tag = "pages", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
+async fn remove_page_picture(State(app): State<App>, caller: Caller, Path(id): Path<PageId>) -> Result<Done, Problem> {
+    let by = app.page_standing(Some(&caller), id).await?;
+    show(&app, &caller, by, None).await
+}
+
+async fn show(app: &App, call: &Call, by: PageStanding, picture: Option<Picture>) -> Result<Done, Problem> {
+    let (id, scope) = (by.page_id(), by.scope());
+    let done = app.execute::<Page>(call, &page::stream(id), Command::SetPicture { by, picture }, Some(scope)).await?;
     Ok(Done::new(id.0, &done))
 }
 

@@ -8,13 +8,14 @@ use crate::{
     extract::{Json, Path, Query, present},
     listing::{AsOf, Cursor, Limit, Listing},
     problem::Failures,
+    routes::people::ShowPicture,
 };
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use circolo_domain::{
-    Comment, Decider, GroupId, Name, PersonId, Timestamp,
+    Comment, Decider, GroupId, MediaId, Name, PersonId, Timestamp,
     access::{Action, Origin, Privacy, Role, Scope, Standing},
     allowance::Act,
     group::{self, Changes, Group, History, Policy},
@@ -31,7 +32,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_groups, create_group)).routes(routes!(find_group, change_group)).routes(routes!(give_role))
+    OpenApiRouter::new()
+        .routes(routes!(list_groups, create_group))
+        .routes(routes!(find_group, change_group))
+        .routes(routes!(set_group_picture, remove_group_picture))
+        .routes(routes!(give_role))
 }
 
 /// How private a group is.
@@ -157,6 +162,9 @@ impl From<GroupDetail> for GroupItem {
 struct GroupView {
     #[serde(flatten)]
     item: GroupItem,
+    /// The picture that shows it, at `/v1/media/{id}`.
+    #[schema(value_type = Option<Uuid>)]
+    picture: Option<MediaId>,
     /// Whether members may invite.
     members_invite: bool,
     /// Whether outsiders see the member list of a closed group.
@@ -185,9 +193,10 @@ struct GroupView {
 }
 
 impl GroupView {
-    fn new(row: GroupDetail, standing: &Standing, allows: impl Fn(Action) -> bool) -> Self {
+    fn new(row: GroupDetail, standing: &Standing, group: &Group, allows: impl Fn(Action) -> bool) -> Self {
         let reads = allows(Action::Read);
         Self {
+            picture: group.picture(),
             members_invite: row.members_invite,
             member_list_public: row.member_list_public,
             history: row.history.clone(),
@@ -287,7 +296,7 @@ async fn find_group(
     standing.whole()?;
     let Some(time) = as_of else {
         let row = groups::find(app.db(), id, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
-        let view = GroupView::new(row, &standing, |action| standing.allows(action).is_ok());
+        let view = GroupView::new(row, &standing, standing.group(), |action| standing.allows(action).is_ok());
         let revision = view.revision;
         return Ok(Tagged(view, revision).into_response());
     };
@@ -302,7 +311,7 @@ async fn find_group(
     standing.allows_as_of(Action::See, &then.state, time)?;
     // What depends on the reader is counted for each.
     let row = groups::as_of(app.db(), look.past().until, &then, &standing.keys()).await?.ok_or_else(Problem::not_found)?;
-    let view = GroupView::new(row, &standing, |action| standing.allows_as_of(action, &then.state, time).is_ok());
+    let view = GroupView::new(row, &standing, &then.state, |action| standing.allows_as_of(action, &then.state, time).is_ok());
     // Without an entity tag: nothing can be changed as of then.
     Ok(Json(view).into_response())
 }
@@ -320,6 +329,31 @@ async fn change_group(
     let changes = Changes { name, description, privacy, membership, members_invite, member_list_public, history };
     let done = app.execute::<Group>(&caller, &group::stream(id), group::Command::ChangeGroup { by, changes }, None).await?;
     Ok(Done::new(id.0, &done))
+}
+
+/// Show the group by a picture that the caller uploaded: admins.
+///
+/// Who sees the group sees the picture. If it is not the caller's, or is no picture, or not there any more: 422 `unknown_media`.
+#[utoipa::path(put, path = "/groups/{id}/picture", tag = "groups", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
+async fn set_group_picture(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<GroupId>,
+    Json(body): Json<ShowPicture>,
+) -> Result<Done, Problem> {
+    let by = app.standing(Some(caller.person()), id).await?;
+    by.may(Action::Administer)?;
+    let picture = app.picture(body.media_id, caller.person()).await?;
+    let command = group::Command::SetPicture { by, picture: Some(picture) };
+    Ok(Done::new(id.0, &app.execute::<Group>(&caller, &group::stream(id), command, None).await?))
+}
+
+/// Show the group by no picture: admins.
+#[utoipa::path(delete, path = "/groups/{id}/picture", tag = "groups", params(("id" = Uuid, Path,)), responses((status = 200, body = Done), Failures))]
+async fn remove_group_picture(State(app): State<App>, caller: Caller, Path(id): Path<GroupId>) -> Result<Done, Problem> {
+    let by = app.standing(Some(caller.person()), id).await?;
+    let command = group::Command::SetPicture { by, picture: None };
+    Ok(Done::new(id.0, &app.execute::<Group>(&caller, &group::stream(id), command, None).await?))
 }
 
 /// Give a member a role, or take it away with `member`.

@@ -3,6 +3,7 @@
 use super::{Changes, Departure, Error, Event, Group, Policy};
 use crate::access::{Action, Denied, Privacy, Role, Standing};
 use crate::authored::digest;
+use crate::media::Picture;
 use crate::{Comment, Communal, Context, GroupId, Name, TextOwner, Timestamp};
 
 impl Group {
@@ -60,6 +61,12 @@ impl Group {
             changes.history.filter(|history| *history != settings.history).map(|history| Event::HistoryChanged { history }),
         ];
         Ok(events.into_iter().flatten().collect())
+    }
+
+    pub(super) fn show(&self, picture: Option<Picture>) -> Vec<Event> {
+        let media = picture.map(Picture::id);
+        let set = Event::PictureSet { media, previous: self.picture, number: self.pictures + 1 };
+        (media != self.picture).then_some(set).into_iter().collect()
     }
 
     pub(super) fn give_role(&self, by: &Standing, to: &Standing, role: Role) -> Result<Vec<Event>, Error> {

@@ -4,7 +4,7 @@ use super::bare::{Plan, Statement};
 use crate::{Arguments, Result, durable};
 use axum::{Router, body::Body};
 use circolo::{auth::Auth, clock, config, keys::Keys, running::Start, server};
-use circolo_events::{People, sealing::Random};
+use circolo_events::{People, media::Files, sealing::Random};
 use circolo_projections::{Checkpoints, Dialect};
 use circolo_tests::{server::Storage, world};
 use http_body_util::BodyExt;
@@ -74,6 +74,7 @@ impl Site {
         let people = People::begin(&*opened.store, &Random::system(), clock::fresh_ids()(), clock::system()()).await?;
         let running = Start {
             checkpoints: Arc::new(Checkpoints::open(opened.db.clone(), opened.store.log_id()).await?),
+            files: Arc::new(Files::in_folder(&folder.join("media"))?),
             store: opened.store,
             auth: Auth::new(Keys::open(folder)?, None, people, clock::system()),
             http: world::settings(),

@@ -57,6 +57,8 @@ pub struct Group {
     pub list_hidden: bool,
     /// Names and descriptions: the field, the words, from when and until when.
     pub labels: Vec<(&'static str, String, Moment, Option<Moment>)>,
+    /// The picture that shows it.
+    pub picture: Option<Uuid>,
     /// Who holds which role, for which episode of membership.
     pub roles: BTreeMap<Uuid, (Role, i64)>,
 }
@@ -116,6 +118,8 @@ pub struct Page {
     pub staff: BTreeMap<Uuid, String>,
     pub followers: i64,
     pub usernames: Vec<String>,
+    /// The picture that shows it.
+    pub picture: Option<Uuid>,
     /// The events of its stream.
     pub events: Vec<usize>,
 }
@@ -125,6 +129,10 @@ pub struct Page {
 pub struct Facts {
     pub events: Vec<Happened>,
     pub people: Vec<Uuid>,
+    /// The pictures that show people.
+    pub avatars: BTreeMap<Uuid, Uuid>,
+    /// Uploaded files, and who uploaded them.
+    pub media: BTreeMap<Uuid, Uuid>,
     pub groups: BTreeMap<Uuid, Group>,
     pub memberships: BTreeMap<(Uuid, Uuid), Membership>,
     pub things: BTreeMap<Uuid, Thing>,
@@ -213,7 +221,16 @@ impl Facts {
             (one.parse::<Uuid>().unwrap(), other.parse::<Uuid>().unwrap())
         };
         match event.kind.split('.').next().unwrap() {
-            "person" => self.people.push(id()),
+            "person" if event.kind == "person.registered" => self.people.push(id()),
+            "person" => match id_in(&event.data, "media") {
+                Some(media) => drop(self.avatars.insert(id(), media)),
+                None => drop(self.avatars.remove(&id())),
+            },
+            "media" => match event.kind.as_str() {
+                "media.uploaded" => drop(self.media.insert(id(), id_in(&event.data, "uploader").unwrap())),
+                "media.discarded" => drop(self.media.remove(&id())),
+                _ => {}
+            },
             "group" => {
                 self.of_group(id(), event);
                 // A change of privacy belongs to the era that begins with it.
@@ -283,6 +300,7 @@ impl Facts {
                 group.roles.insert(id_in(data, "person").unwrap(), (role, data["episode"].as_i64().unwrap()));
             }
             "group.role_withdrawn" => drop(group.roles.remove(&id_in(data, "person").unwrap())),
+            "group.picture_set" => group.picture = id_in(data, "media"),
             "group.membership_policy_changed" | "group.member_invitations_switched" => {}
             other => panic!("the hunter does not know {other}: teach it in leaks/facts.rs"),
         }
@@ -328,6 +346,7 @@ impl Facts {
                 page.staff.insert(id_in(&event.data, "person").unwrap(), event.data["role"].as_str().unwrap().to_owned());
             }
             "page.staff_withdrawn" => drop(page.staff.remove(&id_in(&event.data, "person").unwrap())),
+            "page.picture_set" => page.picture = id_in(&event.data, "media"),
             "page.renamed" | "page.username_changed" | "page.staff_offered" | "page.staff_offer_ended" => {}
             other => panic!("the hunter does not know {other}: teach it in leaks/facts.rs"),
         }

@@ -66,6 +66,7 @@ impl<'a> Judge<'a> {
             "people" => !reader.registered,
             "me" => !reader.person.is_some_and(|person| facts.messages.values().any(|between| *between == (id, person))),
             "pages" => false,
+            "media" => !facts.sees_media(id, reader) && !facts.keeps_media(id, reader),
             _ => !facts.knows_thing(id, reader),
         };
         let others = asked.ids.iter().skip(1).map(|person| {
@@ -105,6 +106,9 @@ impl<'a> Judge<'a> {
             }
             "/v1/pages/{id}/unanswered-comments" => facts.staff(id, reader).is_some(),
             "/v1/pages/{id}/response-rate/messages" => return if facts.staff(id, reader).is_some() { None } else { Some(false) },
+            // For a day it is who uploaded it that may read it.
+            "/v1/media/{id}" if facts.keeps_media(id, reader) => return None,
+            "/v1/media/{id}" => facts.sees_media(id, reader),
             "/v1/me" => reader.person.is_some(),
             "/v1/people/{id}"
             | "/v1/people/{id}/catalogue"
@@ -316,6 +320,9 @@ impl<'a> Judge<'a> {
             ("ids", facts.sees(id, reader))
         } else if facts.people.contains(&id) {
             ("people", reader.registered || facts.public_face(id))
+        } else if facts.media.contains_key(&id) {
+            // The id of a picture that was shown once opens nothing.
+            ("ids", answer.at().is_some() || facts.sees_media(id, reader) || facts.keeps_media(id, reader))
         } else if let Some((page, person)) = of_message {
             (if field == "message_id" { "who wrote to a page" } else { "ids" }, facts.reads_messages(*page, *person, reader))
         } else if told {

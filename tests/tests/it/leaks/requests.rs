@@ -82,6 +82,7 @@ impl Known {
         of_kind.push(("group", texts(&mut facts.groups.keys())));
         of_kind.push(("page", texts(&mut facts.pages.keys())));
         of_kind.push(("person", texts(&mut facts.people.iter())));
+        of_kind.push(("media", texts(&mut facts.media.keys())));
         of_kind.push(("message", texts(&mut facts.messages.keys())));
         // The beginnings of eras, and the moments before: where what may be read changes.
         let mut turns: BTreeSet<i64> =
@@ -121,6 +122,7 @@ impl Known {
             (_, "person") | ("people", "id") => "person",
             (_, "page") | ("pages", "id") => "page",
             ("groups", "id") => "group",
+            ("media", "id") => "media",
             ("posts", "id") => "post",
             ("questions", "id") => "question",
             ("listings", "id") => "listing",
@@ -156,6 +158,7 @@ impl Known {
             ("/v1/events", "to") => texts(&["100"]),
             ("/v1/events", "since" | "until") => self.moments.iter().take(1).cloned().collect(),
             (_, "category") => self.markers.iter().take(2).cloned().collect(),
+            ("/v1/media/{id}", "size") => texts(&["small", "large"]),
             (_, "currency") => texts(&["EUR"]),
             (_, "min_price" | "max_price") => texts(&["75&currency=EUR"]),
             ("/v1/me/notifications", "kinds") => texts(&["requested,invited,page_message", "answered"]),
@@ -215,6 +218,7 @@ pub fn is_of_its_sort(facts: &Facts, template: &str, id: Uuid) -> bool {
         "groups" => facts.groups.contains_key(&id),
         "pages" | "me" => facts.pages.contains_key(&id),
         "people" => facts.people.contains(&id),
+        "media" => facts.media.contains_key(&id),
         "posts" => thing("post"),
         "questions" => thing("question"),
         "listings" => thing("listing"),

@@ -50,6 +50,21 @@ impl Facts {
         self.groups[&group].eras.last().unwrap().privacy
     }
 
+    /// Whether something that they see shows a file.
+    pub fn sees_media(&self, media: Uuid, reader: &Reader) -> bool {
+        (reader.registered && self.avatars.values().any(|avatar| *avatar == media))
+            || self.groups.iter().any(|(id, group)| group.picture == Some(media) && self.sees(*id, reader))
+            || self.pages.values().any(|page| page.picture == Some(media))
+    }
+
+    /// Whether a file is theirs alone: nothing shows it.
+    pub fn keeps_media(&self, media: Uuid, reader: &Reader) -> bool {
+        let shown = self.avatars.values().any(|avatar| *avatar == media)
+            || self.groups.values().any(|group| group.picture == Some(media))
+            || self.pages.values().any(|page| page.picture == Some(media));
+        !shown && self.media.get(&media).is_some_and(|uploader| reader.is(*uploader))
+    }
+
     /// Members and invited people alone know that a secret group exists.
     pub fn sees(&self, group: Uuid, reader: &Reader) -> bool {
         // In a secret group only admins invite, and it holds while they are.

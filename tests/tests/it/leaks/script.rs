@@ -56,8 +56,20 @@ pub async fn play(stage: &mut Stage) {
         group(stage, eras, *since_joining, *hidden, number == 0).await;
     }
     pages(stage).await;
+    avatars(stage).await;
     stage.everything_was_marked();
     stage.world.settled().await;
+}
+
+/// One person is shown by a picture, one was; one has uploaded one and shows it nowhere.
+async fn avatars(stage: &mut Stage) {
+    for name in ["author", "moderator", "owner"] {
+        let picture = json!({ "media_id": stage.upload(name).await });
+        if name != "owner" {
+            stage.put(name, "/v1/me/avatar", picture).await.expect(200);
+        }
+    }
+    stage.delete("moderator", "/v1/me/avatar").await.expect(200);
 }
 
 async fn group(stage: &mut Stage, eras: &[&str], since_joining: bool, hidden: bool, first: bool) {
@@ -74,6 +86,8 @@ async fn group(stage: &mut Stage, eras: &[&str], since_joining: bool, hidden: bo
         let path = format!("{group}/members/{}/role", stage.actor(name).id());
         stage.put("admin", &path, json!({ "role": role })).await.expect(200);
     }
+    let picture = json!({ "media_id": stage.upload("admin").await });
+    stage.put("admin", &format!("{group}/picture"), picture).await.expect(200);
     let mut all = vec![everything(stage, &group, "left").await];
     departures(stage, &group).await;
     all.push(everything(stage, &group, "author").await);
@@ -210,6 +224,8 @@ async fn pages(stage: &mut Stage) {
         }
         let path = format!("{page}/staff/{}", stage.actor("outsider").id());
         stage.put("owner", &path, json!({ "role": "owner" })).await.expect(200);
+        let picture = json!({ "media_id": stage.upload("owner").await });
+        stage.put("owner", &format!("{page}/picture"), picture).await.expect(200);
         wall(stage, &page).await;
         inbox(stage, &page).await;
         let former = stage.actor("former staff").id();

@@ -66,6 +66,16 @@ impl Stage {
         self.send(&self.actor(who), Method::PATCH, path, body).await
     }
 
+    /// Uploads a picture with a marked name; its id.
+    pub async fn upload(&mut self, who: &str) -> uuid::Uuid {
+        self.world.clock().advance(Span::minutes(1));
+        let path = format!("/v1/media?name={}", self.mark());
+        self.note(&Method::POST, &path, &Value::Null);
+        let body = axum::body::Body::from(crate::media::picture(200, 100));
+        let request = axum::http::Request::post(path).header("content-type", "image/png").body(body).unwrap();
+        self.actor(who).raw(request).await.expect(201).id()
+    }
+
     pub async fn delete(&mut self, who: &str, path: &str) -> Reply {
         self.send(&self.actor(who), Method::DELETE, path, Value::Null).await
     }

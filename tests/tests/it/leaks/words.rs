@@ -29,6 +29,10 @@ impl Facts {
                 rule(reader.registered || reader.is(person) || self.public_face(person))
             }
             "page" | "username" => None,
+            "media" => {
+                let media = key.parse().unwrap();
+                rule(self.sees_media(media, reader) || self.keeps_media(media, reader))
+            }
             "group" if event.kind == "group.role_withdrawn" => {
                 let group = key.parse().unwrap();
                 rule(self.moderates(group, reader) || id_in(&event.data, "person").is_some_and(|person| reader.is(person)))

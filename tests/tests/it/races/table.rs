@@ -260,7 +260,19 @@ pub const TABLES: &[Table] = &[
 ];
 
 /// Commands that make something new, to which nothing can happen at the same moment.
-pub const ALONE: &[&str] = &["register_person", "create_group", "create_page"];
+pub const ALONE: &[&str] = &[
+    "register_person",
+    "create_group",
+    "create_page",
+    // Files are uploaded each by itself; what is shown in one place at one moment is raced in `media/shown.rs`.
+    "upload_media",
+    "set_avatar",
+    "remove_avatar",
+    "set_group_picture",
+    "remove_group_picture",
+    "set_page_picture",
+    "remove_page_picture",
+];
 
 /// One copy of everything: the paths of its group, its page, and what came to be there.
 #[derive(Debug, Clone, Default)]
