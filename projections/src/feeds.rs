@@ -18,7 +18,7 @@ pub(crate) enum InFeeds {
 }
 
 /// A kind of thing that appears in feeds.
-struct Kind {
+struct Entry {
     kind: ThingKind,
     /// Whose events say so; the key of the stream is the thing.
     category: &'static str,
@@ -27,7 +27,7 @@ struct Kind {
 
 macro_rules! kinds {
     ($($kind:ident: $state:path => $means:path),* $(,)?) => {
-        const KINDS: &[Kind] = &[$(Kind { kind: ThingKind::$kind, category: <$state as Decider>::CATEGORY, means: $means }),*];
+        const KINDS: &[Entry] = &[$(Entry { kind: ThingKind::$kind, category: <$state as Decider>::CATEGORY, means: $means }),*];
         const CATEGORIES: &[&str] = &[$(<$state as Decider>::CATEGORY),*];
     };
 }
