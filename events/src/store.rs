@@ -78,7 +78,7 @@ pub struct Metadata {
     /// The group or page it happened in, and how private that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// Whom it concerns beside the actor, as far as [`concerns`] tells. Absent where that is nobody, and in events of before.
+    /// Whom it concerns beside the actor, as far as [`circolo_domain::Decider::concerns`] tells. Absent where that is nobody, and in events of before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub concerns: Vec<PersonId>,
 }

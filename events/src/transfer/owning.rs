@@ -102,3 +102,7 @@ pub(super) fn check(event: &NewEvent) -> Result<(), NoPlace> {
     let pointers: Vec<&str> = event.texts.iter().map(|text| text.at.as_str()).collect();
     places::find(&event.data, &pointers).map(drop)
 }
+
+#[cfg(test)]
+#[path = "owning_tests.rs"]
+mod tests;
